@@ -1,0 +1,54 @@
+-- The loop of cdp_sync(): each batch commits, so that a long run is visible, resumable and holds no lock for long. Inside a
+-- transaction block nothing can be committed: there the whole run is one transaction. A procedure that commits cannot pin its search_path, so
+-- every name is qualified and the extension's own functions are called through its schema.
+CREATE PROCEDURE cdp_sync(source text DEFAULT NULL)
+LANGUAGE plpgsql AS $procedure$
+DECLARE
+    ext text := (SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e
+                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace WHERE e.extname OPERATOR(pg_catalog.=) 'pg_cdp');
+    whole boolean;
+    source_ids integer[];
+    source_id integer;
+    job_id bigint;
+    reached bigint;
+    failed boolean;
+    state text;
+    message text;
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE pg_catalog.format('SELECT %s._cdp_in_transaction_block()', ext) INTO whole;
+    IF whole THEN
+        RAISE NOTICE 'cdp_sync() inside a transaction block: everything is one transaction, nothing is committed before it ends';
+    END IF;
+    EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(s) FROM %s._cdp_sync_sources($1) s', ext) INTO source_ids USING source;
+    FOREACH source_id IN ARRAY coalesce(source_ids, '{}'::pg_catalog.int4[]) LOOP
+        EXECUTE pg_catalog.format('SELECT %s._cdp_sync_begin($1)', ext) INTO job_id USING source_id;
+        IF NOT whole THEN COMMIT; END IF;
+        reached := 0;
+        failed := false;
+        WHILE reached IS NOT NULL LOOP
+            IF whole THEN
+                EXECUTE pg_catalog.format('SELECT %s._cdp_sync_batch($1, $2)', ext) INTO reached USING job_id, reached;
+            ELSE
+                BEGIN
+                    EXECUTE pg_catalog.format('SELECT %s._cdp_sync_batch($1, $2)', ext) INTO reached USING job_id, reached;
+                EXCEPTION WHEN OTHERS THEN
+                    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+                    failed := true;
+                    reached := NULL;
+                END;
+                COMMIT;
+            END IF;
+        END LOOP;
+        EXECUTE pg_catalog.format('SELECT %s._cdp_sync_end($1, $2)', ext) USING job_id, CASE WHEN failed THEN message END;
+        IF NOT whole THEN COMMIT; END IF;
+        IF failed THEN
+            RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail,
+                HINT = coalesce(nullif(hint, ''), 'The batches before this one are kept; correct the cause and call cdp_sync() again: it goes on from there.');
+        END IF;
+    END LOOP;
+    EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);
+END
+$procedure$;
+COMMENT ON PROCEDURE cdp_sync(text) IS 'takes what is new in one source or in all, in batches that commit and resume';

@@ -1,0 +1,76 @@
+-- Sources, what a run of cdp_sync() did and is doing, and what could not be used.
+CREATE TABLE @workspace@.source (
+    source_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    relation text NOT NULL,
+    mapping jsonb NOT NULL,
+    trust integer NOT NULL CHECK (trust BETWEEN 0 AND 100),
+    watermark text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    synced_at timestamptz
+);
+COMMENT ON TABLE @workspace@.source IS 'where rows come from: a table, view, partitioned or foreign table and the mapping of its columns';
+COMMENT ON COLUMN @workspace@.source.source_id IS 'number of the source';
+COMMENT ON COLUMN @workspace@.source.name IS 'name given to cdp_source_create()';
+COMMENT ON COLUMN @workspace@.source.relation IS 'quoted, schema-qualified name of the relation';
+COMMENT ON COLUMN @workspace@.source.mapping IS 'SQL expressions over a row of the relation: key, updated_at, filter, identifiers, traits, event';
+COMMENT ON COLUMN @workspace@.source.trust IS '0 to 100; breaks ties between sources';
+COMMENT ON COLUMN @workspace@.source.watermark IS 'highest updated_at taken so far, as text of its own type; null when the source is compared in full';
+COMMENT ON COLUMN @workspace@.source.created_at IS 'when the source was created';
+COMMENT ON COLUMN @workspace@.source.synced_at IS 'when cdp_sync() last finished this source';
+
+CREATE TABLE @workspace@.source_row (
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    key text NOT NULL,
+    hash uuid NOT NULL,
+    PRIMARY KEY (source_id, key)
+);
+COMMENT ON TABLE @workspace@.source_row IS 'what was last taken of each row of a source that has no updated_at, so that a full compare takes only what changed';
+COMMENT ON COLUMN @workspace@.source_row.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.source_row.key IS 'key of the row';
+COMMENT ON COLUMN @workspace@.source_row.hash IS 'MD5 of the text of the row';
+
+CREATE TABLE @workspace@.job (
+    job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    source_id integer REFERENCES @workspace@.source ON DELETE CASCADE,
+    state text NOT NULL CHECK (state IN ('running', 'done', 'failed')),
+    rows_done bigint NOT NULL DEFAULT 0,
+    rows_total bigint,
+    rows_rejected bigint NOT NULL DEFAULT 0,
+    message text,
+    backend_pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz
+);
+COMMENT ON TABLE @workspace@.job IS 'runs of cdp_sync(), one row a source and run, updated with every batch';
+COMMENT ON COLUMN @workspace@.job.job_id IS 'number of the run';
+COMMENT ON COLUMN @workspace@.job.kind IS 'what ran: sync';
+COMMENT ON COLUMN @workspace@.job.source_id IS 'the source it ran over';
+COMMENT ON COLUMN @workspace@.job.state IS 'running, done or failed; a running job whose backend is gone was interrupted and is resumed by the next cdp_sync()';
+COMMENT ON COLUMN @workspace@.job.rows_done IS 'rows taken and committed';
+COMMENT ON COLUMN @workspace@.job.rows_total IS 'rows to take in this run';
+COMMENT ON COLUMN @workspace@.job.rows_rejected IS 'rows of this run that went to the rejects';
+COMMENT ON COLUMN @workspace@.job.message IS 'why it failed';
+COMMENT ON COLUMN @workspace@.job.backend_pid IS 'the backend that runs it';
+COMMENT ON COLUMN @workspace@.job.started_at IS 'when it began';
+COMMENT ON COLUMN @workspace@.job.updated_at IS 'when its last batch was committed';
+COMMENT ON COLUMN @workspace@.job.finished_at IS 'when it ended';
+
+CREATE TABLE @workspace@.reject (
+    reject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    key text,
+    payload jsonb NOT NULL,
+    reason text NOT NULL,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX reject_source ON @workspace@.reject (source_id, key);
+COMMENT ON TABLE @workspace@.reject IS 'rows and values that could not be used, with the reason';
+COMMENT ON COLUMN @workspace@.reject.reject_id IS 'number of the reject';
+COMMENT ON COLUMN @workspace@.reject.source_id IS 'where it came from';
+COMMENT ON COLUMN @workspace@.reject.key IS 'key of the row, when it could be computed';
+COMMENT ON COLUMN @workspace@.reject.payload IS 'the row, or the identifier, as it came';
+COMMENT ON COLUMN @workspace@.reject.reason IS 'why it could not be used';
+COMMENT ON COLUMN @workspace@.reject.at IS 'when it was rejected';

@@ -1,0 +1,135 @@
+//! Putting the answers of shards together into one 64-bit set, by moving containers and never decoding them.
+
+use super::portable::{Container, Portable};
+use crate::error::StoreError;
+
+/// Cookie of the portable format when at least one container is a list of runs; the upper half holds the number of containers less one.
+const COOKIE_RUNS: u32 = 12347;
+/// Cookie of the portable format without runs.
+const COOKIE_PLAIN: u32 = 12346;
+/// With runs and fewer containers than this, the format leaves out the offsets.
+const NO_OFFSETS_BELOW: usize = 4;
+
+/// A container under its key in the 32-bit set it belongs to.
+struct Placed<'a> {
+    key: u16,
+    cardinality: u32,
+    container: Container<'a>,
+}
+
+/// Portable 64-bit Roaring bytes of the union of shards: `(shard, portable 32-bit Roaring of the offsets)`, each shard at most once, ascending.
+///
+/// # Errors
+/// What is wrong with the bytes of a shard.
+pub fn treemap(shards: &[(u32, Vec<u8>)], shard_bits: u32) -> Result<Vec<u8>, StoreError> {
+    let blocks_per_shard = 1u64 << (shard_bits - 16);
+    let mut buckets: Vec<(u32, Vec<Placed>)> = Vec::new();
+    for (shard, bytes) in shards {
+        let set = Portable::open(bytes)?;
+        for (index, key) in set.keys().enumerate() {
+            let block = u64::from(*shard) * blocks_per_shard + u64::from(key);
+            let (high, low) = ((block >> 16) as u32, (block & 0xFFFF) as u16);
+            if buckets.last().is_none_or(|(h, _)| *h != high) {
+                buckets.push((high, Vec::new()));
+            }
+            if let Some((_, placed)) = buckets.last_mut() {
+                placed.push(Placed { key: low, cardinality: set.cardinality_of(key), container: set.container(index)? });
+            }
+        }
+    }
+    let mut out = Vec::with_capacity(16 + shards.iter().map(|(_, b)| b.len()).sum::<usize>());
+    out.extend_from_slice(&(buckets.len() as u64).to_le_bytes());
+    for (high, placed) in &buckets {
+        out.extend_from_slice(&high.to_le_bytes());
+        write(placed, &mut out);
+    }
+    Ok(out)
+}
+
+/// One portable 32-bit set.
+fn write(placed: &[Placed], out: &mut Vec<u8>) {
+    let start = out.len();
+    let runs = placed.iter().any(|p| matches!(p.container, Container::Run(_)));
+    if runs {
+        let cookie = COOKIE_RUNS | ((placed.len() as u32 - 1) << 16);
+        out.extend_from_slice(&cookie.to_le_bytes());
+        let mut flags = vec![0u8; placed.len().div_ceil(8)];
+        for (i, p) in placed.iter().enumerate() {
+            if matches!(p.container, Container::Run(_))
+                && let Some(byte) = flags.get_mut(i / 8)
+            {
+                *byte |= 1 << (i % 8);
+            }
+        }
+        out.extend_from_slice(&flags);
+    } else {
+        out.extend_from_slice(&COOKIE_PLAIN.to_le_bytes());
+        out.extend_from_slice(&(placed.len() as u32).to_le_bytes());
+    }
+    for p in placed {
+        out.extend_from_slice(&p.key.to_le_bytes());
+        out.extend_from_slice(&((p.cardinality - 1) as u16).to_le_bytes());
+    }
+    if !runs || placed.len() >= NO_OFFSETS_BELOW {
+        let mut offset = out.len() - start + 4 * placed.len();
+        for p in placed {
+            out.extend_from_slice(&(offset as u32).to_le_bytes());
+            offset += size(&p.container);
+        }
+    }
+    for p in placed {
+        match p.container {
+            Container::Array(members) => out.extend_from_slice(members.as_flattened()),
+            Container::Bitmap(words) => out.extend_from_slice(words.as_flattened()),
+            Container::Run(pairs) => {
+                out.extend_from_slice(&(pairs.len() as u16).to_le_bytes());
+                out.extend_from_slice(pairs.as_flattened());
+            }
+        }
+    }
+}
+
+fn size(container: &Container) -> usize {
+    match container {
+        Container::Array(members) => members.len() * 2,
+        Container::Bitmap(_) => 8192,
+        Container::Run(pairs) => 2 + pairs.len() * 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roaring::{RoaringBitmap, RoaringTreemap};
+
+    #[test]
+    fn shards_become_one_set() {
+        let pieces: Vec<(u32, Vec<u32>)> = vec![
+            (0, vec![0, 1, 5, 65_535, 65_536, 1_048_575]),
+            (1, (0..200_000).collect()),
+            (7, (0..60_000).map(|x| x * 17).collect()),
+            (4095, vec![1_048_575]),
+            (4096, vec![0, 3]),
+            (9000, (100..90_000).step_by(3).collect()),
+        ];
+        for optimize in [false, true] {
+            let mut expected = RoaringTreemap::new();
+            let mut shards = Vec::new();
+            for (shard, offsets) in &pieces {
+                let mut bitmap: RoaringBitmap = offsets.iter().copied().collect();
+                if optimize {
+                    bitmap.optimize();
+                }
+                let mut bytes = Vec::new();
+                bitmap.serialize_into(&mut bytes).unwrap();
+                shards.push((*shard, bytes));
+                expected.extend(offsets.iter().map(|o| (u64::from(*shard) << 20) + u64::from(*o)));
+            }
+            let bytes = treemap(&shards, 20).unwrap();
+            let got = RoaringTreemap::deserialize_from(&bytes[..]).unwrap();
+            assert_eq!(got, expected);
+            assert_eq!(got.serialized_size(), bytes.len());
+        }
+        assert_eq!(RoaringTreemap::deserialize_from(&treemap(&[], 20).unwrap()[..]).unwrap(), RoaringTreemap::new());
+    }
+}

@@ -1,0 +1,167 @@
+//! Changes of cells, version 1: `u8 version = 1`, then one entry per changed offset in ascending order, each
+//! `varint(offset - previous offset; the first: offset), zigzag varint n, zigzag varint v` (LEB128, at most 10 bytes).
+
+use super::Cell;
+use crate::bitmap::SHARD_WIDTH;
+use crate::error::StoreError;
+
+const VERSION: u8 = 1;
+const WHAT: &str = "delta";
+
+/// The sum of many deltas of one offset. Sums of fewer than 2^64 changes cannot leave this range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Offset of the profile in its shard.
+    pub offset: u32,
+    /// Change of the number of facts.
+    pub n: i128,
+    /// Change of their sum.
+    pub v: i128,
+}
+
+/// Writes changes given in any order, summing those of one offset and leaving out what sums to nothing.
+///
+/// # Errors
+/// [`StoreError::Offset`] for an offset outside the shard, [`StoreError::Overflow`] when a sum needs more than 64 bits.
+pub fn encode(cells: impl IntoIterator<Item = Cell>) -> Result<Vec<u8>, StoreError> {
+    let changes: Vec<Change> =
+        cells.into_iter().map(|cell| Change { offset: cell.offset, n: cell.n.into(), v: cell.v.into() }).collect();
+    let changes = sum(changes);
+    let mut bytes = Vec::with_capacity(1 + 4 * changes.len());
+    bytes.push(VERSION);
+    let mut previous = 0;
+    for change in changes {
+        if change.offset >= SHARD_WIDTH {
+            return Err(StoreError::Offset(change.offset));
+        }
+        let n = i64::try_from(change.n).map_err(|_| StoreError::Overflow)?;
+        let v = i64::try_from(change.v).map_err(|_| StoreError::Overflow)?;
+        put_varint(&mut bytes, u64::from(change.offset - previous));
+        put_varint(&mut bytes, zigzag(n));
+        put_varint(&mut bytes, zigzag(v));
+        previous = change.offset;
+    }
+    Ok(bytes)
+}
+
+/// Reads `bytes`, checking everything: each step gives a change or the error that ends the reading.
+///
+/// # Errors
+/// [`StoreError::Truncated`] without a version byte, [`StoreError::Version`] for one that is not known.
+pub fn decode(bytes: &[u8]) -> Result<Decode<'_>, StoreError> {
+    match bytes.first() {
+        None => Err(StoreError::Truncated { what: WHAT, at: 1 }),
+        Some(&VERSION) => Ok(Decode { bytes, at: 1, previous: None }),
+        Some(&version) => Err(StoreError::Version(version)),
+    }
+}
+
+/// Sums any number of deltas into one list, ascending by offset, without the changes that cancel out.
+///
+/// # Errors
+/// Those of [`decode`] and of the entries.
+pub fn merge<'a>(deltas: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    for bytes in deltas {
+        // An entry takes three bytes or more, of a number column about five.
+        changes.reserve(bytes.len() / 5);
+        for cell in decode(bytes)? {
+            let cell = cell?;
+            changes.push(Change { offset: cell.offset, n: cell.n.into(), v: cell.v.into() });
+        }
+    }
+    Ok(sum(changes))
+}
+
+/// Sorts by offset and adds up. The stable sort finds the ascending runs that deltas are and merges those.
+fn sum(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort_by_key(|change| change.offset);
+    changes.dedup_by(|next, kept| {
+        let same = next.offset == kept.offset;
+        if same {
+            kept.n += next.n;
+            kept.v += next.v;
+        }
+        same
+    });
+    changes.retain(|change| change.n != 0 || change.v != 0);
+    changes
+}
+
+/// The entries of one delta, in ascending order of offsets. Ends after the first error.
+#[derive(Debug, Clone)]
+pub struct Decode<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    previous: Option<u32>,
+}
+
+impl Iterator for Decode<'_> {
+    type Item = Result<Cell, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.bytes.len() {
+            return None;
+        }
+        let entry = self.entry();
+        if entry.is_err() {
+            self.at = self.bytes.len();
+        }
+        Some(entry)
+    }
+}
+
+impl Decode<'_> {
+    fn entry(&mut self) -> Result<Cell, StoreError> {
+        let start = self.at;
+        let damaged = StoreError::Damaged { what: WHAT, at: start };
+        let step = self.varint()?;
+        let offset = match self.previous {
+            None => step,
+            Some(_) if step == 0 => return Err(damaged),
+            Some(previous) => step.saturating_add(previous.into()),
+        };
+        let offset = u32::try_from(offset).ok().filter(|offset| *offset < SHARD_WIDTH).ok_or(damaged)?;
+        let n = unzigzag(self.varint()?);
+        let v = unzigzag(self.varint()?);
+        self.previous = Some(offset);
+        Ok(Cell { offset, n, v })
+    }
+
+    fn varint(&mut self) -> Result<u64, StoreError> {
+        let start = self.at;
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let Some(&byte) = self.bytes.get(self.at) else {
+                return Err(StoreError::Truncated { what: WHAT, at: self.at + 1 });
+            };
+            self.at += 1;
+            let low = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit.
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= low << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(StoreError::Damaged { what: WHAT, at: start })
+    }
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}

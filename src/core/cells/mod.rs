@@ -1,0 +1,45 @@
+//! Additive cells: for one key of a column, each profile has a pair (n, v).
+//!
+//! n counts the facts behind the cell, v is their sum as a scaled integer; a profile is present if n > 0. Everything
+//! that changes a column is a delta of the same shape, so writers commute. [`delta`] is the append-only form,
+//! [`NumberChunk`] the folded one for numbers, portable Roaring bytes the folded one for plain sets, and [`fold()`] turns
+//! the first into the others.
+
+mod counter;
+pub mod delta;
+mod fold;
+mod lanes;
+mod number;
+mod planes;
+mod range;
+
+#[cfg(test)]
+mod tests;
+
+pub use counter::Counter;
+pub use fold::fold;
+pub use lanes::{Lane, Lanes};
+pub use number::{Cells, NumberChunk, encode};
+
+use serde::{Deserialize, Serialize};
+
+/// How the folded cells of a column are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Portable 32-bit Roaring bytes of the offsets present; v is not kept.
+    Set,
+    /// A [`NumberChunk`].
+    Number,
+}
+
+/// One cell, or one change of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// Offset of the profile in its shard.
+    pub offset: u32,
+    /// Number of facts; in a delta, how many more or fewer.
+    pub n: i64,
+    /// Their sum, scaled; in a delta, by how much it changes.
+    pub v: i64,
+}

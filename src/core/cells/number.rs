@@ -1,0 +1,319 @@
+//! The number chunk: cells of one shard as bit planes over a frame of reference.
+//!
+//! Version 1, little-endian: `u8 version = 1, u8 n_depth, u8 v_depth, u8 0, u32 count, i64 v_base, i64 v_max`, then
+//! the byte lengths (u32 each) of `1 + v_depth + n_depth` planes, then the planes back to back, each portable 32-bit
+//! Roaring: presence, the bits of `v - v_base` from the highest to the lowest, the bits of `n - 1` from the highest to
+//! the lowest. A base with unsigned bits above it needs no sign plane, and v_base and v_max tell which chunks a range
+//! cannot touch. `v - v_base` is taken modulo 2^64, so that the whole range of i64 fits.
+
+use super::planes::{self, Flats};
+use super::{Cell, Lane, Lanes, range};
+use crate::bitmap::{Arena, Container, Portable, SHARD_WIDTH, Value};
+use crate::error::StoreError;
+use roaring::RoaringBitmap;
+
+const VERSION: u8 = 1;
+const HEAD: usize = 24;
+const WHAT: &str = "number chunk";
+
+/// A number chunk whose headers have been checked; the planes stay where they are.
+#[derive(Debug, Clone)]
+pub struct NumberChunk<'a> {
+    count: u32,
+    v_base: i64,
+    v_max: i64,
+    presence: Portable<'a>,
+    /// Highest bit first.
+    v: Vec<Portable<'a>>,
+    /// Highest bit first.
+    n: Vec<Portable<'a>>,
+}
+
+/// Writes the chunk of `cells`, which come ascending by offset, one an offset, each with n > 0.
+///
+/// # Errors
+/// [`StoreError::Order`] for a cell out of order or with n ≤ 0, [`StoreError::Offset`] for one outside the shard.
+pub fn encode(cells: impl IntoIterator<Item = Cell>) -> Result<Vec<u8>, StoreError> {
+    let mut kept: Vec<Cell> = Vec::new();
+    for cell in cells {
+        if cell.offset >= SHARD_WIDTH {
+            return Err(StoreError::Offset(cell.offset));
+        }
+        if cell.n <= 0 || kept.last().is_some_and(|last| last.offset >= cell.offset) {
+            return Err(StoreError::Order(cell.offset));
+        }
+        kept.push(cell);
+    }
+    encode_kept(&kept)
+}
+
+/// Writes the chunk of cells that are known to be in order and in the shard, each with n > 0.
+pub(super) fn encode_kept(kept: &[Cell]) -> Result<Vec<u8>, StoreError> {
+    let v_base = kept.iter().map(|cell| cell.v).min().unwrap_or(0);
+    let v_max = kept.iter().map(|cell| cell.v).max().unwrap_or(0);
+    let n_max = kept.iter().map(|cell| cell.n).max().unwrap_or(1);
+    let (v_depth, n_depth) = (depth_of(above(v_max, v_base)), depth_of(above(n_max, 1)));
+
+    let presence =
+        RoaringBitmap::from_sorted_iter(kept.iter().map(|cell| cell.offset)).map_err(|_| StoreError::Order(0))?;
+    let mut all = vec![presence];
+    all.extend(planes::write(kept, v_depth, |cell| above(cell.v, v_base)));
+    all.extend(planes::write(kept, n_depth, |cell| above(cell.n, 1)));
+
+    let mut bytes = vec![VERSION, n_depth as u8, v_depth as u8, 0];
+    bytes.extend((kept.len() as u32).to_le_bytes());
+    bytes.extend(v_base.to_le_bytes());
+    bytes.extend(v_max.to_le_bytes());
+    for plane in &mut all {
+        plane.optimize();
+        bytes.extend((plane.serialized_size() as u32).to_le_bytes());
+    }
+    bytes.reserve(all.iter().map(RoaringBitmap::serialized_size).sum());
+    for plane in &all {
+        // Writing into memory does not fail.
+        plane.serialize_into(&mut bytes).map_err(|_| StoreError::Overflow)?;
+    }
+    Ok(bytes)
+}
+
+impl<'a> NumberChunk<'a> {
+    /// Reads the headers of a chunk and of its planes.
+    ///
+    /// # Errors
+    /// [`StoreError::Version`], [`StoreError::Truncated`], [`StoreError::Damaged`] when headers contradict each other.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, StoreError> {
+        let truncated = |at| StoreError::Truncated { what: WHAT, at };
+        let damaged = |at| StoreError::Damaged { what: WHAT, at };
+        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or(truncated(HEAD))?;
+        let [version, n_depth, v_depth, zero, c0, c1, c2, c3, numbers @ ..] = head;
+        if *version != VERSION {
+            return Err(StoreError::Version(*version));
+        }
+        let (n_depth, v_depth) = (usize::from(*n_depth), usize::from(*v_depth));
+        let count = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+        let ([v_base, v_max], _) = numbers.as_chunks::<8>() else {
+            return Err(truncated(HEAD));
+        };
+        let (v_base, v_max) = (i64::from_le_bytes(*v_base), i64::from_le_bytes(*v_max));
+        if n_depth > 63 || v_depth > 64 || *zero != 0 {
+            return Err(damaged(1));
+        }
+        if v_base > v_max || depth_of(above(v_max, v_base)) != v_depth {
+            return Err(damaged(8));
+        }
+        let lengths_len = 4 * (1 + v_depth + n_depth);
+        let (lengths, mut body) = rest.split_at_checked(lengths_len).ok_or(truncated(HEAD + lengths_len))?;
+        let mut all = Vec::with_capacity(1 + v_depth + n_depth);
+        for length in lengths.as_chunks::<4>().0 {
+            let length = u32::from_le_bytes(*length) as usize;
+            let at = bytes.len() - body.len();
+            let (plane, after) = body.split_at_checked(length).ok_or(truncated(at.saturating_add(length)))?;
+            all.push(Portable::open_shard(plane)?);
+            body = after;
+        }
+        if !body.is_empty() {
+            return Err(damaged(bytes.len() - body.len()));
+        }
+        let n = all.split_off(1 + v_depth);
+        let v = all.split_off(1);
+        let [presence] = all[..] else {
+            return Err(truncated(HEAD));
+        };
+        if presence.cardinality() != u64::from(count) {
+            return Err(damaged(4));
+        }
+        Ok(Self { count, v_base, v_max, presence, v, n })
+    }
+
+    /// Number of profiles present.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The smallest v present; 0 when nothing is.
+    pub fn v_base(&self) -> i64 {
+        self.v_base
+    }
+
+    /// The largest v present; 0 when nothing is.
+    pub fn v_max(&self) -> i64 {
+        self.v_max
+    }
+
+    /// No n is larger than this.
+    pub fn n_bound(&self) -> u64 {
+        1 << self.n.len()
+    }
+
+    /// The profiles present.
+    pub fn presence(&self) -> &Portable<'a> {
+        &self.presence
+    }
+
+    /// Planes of `v - v_base`, the highest bit first.
+    pub fn v_planes(&self) -> &[Portable<'a>] {
+        &self.v
+    }
+
+    /// Planes of `n - 1`, the highest bit first.
+    pub fn n_planes(&self) -> &[Portable<'a>] {
+        &self.n
+    }
+
+    /// Profiles of block `key` with low ≤ v ≤ high. With `within`, the answer is only right inside that set, which
+    /// lets the comparison end early.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn values_between(
+        &self,
+        key: u16,
+        low: i64,
+        high: i64,
+        within: Option<&Value<'_>>,
+        arena: &mut Arena,
+    ) -> Result<Value<'a>, StoreError> {
+        if low > high || high < self.v_base || low > self.v_max {
+            return Ok(Value::Empty);
+        }
+        // An open end is all zeros or all ones, where the comparison stops at once.
+        let low = if low <= self.v_base { 0 } else { above(low, self.v_base) };
+        let high = if high >= self.v_max { u64::MAX } else { above(high, self.v_base) };
+        range::between(&self.presence, &self.v, key, low, high, within, arena)
+    }
+
+    /// Profiles of block `key` with low ≤ n ≤ high; `within` as in [`Self::values_between`].
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn counts_between(
+        &self,
+        key: u16,
+        low: i128,
+        high: i128,
+        within: Option<&Value<'_>>,
+        arena: &mut Arena,
+    ) -> Result<Value<'a>, StoreError> {
+        let bound = i128::from(self.n_bound());
+        if low > high || high < 1 || low > bound {
+            return Ok(Value::Empty);
+        }
+        let low = (low.max(1) - 1) as u64;
+        let high = if high >= bound { u64::MAX } else { (high - 1) as u64 };
+        range::between(&self.presence, &self.n, key, low, high, within, arena)
+    }
+
+    /// Adds the v of block `key` to the lanes.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn add_values<L: Lane>(&self, key: u16, lanes: &mut Lanes<L>) -> Result<(), StoreError> {
+        self.add(&self.v, self.v_base, key, lanes)
+    }
+
+    /// Adds the n of block `key` to the lanes.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn add_counts<L: Lane>(&self, key: u16, lanes: &mut Lanes<L>) -> Result<(), StoreError> {
+        self.add(&self.n, 1, key, lanes)
+    }
+
+    fn add<L: Lane>(
+        &self,
+        planes: &[Portable<'a>],
+        base: i64,
+        key: u16,
+        lanes: &mut Lanes<L>,
+    ) -> Result<(), StoreError> {
+        let Some(present) = self.presence.get(key)? else {
+            return Ok(());
+        };
+        if base != 0 {
+            lanes.add(present, L::cut(base.into()));
+        }
+        for (plane, bit) in planes.iter().rev().zip(0u32..) {
+            if let Some(container) = plane.get(key)? {
+                lanes.add(container, L::cut(1i128 << bit));
+            }
+        }
+        Ok(())
+    }
+
+    /// The cells, ascending by offset.
+    pub fn cells(&self) -> Cells<'_, 'a> {
+        Cells { chunk: self, block: 0, ready: Vec::new(), at: 0, arena: Arena::new() }
+    }
+}
+
+/// The cells of a chunk, decoded a block at a time. Ends after the first error.
+#[derive(Debug)]
+pub struct Cells<'c, 'a> {
+    chunk: &'c NumberChunk<'a>,
+    /// Position of the next container of the presence plane.
+    block: usize,
+    ready: Vec<Cell>,
+    at: usize,
+    arena: Arena,
+}
+
+impl Iterator for Cells<'_, '_> {
+    type Item = Result<Cell, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(cell) = self.ready.get(self.at) {
+                self.at += 1;
+                return Some(Ok(*cell));
+            }
+            let key = self.chunk.presence.keys().nth(self.block)?;
+            self.ready.clear();
+            self.at = 0;
+            let decoded = self.chunk.presence.container(self.block).and_then(|present| self.decode(key, present));
+            self.block += 1;
+            if let Err(error) = decoded {
+                self.ready.clear();
+                self.block = usize::MAX;
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl Cells<'_, '_> {
+    fn decode(&mut self, key: u16, present: Container<'_>) -> Result<(), StoreError> {
+        let present = self.arena.take_container(present);
+        let v_flats = Flats::load(&self.chunk.v, key, &mut self.arena)?;
+        let n_flats = Flats::load(&self.chunk.n, key, &mut self.arena)?;
+        let (mut v, mut n) = ([0; 64], [0; 64]);
+        let mut good = true;
+        for (index, word) in present.words().iter().enumerate().filter(|(_, word)| **word != 0) {
+            v_flats.read(index, *word, &mut v);
+            if !self.chunk.n.is_empty() {
+                n_flats.read(index, *word, &mut n);
+            }
+            let first = u32::from(key) << 16 | (index as u32) << 6;
+            planes::for_each_bit(*word, |lane| {
+                // n - 1 has at most 63 bits; a writer never needs all of them to be set.
+                let facts = (n[lane & 63] as i64).wrapping_add(1);
+                good &= facts > 0;
+                let v = self.chunk.v_base.wrapping_add(v[lane & 63] as i64);
+                self.ready.push(Cell { offset: first | lane as u32, n: facts, v });
+            });
+        }
+        v_flats.drop_into(&mut self.arena);
+        n_flats.drop_into(&mut self.arena);
+        self.arena.give(present);
+        if good { Ok(()) } else { Err(StoreError::Damaged { what: WHAT, at: 1 }) }
+    }
+}
+
+/// How far `value` lies above `base`, for value ≥ base.
+fn above(value: i64, base: i64) -> u64 {
+    value.wrapping_sub(base) as u64
+}
+
+/// Bits needed for every number up to `largest`.
+fn depth_of(largest: u64) -> usize {
+    (u64::BITS - largest.leading_zeros()) as usize
+}

@@ -1,0 +1,149 @@
+//! Comparison with constants on bit planes (O'Neil and Quass, "Improved query performance with variant indexes").
+
+use crate::bitmap::{Arena, Block, Container, Portable, Value, kernel};
+use crate::error::StoreError;
+
+/// Members of block `key` of `presence` whose number, given by `planes` from the highest bit to the lowest, is in
+/// low..=high; low ≤ high. Bits of `high` above the planes mean nothing, those of `low` are zero. With `within`, the
+/// answer is only right inside that set.
+///
+/// Both bounds are walked together. While their bits agree, only the members that agree too stay undecided. The first
+/// bit in which they differ splits these: those without it have only the low bound left to meet, those with it only
+/// the high bound. A side is decided as soon as the rest of its bound is all zeros (low) or all ones (high).
+pub fn between<'a>(
+    presence: &Portable<'a>,
+    planes: &[Portable<'a>],
+    key: u16,
+    low: u64,
+    high: u64,
+    within: Option<&Value<'_>>,
+    arena: &mut Arena,
+) -> Result<Value<'a>, StoreError> {
+    let Some(present) = presence.get(key)? else {
+        return Ok(Value::Empty);
+    };
+    if decided(low, planes.len()) && decided(!high, planes.len()) {
+        return Ok(Value::stored(Some(present)));
+    }
+    let mut rest = arena.take_container(present);
+    let mut any = match within {
+        None | Some(Value::Full) => true,
+        Some(Value::Empty) => false,
+        Some(Value::Stored(container)) => rest.and_container(*container),
+        Some(Value::Flat(block)) => rest.and_block(block),
+    };
+    let mut bit = planes.len();
+    let mut planes = planes.iter();
+    while any && !(decided(low, bit) && decided(!high, bit)) {
+        let Some(plane) = planes.next() else { break };
+        let plane = plane.get(key)?;
+        bit -= 1;
+        match (low >> bit & 1, high >> bit & 1) {
+            (1, _) => any = keep_ones(&mut rest, plane),
+            (_, 0) => any = keep_zeros(&mut rest, plane),
+            _ => {
+                let mut sides = Sides { over_low: rest, under_high: arena.take_clear(), matched: arena.take_clear() };
+                take_ones(&mut sides.under_high, &mut sides.over_low, plane, arena);
+                sides.finish(planes.as_slice(), key, low, high, arena)?;
+                arena.give(sides.over_low);
+                arena.give(sides.under_high);
+                let any = !sides.matched.is_empty();
+                return Ok(arena.value(sides.matched, any));
+            }
+        }
+    }
+    Ok(arena.value(rest, any))
+}
+
+/// Whether the `bits` lowest bits of a bound are all zeros, so that nothing can fail it any more.
+fn decided(bound: u64, bits: usize) -> bool {
+    bits == 0 || bound << (64 - bits) == 0
+}
+
+/// The undecided members after the bounds have parted.
+struct Sides {
+    over_low: Box<Block>,
+    under_high: Box<Block>,
+    matched: Box<Block>,
+}
+
+impl Sides {
+    fn finish(
+        &mut self,
+        planes: &[Portable<'_>],
+        key: u16,
+        low: u64,
+        high: u64,
+        arena: &mut Arena,
+    ) -> Result<(), StoreError> {
+        let (mut low_open, mut high_open) = (true, true);
+        let mut planes = planes.iter();
+        loop {
+            let bits = planes.len();
+            if low_open && decided(low, bits) {
+                self.matched.or_block(&self.over_low);
+                low_open = false;
+            }
+            if high_open && decided(!high, bits) {
+                self.matched.or_block(&self.under_high);
+                high_open = false;
+            }
+            let Some(plane) = planes.next().filter(|_| low_open || high_open) else {
+                return Ok(());
+            };
+            let plane = plane.get(key)?;
+            let bit = bits - 1;
+            if low_open {
+                low_open = if low >> bit & 1 == 1 {
+                    keep_ones(&mut self.over_low, plane)
+                } else {
+                    take_ones(&mut self.matched, &mut self.over_low, plane, arena)
+                };
+            }
+            if high_open {
+                high_open = if high >> bit & 1 == 0 {
+                    keep_zeros(&mut self.under_high, plane)
+                } else {
+                    take_zeros(&mut self.matched, &mut self.under_high, plane, arena)
+                };
+            }
+        }
+    }
+}
+
+fn keep_ones(rest: &mut Block, plane: Option<Container<'_>>) -> bool {
+    plane.is_some_and(|container| rest.and_container(container))
+}
+
+fn keep_zeros(rest: &mut Block, plane: Option<Container<'_>>) -> bool {
+    plane.is_none_or(|container| rest.andnot_container(container))
+}
+
+fn take_ones(matched: &mut Block, rest: &mut Block, plane: Option<Container<'_>>, arena: &mut Arena) -> bool {
+    match plane {
+        None => true,
+        Some(Container::Bitmap(words)) => kernel::take_ones(matched.words_mut(), rest.words_mut(), words),
+        Some(container) => {
+            let flat = arena.take_container(container);
+            let any = kernel::take_ones(matched.words_mut(), rest.words_mut(), flat.words());
+            arena.give(flat);
+            any
+        }
+    }
+}
+
+fn take_zeros(matched: &mut Block, rest: &mut Block, plane: Option<Container<'_>>, arena: &mut Arena) -> bool {
+    match plane {
+        None => {
+            matched.or_block(rest);
+            false
+        }
+        Some(Container::Bitmap(words)) => kernel::take_zeros(matched.words_mut(), rest.words_mut(), words),
+        Some(container) => {
+            let flat = arena.take_container(container);
+            let any = kernel::take_zeros(matched.words_mut(), rest.words_mut(), flat.words());
+            arena.give(flat);
+            any
+        }
+    }
+}

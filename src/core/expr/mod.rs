@@ -1,0 +1,32 @@
+//! The expression language: SQL's scalar expressions over the attributes and events of a profile.
+//! Text becomes a tree ([`parse`]), the tree gets its types ([`check`]), and from there on goes to the executors or back
+//! to text ([`print`], [`sql`]).
+
+pub mod ast;
+pub mod check;
+pub mod error;
+pub mod fold;
+pub mod parse;
+pub mod print;
+pub mod sql;
+pub mod walk;
+
+use ast::{Expr, Type};
+use check::Catalog;
+use error::ExprError;
+
+/// Reads and checks `text`: the whole way from what a user wrote to a typed tree, with errors placed at the word at
+/// fault. `want` is the type it must have, `Some(Boolean)` for a segment.
+///
+/// # Errors
+/// As [`parse::parse`] and [`check::check`].
+pub fn compile(text: &str, catalog: &dyn Catalog, want: Option<Type>) -> Result<Expr, ExprError> {
+    parse::parse(text)
+        .and_then(|e| check::check(e, catalog, want))
+        .map_err(|e| parse::locate(e, text))
+}
+
+#[cfg(test)]
+mod test_catalog;
+#[cfg(test)]
+mod errors_test;

@@ -1,0 +1,325 @@
+//! Tree to plain SQL over the public views: what `cdp_segment_sql()` shows, and the meaning every other executor is
+//! tested against. Only checked trees ([`super::check`]) print correctly: the text of a node depends on its type.
+//!
+//! Promise: PostgreSQL gives the printed text the type the check gave the tree. Where PostgreSQL would read a whole
+//! number as `integer`, and that would change the result (`2000000000 + 2000000000`), the text says `::bigint`.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
+use super::ast::{Aggregate, AggregateFunction, Argument, Expr, Function, Node, Operator, Type};
+use super::check::Catalog;
+use super::print::{Style, aggregate_name, level, quote_name, quote_text, type_name, write};
+use super::walk;
+
+/// What printing needs to know beside the tree.
+pub struct SqlContext<'a> {
+    /// The schema of the workspace, already quoted.
+    pub schema: &'a str,
+    /// The moment of evaluation as the text of a timestamptz; `None` for `now()`.
+    pub now: Option<&'a str>,
+    /// The catalog the tree was checked against; gives the types of the properties of aggregates.
+    pub catalog: &'a dyn Catalog,
+}
+
+/// A query with one row for each profile that `filter` keeps (all without one): `profile_id`, then a column for each of
+/// `columns` under its alias.
+pub fn select_sql(columns: &[(&str, &Expr)], filter: Option<&Expr>, ctx: &SqlContext<'_>) -> String {
+    let style = Plain::over(ctx, None);
+    let mut list = String::from("SELECT p.profile_id");
+    for (alias, e) in columns {
+        let mut text = String::new();
+        write(&whole(e), level::ANY, &style, &mut text);
+        let _ = write!(list, ",\n       {text} AS {}", quoted(alias));
+    }
+    let mut condition = String::new();
+    match filter.map(|f| lower(f, true)) {
+        None => {}
+        Some(Expr { node: Node::And(terms), .. }) => conjunction(&terms, "\nWHERE ", &style, &mut condition),
+        Some(e) => {
+            condition.push_str("\nWHERE ");
+            write(&e, level::ANY, &style, &mut condition);
+        }
+    }
+    let mut out = format!("{list}\nFROM {}.profiles AS p", ctx.schema);
+    for (i, join) in style.joins.take().into_iter().enumerate() {
+        let n = i + 1;
+        let _ = write!(out, "\nLEFT JOIN (\n{join}\n) AS e{n} ON e{n}.profile_id = p.profile_id");
+    }
+    out + &condition
+}
+
+/// A scalar with its attributes replaced by the SQL that `attribute` gives for them (`None`: the column of `profiles`
+/// aliased `p`). The tree must hold no aggregate; one prints as a column of a join that is not there.
+pub fn scalar_sql(expr: &Expr, ctx: &SqlContext<'_>, attribute: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    write(&whole(expr), level::ANY, &Plain::over(ctx, Some(attribute)), &mut out);
+    out
+}
+
+/// A constant, see [`super::fold::constants`].
+pub fn constant_sql(expr: &Expr, ctx: &SqlContext<'_>) -> String {
+    scalar_sql(expr, ctx, &|_| None)
+}
+
+/// The replacement of attributes, when there is one.
+type Replace<'a> = Option<&'a dyn Fn(&str) -> Option<String>>;
+
+struct Plain<'a> {
+    ctx: &'a SqlContext<'a>,
+    attribute: Replace<'a>,
+    /// The event of the FILTER being printed.
+    event: Option<&'a str>,
+    /// One subquery for each distinct aggregate; `e1` is the first.
+    joins: RefCell<Vec<String>>,
+}
+
+impl Style for Plain<'_> {
+    fn own(&self, e: &Expr) -> Option<(String, u8)> {
+        Some(match &e.node {
+            Node::Attribute(name) => {
+                let text = match self.attribute.and_then(|f| f(name)) {
+                    Some(text) => text,
+                    None => format!("p.{}", column(name)),
+                };
+                (text, level::PRIMARY)
+            }
+            Node::Now => (self.now(), level::PRIMARY),
+            Node::CurrentDate => match self.ctx.now {
+                None => ("current_date".to_owned(), level::PRIMARY),
+                Some(_) => (format!("{}::date", self.now()), level::CAST),
+            },
+            Node::Property(name) => {
+                let ty = match (e.ty, self.event) {
+                    (Type::Unknown, Some(event)) => self.ctx.catalog.property(event, name).unwrap_or(Type::Text),
+                    (ty, _) => ty,
+                };
+                property(name, ty)
+            }
+            Node::InSegment(name) => (
+                format!(
+                    "EXISTS (SELECT FROM {}.segment_members AS m WHERE m.segment = {} AND m.profile_id = p.profile_id)",
+                    self.ctx.schema,
+                    quote_text(name)
+                ),
+                level::PRIMARY,
+            ),
+            Node::Aggregate(a) => (self.reference(a), level::PRIMARY),
+            Node::Cast { value, to } => match (value.ty, to) {
+                // PostgreSQL casts boolean only to integer, and only integer to boolean.
+                (Type::Boolean, Type::Bigint) => (self.text(value, level::CAST) + "::integer::bigint", level::CAST),
+                (Type::Bigint, Type::Boolean) => (self.text(value, level::RANGE) + " <> 0", level::COMPARE),
+                _ => return None,
+            },
+            // Days are added to a date as integer.
+            Node::Arithmetic { op, left, right } if e.ty == Type::Date => {
+                let side = |x: &Expr, least| match x.ty {
+                    Type::Bigint if !integer(x) => self.text(x, level::CAST) + "::integer",
+                    _ => self.text(x, least),
+                };
+                let sign = if *op == Operator::Plus { "+" } else { "-" };
+                let (left, right) = (side(left, level::ADD), side(right, level::MULTIPLY));
+                (format!("{left} {sign} {right}"), level::ADD)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Plain<'a> {
+    fn over(ctx: &'a SqlContext<'a>, attribute: Replace<'a>) -> Self {
+        Self { ctx, attribute, event: None, joins: RefCell::new(Vec::new()) }
+    }
+
+    fn text(&self, e: &Expr, least: u8) -> String {
+        let mut out = String::new();
+        write(e, least, self, &mut out);
+        out
+    }
+
+    fn now(&self) -> String {
+        match self.ctx.now {
+            None => "now()".to_owned(),
+            Some(text) => format!("timestamptz {}", quote_text(text)),
+        }
+    }
+
+    /// The column an aggregate is found in; makes its join unless the same one is there.
+    fn reference(&self, a: &Aggregate) -> String {
+        let join = self.join(a);
+        let mut joins = self.joins.borrow_mut();
+        let index = joins.iter().position(|j| *j == join).unwrap_or_else(|| {
+            joins.push(join);
+            joins.len() - 1
+        });
+        let value = format!("e{}.value", index + 1);
+        match a.function {
+            AggregateFunction::Count | AggregateFunction::CountDistinct => format!("coalesce({value}, 0)"),
+            _ => value,
+        }
+    }
+
+    fn join(&self, a: &Aggregate) -> String {
+        let inside = Plain { ctx: self.ctx, attribute: None, event: Some(&a.event), joins: RefCell::default() };
+        let over = match &a.argument {
+            Argument::Rows => "*".to_owned(),
+            Argument::Time => "at".to_owned(),
+            Argument::Property(name) => {
+                property(name, self.ctx.catalog.property(&a.event, name).unwrap_or(Type::Text)).0
+            }
+        };
+        let value = match a.function {
+            AggregateFunction::CountDistinct => format!("count(DISTINCT {over})"),
+            AggregateFunction::First => {
+                format!("(array_agg({over} ORDER BY at, event_id) FILTER (WHERE {over} IS NOT NULL))[1]")
+            }
+            AggregateFunction::Last => {
+                format!("(array_agg({over} ORDER BY at DESC, event_id DESC) FILTER (WHERE {over} IS NOT NULL))[1]")
+            }
+            f => format!("{}({over})", aggregate_name(f)),
+        };
+        let mut out = format!(
+            "  SELECT profile_id, {value} AS value\n  FROM {}.events\n  WHERE event = {}\n    AND at <= {}",
+            self.ctx.schema,
+            quote_text(&a.event),
+            self.now()
+        );
+        match a.filter.as_ref().map(|f| lower(f, true)) {
+            None => {}
+            Some(Expr { node: Node::And(terms), .. }) => conjunction(&terms, "\n    AND ", &inside, &mut out),
+            Some(e) => conjunction(std::slice::from_ref(&e), "\n    AND ", &inside, &mut out),
+        }
+        out + "\n  GROUP BY profile_id"
+    }
+}
+
+/// One term a line; `first` stands before the first of them.
+fn conjunction(terms: &[Expr], first: &str, style: &Plain<'_>, out: &mut String) {
+    let next = if first.contains("WHERE") { "\n  AND " } else { first };
+    for (i, term) in terms.iter().enumerate() {
+        out.push_str(if i == 0 { first } else { next });
+        write(term, level::NOT, style, out);
+    }
+}
+
+/// A value of the jsonb `properties`, as its type.
+fn property(name: &str, ty: Type) -> (String, u8) {
+    let text = format!("(properties->>{})", quote_text(name));
+    match ty {
+        Type::Text | Type::Unknown => (text, level::PRIMARY),
+        ty => (format!("{text}::{}", type_name(ty)), level::CAST),
+    }
+}
+
+/// A column name as `quote_ident()` writes it.
+fn column(name: &str) -> String {
+    if name.is_ascii() { quote_name(name) } else { quoted(name) }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A tree whose text stands alone and therefore must have its type by itself.
+fn whole(e: &Expr) -> Expr {
+    bigint(lower(e, true))
+}
+
+/// The same tree with the casts written out that the text needs. `exact` is false where only the value matters, beside
+/// a comparison; there `5` stays `5`.
+fn lower(e: &Expr, exact: bool) -> Expr {
+    let beside = match e.node {
+        Node::Compare { .. } | Node::In { .. } | Node::Between { .. } | Node::Like { .. } | Node::IsNull { .. } => true,
+        Node::Cast { .. } => true,
+        Node::Negate(_) => !exact,
+        _ => false,
+    };
+    let mut e = e.clone();
+    for child in walk::children_mut(&mut e) {
+        // An aggregate lowers its own FILTER when it is printed.
+        *child = lower(child, !beside);
+    }
+    let both = |a: &Expr, b: &Expr| integer(a) && integer(b);
+    match &mut e.node {
+        Node::Null if exact && e.ty != Type::Unknown => return cast(e, None),
+        Node::Number(n) if exact && e.ty == Type::Numeric && n.parse::<i64>().is_ok() => return cast(e, None),
+        Node::Arithmetic { left, right, .. } if e.ty == Type::Bigint && both(left, right) => {
+            in_place(left, bigint);
+        }
+        Node::Arithmetic { op: Operator::Minus, left, right } if e.ty == Type::Interval => {
+            for side in [left, right] {
+                if side.ty == Type::Date {
+                    in_place(side, |x| cast(x, Some(Type::Timestamptz)));
+                }
+            }
+        }
+        Node::Case { branches, otherwise, .. } if e.ty == Type::Bigint => {
+            let results = branches.iter_mut().map(|(_, then)| then).chain(otherwise.iter_mut().map(|x| &mut **x));
+            settle(results.collect());
+        }
+        Node::Call { function, arguments } => match function {
+            Function::Coalesce | Function::Least | Function::Greatest if e.ty == Type::Bigint => {
+                settle(arguments.iter_mut().collect());
+            }
+            Function::NullIf | Function::Abs => arguments.iter_mut().take(1).for_each(|x| in_place(x, bigint)),
+            Function::Round => arguments.iter_mut().take(1).for_each(|x| {
+                if x.ty != Type::Numeric {
+                    in_place(x, |x| cast(x, Some(Type::Numeric)));
+                }
+            }),
+            Function::DateTrunc => arguments.iter_mut().skip(1).for_each(|x| {
+                if x.ty == Type::Date {
+                    in_place(x, |x| cast(x, Some(Type::Timestamptz)));
+                }
+            }),
+            _ => {}
+        },
+        _ => {}
+    }
+    e
+}
+
+/// Makes one of several results a bigint when PostgreSQL would call them all integer.
+fn settle(results: Vec<&mut Expr>) {
+    if results.iter().all(|x| integer(x))
+        && let Some(first) = results.into_iter().next()
+    {
+        in_place(first, bigint);
+    }
+}
+
+/// Whether PostgreSQL reads the text of a bigint as `integer`.
+fn integer(e: &Expr) -> bool {
+    if e.ty != Type::Bigint {
+        return false;
+    }
+    match &e.node {
+        Node::Number(n) => n.parse::<i32>().is_ok(),
+        Node::Negate(x) => match &x.node {
+            // The smallest integer is one only with its sign.
+            Node::Number(n) => n.parse::<i64>().is_ok_and(|n| n <= 1 << 31),
+            _ => integer(x),
+        },
+        Node::Arithmetic { left, .. } => left.ty == Type::Date,
+        _ => false,
+    }
+}
+
+fn bigint(e: Expr) -> Expr {
+    if integer(&e) { cast(e, Some(Type::Bigint)) } else { e }
+}
+
+fn cast(e: Expr, to: Option<Type>) -> Expr {
+    let (ty, at) = (to.unwrap_or(e.ty), e.at);
+    Expr { node: Node::Cast { value: Box::new(e), to: ty }, ty, at }
+}
+
+fn in_place(e: &mut Expr, change: impl FnOnce(Expr) -> Expr) {
+    let empty = Expr { node: Node::Null, ty: Type::Unknown, at: 0 };
+    let old = std::mem::replace(e, empty);
+    *e = change(old);
+}
+
+#[cfg(test)]
+#[path = "sql_test.rs"]
+mod tests;

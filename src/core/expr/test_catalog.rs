@@ -1,0 +1,69 @@
+//! The catalog the tests of this folder share.
+
+use super::ast::Type;
+use super::check::Catalog;
+
+/// A small shop.
+pub(crate) struct Shop;
+
+const ATTRIBUTES: &[(&str, Type)] = &[
+    ("gender", Type::Text),
+    ("city", Type::Text),
+    ("city_tier", Type::Bigint),
+    ("value_level", Type::Text),
+    ("age", Type::Bigint),
+    ("balance", Type::Numeric),
+    ("vip", Type::Boolean),
+    ("birthday", Type::Date),
+    ("signed_up", Type::Timestamptz),
+    ("城市", Type::Text),
+    ("Mixed Case", Type::Text),
+    ("user", Type::Text),
+];
+const PROPERTIES: &[(&str, Type)] = &[
+    ("category", Type::Text),
+    ("sku", Type::Text),
+    ("amount", Type::Numeric),
+    ("quantity", Type::Bigint),
+    ("gift", Type::Boolean),
+    ("due", Type::Date),
+    ("paid_at", Type::Timestamptz),
+    ("at", Type::Text),
+];
+const EVENTS: &[&str] = &["view", "purchase", "Order Completed", "加购"];
+const SEGMENTS: &[&str] = &["vip", "it's"];
+
+fn names(list: &[(&str, Type)]) -> Vec<String> {
+    list.iter().map(|(n, _)| (*n).to_owned()).collect()
+}
+
+fn find(list: &[(&str, Type)], name: &str) -> Option<Type> {
+    list.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
+}
+
+impl Catalog for Shop {
+    fn attribute(&self, name: &str) -> Option<Type> {
+        find(ATTRIBUTES, name)
+    }
+    fn has_event(&self, event: &str) -> bool {
+        EVENTS.contains(&event)
+    }
+    fn property(&self, event: &str, name: &str) -> Option<Type> {
+        self.has_event(event).then(|| find(PROPERTIES, name))?
+    }
+    fn has_segment(&self, name: &str) -> bool {
+        SEGMENTS.contains(&name)
+    }
+    fn attributes(&self) -> Vec<String> {
+        names(ATTRIBUTES)
+    }
+    fn events(&self) -> Vec<String> {
+        EVENTS.iter().map(|e| (*e).to_owned()).collect()
+    }
+    fn properties(&self, _: &str) -> Vec<String> {
+        names(PROPERTIES)
+    }
+    fn segments(&self) -> Vec<String> {
+        SEGMENTS.iter().map(|e| (*e).to_owned()).collect()
+    }
+}

@@ -1,0 +1,22 @@
+//! The pure part of pg_cdp: what can be said of expressions, bits and identities without a database.
+//!
+//! Nothing here knows PostgreSQL, SQL connections or settings, and nothing here is unsafe; `cargo test -p pg_cdp_core` runs it alone.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+
+pub mod bitmap;
+pub mod bitmap_treemap;
+pub mod cells;
+pub mod program;
+
+pub mod expr;
+pub mod plan;
+
+pub mod graph;
+pub mod norm;
+
+#[cfg(test)]
+mod testing;

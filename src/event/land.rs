@@ -1,0 +1,88 @@
+//! Landing the events of a batch. A key of a source is one event: the same row again changes nothing, a changed row replaces what it said.
+
+use super::partition;
+use crate::error::CdpError;
+use crate::pg::{spi, temp};
+use crate::store::column::day_sql;
+use crate::store::emit;
+use crate::workspace::Workspace;
+
+/// Makes the temporary tables in which a batch collects what changes.
+pub fn prepare() -> Result<(), CdpError> {
+    temp::table("cdp_event_change", "profile_id pg_catalog.int8, n pg_catalog.int8, event_type_id pg_catalog.int4, day pg_catalog.int8, properties pg_catalog.jsonb")?;
+    temp::table(
+        "cdp_event_new",
+        "profile_id pg_catalog.int8, node_id pg_catalog.int8, event_type_id pg_catalog.int4, at pg_catalog.timestamptz, key pg_catalog.text, properties pg_catalog.jsonb",
+    )?;
+    temp::table("cdp_merge", "retired pg_catalog.int8, survivor pg_catalog.int8")?;
+    temp::table("cdp_touched", "profile_id pg_catalog.int8")
+}
+
+/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that the source never gave a
+/// row before and that its keys are unique, so that no event can be there already.
+pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(
+            "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties) \
+             SELECT DISTINCT ON (r.event_key) n.profile_id, r.node_id, t.event_type_id, r.event_at, r.event_key, r.properties \
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN @ws@.node n ON n.node_id = r.node_id ORDER BY r.event_key, r.rn DESC",
+        ),
+        &[],
+    )?;
+    spi::run("ANALYZE pg_temp.cdp_event_new", &[])?;
+    if !first {
+        replace(ws, source_id)?;
+    }
+    partition::ensure(ws)?;
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties) \
+             SELECT e.event_type_id, $1, e.node_id, e.at, e.key, e.properties FROM pg_temp.cdp_event_new e ORDER BY e.at, e.key",
+        ),
+        &[source_id.into()],
+    )?;
+    spi::run(
+        &ws.sql(&format!(
+            "INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
+             SELECT e.profile_id, 1, e.event_type_id, {}, e.properties FROM pg_temp.cdp_event_new e",
+            day_sql("e.at")
+        )),
+        &[],
+    )?;
+    spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
+    let types: Vec<i32> = spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;
+    if types.is_empty() {
+        return Ok(());
+    }
+    for column in emit::day_columns(ws, "ready")? {
+        if types.contains(&column.event_type_id) {
+            emit::events(ws, &column, "pg_temp.cdp_event_change")?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes out what is already there: unchanged events from the batch, changed ones from the events.
+fn replace(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
+    temp::table("cdp_event_old", "event_id pg_catalog.int8, at pg_catalog.timestamptz, key pg_catalog.text, same pg_catalog.bool")?;
+    spi::run(
+        &ws.sql(
+            "INSERT INTO pg_temp.cdp_event_old (event_id, at, key, same) \
+             SELECT e.event_id, e.at, e.key, ROW(e.event_type_id, e.node_id, e.at, e.properties) IS NOT DISTINCT FROM ROW(x.event_type_id, x.node_id, x.at, x.properties) \
+             FROM pg_temp.cdp_event_new x JOIN @ws@.event e ON e.source_id = $1 AND e.key = x.key",
+        ),
+        &[source_id.into()],
+    )?;
+    spi::run("DELETE FROM pg_temp.cdp_event_new x USING pg_temp.cdp_event_old o WHERE o.key = x.key AND o.same", &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "WITH gone AS (DELETE FROM @ws@.event e USING pg_temp.cdp_event_old o WHERE e.source_id = $1 AND e.key = o.key AND e.at = o.at AND NOT o.same \
+                 RETURNING e.node_id, e.event_type_id, e.at, e.properties) \
+             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
+             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
+            day_sql("g.at")
+        )),
+        &[source_id.into()],
+    )?;
+    Ok(())
+}

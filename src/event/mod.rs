@@ -1,0 +1,4 @@
+//! Events: landing them once, in the partition of their month and in the day columns of their type.
+
+pub mod land;
+mod partition;

@@ -1,0 +1,24 @@
+//! Monthly partitions, made as months appear.
+
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+
+/// Makes the partitions for the months (UTC) of the events in `cdp_event_new`, as far as they are missing. Times outside 1970 to 2100 stay in
+/// the default partition, so that a few wrong clocks cannot make thousands of tables.
+pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {
+    let missing = spi::rows(
+        &ws.sql(
+            "SELECT to_char(m.month, '\"event_y\"YYYY\"m\"MM'), m.month::pg_catalog.text, (m.month + '1 month'::pg_catalog.interval)::pg_catalog.text \
+             FROM (SELECT DISTINCT date_trunc('month', e.at AT TIME ZONE 'UTC') AS month FROM pg_temp.cdp_event_new e WHERE e.at >= '1970-01-01 00:00:00+00' AND e.at < '2101-01-01 00:00:00+00') m \
+             WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::pg_catalog.regnamespace AND c.relname = to_char(m.month, '\"event_y\"YYYY\"m\"MM')) ORDER BY 1",
+        ),
+        &[ws.schema().into()],
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
+    )?;
+    for (name, from, to) in missing {
+        spi::run(&ws.sql(&format!("CREATE TABLE @ws@.{name} PARTITION OF @ws@.event FOR VALUES FROM ('{from}+00') TO ('{to}+00')")), &[])?;
+        spi::run(&ws.sql(&format!("COMMENT ON TABLE @ws@.{name} IS 'events from {from} UTC'")), &[])?;
+    }
+    Ok(())
+}

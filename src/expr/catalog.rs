@@ -1,0 +1,175 @@
+//! The names and columns of a workspace, read once for each question.
+
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+use pg_cdp_core::expr::ast::Type;
+use pg_cdp_core::expr::check;
+use std::collections::HashMap;
+
+/// An attribute as expressions see it.
+pub struct Attribute {
+    /// Its number.
+    pub attribute_id: i32,
+    /// Its type.
+    pub ty: Type,
+    /// The expression of a tag.
+    pub expression: Option<String>,
+    /// The dictionary of its values.
+    pub dictionary_id: i32,
+    /// Its column, when it is ready: number, `set` or `number`, scale.
+    pub column: Option<(i32, bool, u32)>,
+}
+
+/// A property as expressions see it.
+pub struct Property {
+    /// Its number.
+    pub property_id: i32,
+    /// Its type.
+    pub ty: Type,
+    /// The dictionary of its values.
+    pub dictionary_id: i32,
+}
+
+/// An event type: its number and properties.
+pub struct Event {
+    /// Its number.
+    pub event_type_id: i32,
+    /// Its properties by name.
+    pub properties: HashMap<String, Property>,
+    /// Its day columns that are ready: (property, measure) to column and scale; 0 for none.
+    pub days: HashMap<(i32, i32), (i32, u32)>,
+}
+
+/// A segment as expressions see it.
+pub struct Segment {
+    /// Its column.
+    pub column_id: i32,
+    /// The expression of a dynamic segment.
+    pub expression: Option<String>,
+}
+
+/// Everything an expression can name.
+pub struct Catalog {
+    /// Column of the live profiles.
+    pub universe: i32,
+    /// Attributes by name.
+    pub attributes: HashMap<String, Attribute>,
+    /// Event types by name.
+    pub events: HashMap<String, Event>,
+    /// Segments by name.
+    pub segments: HashMap<String, Segment>,
+}
+
+/// The type a catalogue row names.
+pub fn type_of(name: &str) -> Result<Type, CdpError> {
+    Ok(match name {
+        "boolean" => Type::Boolean,
+        "bigint" => Type::Bigint,
+        "numeric" => Type::Numeric,
+        "text" => Type::Text,
+        "date" => Type::Date,
+        "timestamptz" => Type::Timestamptz,
+        _ => return Err(CdpError::internal(format!("unknown type \"{name}\" in the catalogue"))),
+    })
+}
+
+impl Catalog {
+    /// Reads the catalogue of a workspace.
+    pub fn load(ws: &Workspace) -> Result<Self, CdpError> {
+        let mut catalog = Self { universe: 0, attributes: HashMap::new(), events: HashMap::new(), segments: HashMap::new() };
+        for (name, attribute) in spi::rows_cached(
+            &ws.sql(
+                "SELECT a.name, a.attribute_id, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale \
+                 FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.state = 'ready' WHERE a.entity = 'person'",
+            ),
+            &[],
+            |row| {
+                let column = match row.get::<i32>(6)? {
+                    Some(id) => Some((id, spi::must::<bool>(row, 7)?, unsigned(spi::must(row, 8)?)?)),
+                    None => None,
+                };
+                let ty = type_of(&spi::must::<String>(row, 3)?)?;
+                let attribute = Attribute { attribute_id: spi::must(row, 2)?, ty, expression: row.get(4)?, dictionary_id: spi::must(row, 5)?, column };
+                Ok((spi::must::<String>(row, 1)?, attribute))
+            },
+        )? {
+            catalog.attributes.insert(name, attribute);
+        }
+        for (event, event_type_id, property) in spi::rows_cached(
+            &ws.sql("SELECT t.name, t.event_type_id, p.name, p.property_id, p.type, p.dictionary_id FROM @ws@.event_type t LEFT JOIN @ws@.property p USING (event_type_id)"),
+            &[],
+            |row| {
+                let property = match row.get::<String>(3)? {
+                    Some(name) => Some((name, Property { property_id: spi::must(row, 4)?, ty: type_of(&spi::must::<String>(row, 5)?)?, dictionary_id: spi::must(row, 6)? })),
+                    None => None,
+                };
+                Ok((spi::must::<String>(row, 1)?, spi::must::<i32>(row, 2)?, property))
+            },
+        )? {
+            let event = catalog.events.entry(event).or_insert_with(|| Event { event_type_id, properties: HashMap::new(), days: HashMap::new() });
+            event.properties.extend(property);
+        }
+        let by_id: HashMap<i32, String> = catalog.events.iter().map(|(name, event)| (event.event_type_id, name.clone())).collect();
+        for (kind, column_id, event_type_id, key, scale, segment) in spi::rows_cached(
+            &ws.sql(
+                "SELECT c.kind, c.column_id, c.event_type_id, coalesce(c.property_id, 0), coalesce(c.measure_id, 0), c.scale, g.name, g.expression \
+                 FROM @ws@.store_column c LEFT JOIN @ws@.segment g USING (segment_id) WHERE c.kind <> 'attribute' AND c.state = 'ready'",
+            ),
+            &[],
+            |row| {
+                let segment = match row.get::<String>(7)? {
+                    Some(name) => Some((name, row.get::<String>(8)?)),
+                    None => None,
+                };
+                let key = (spi::must::<i32>(row, 4)?, spi::must::<i32>(row, 5)?);
+                Ok((spi::must::<String>(row, 1)?, spi::must::<i32>(row, 2)?, row.get::<i32>(3)?, key, unsigned(spi::must(row, 6)?)?, segment))
+            },
+        )? {
+            match (kind.as_str(), event_type_id, segment) {
+                ("universe", ..) => catalog.universe = column_id,
+                ("day", Some(id), _) => {
+                    if let Some(event) = by_id.get(&id).and_then(|name| catalog.events.get_mut(name)) {
+                        event.days.insert(key, (column_id, scale));
+                    }
+                }
+                ("segment", _, Some((name, expression))) => {
+                    catalog.segments.insert(name, Segment { column_id, expression });
+                }
+                _ => {}
+            }
+        }
+        Ok(catalog)
+    }
+}
+
+fn unsigned(scale: i32) -> Result<u32, CdpError> {
+    u32::try_from(scale).map_err(|_| CdpError::internal("negative scale in the catalogue"))
+}
+
+impl check::Catalog for Catalog {
+    fn attribute(&self, name: &str) -> Option<Type> {
+        self.attributes.get(name).map(|a| a.ty)
+    }
+    fn has_event(&self, event: &str) -> bool {
+        self.events.contains_key(event)
+    }
+    fn property(&self, event: &str, name: &str) -> Option<Type> {
+        self.events.get(event)?.properties.get(name).map(|p| p.ty)
+    }
+    fn has_segment(&self, name: &str) -> bool {
+        self.segments.contains_key(name)
+    }
+    fn attributes(&self) -> Vec<String> {
+        self.attributes.keys().cloned().collect()
+    }
+    fn events(&self) -> Vec<String> {
+        self.events.keys().cloned().collect()
+    }
+    fn properties(&self, event: &str) -> Vec<String> {
+        self.events.get(event).map(|e| e.properties.keys().cloned().collect()).unwrap_or_default()
+    }
+    fn segments(&self) -> Vec<String> {
+        self.segments.keys().cloned().collect()
+    }
+}

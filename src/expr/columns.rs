@@ -1,0 +1,147 @@
+//! What the planner asks of PostgreSQL: columns, codes, moments, whole days.
+
+use super::catalog::Catalog;
+use super::question::Moment;
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::store::column::{day_sql, day_start_sql, micros_sql, moment_of_micros_sql, pg_type};
+use crate::workspace::Workspace;
+use pg_cdp_core::expr::ast::{Expr, Type};
+use pg_cdp_core::expr::print::type_name;
+use pg_cdp_core::expr::sql::{self, SqlContext};
+use pg_cdp_core::plan::{AttributeColumn, Columns, DayColumn, EdgeWindow, WholeDays};
+use pgrx::datum::DatumWithOid;
+
+/// The columns of a workspace at a moment.
+pub struct WorkspaceColumns<'a> {
+    /// The workspace.
+    pub ws: &'a Workspace,
+    /// Its names and columns.
+    pub catalog: &'a Catalog,
+    /// The moment asked about.
+    pub moment: &'a Moment,
+}
+
+impl WorkspaceColumns<'_> {
+    fn context(&self) -> SqlContext<'_> {
+        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
+    }
+
+    fn codes(&self, sql: &str, args: &[DatumWithOid]) -> Result<Vec<i32>, CdpError> {
+        spi::rows_cached(&self.ws.sql(sql), args, |row| spi::must(row, 1))
+    }
+}
+
+impl Columns for WorkspaceColumns<'_> {
+    type Error = CdpError;
+
+    fn universe(&self) -> i32 {
+        self.catalog.universe
+    }
+
+    fn attribute(&self, name: &str) -> Option<AttributeColumn> {
+        let attribute = self.catalog.attributes.get(name)?;
+        let (column_id, set, scale) = attribute.column?;
+        let dictionary_id = attribute.dictionary_id;
+        Some(match attribute.ty {
+            Type::Text | Type::Boolean if set => AttributeColumn::Codes { column_id, dictionary_id },
+            Type::Text | Type::Boolean => AttributeColumn::CodeNumbers { column_id, dictionary_id },
+            _ => AttributeColumn::Numbers { column_id, scale },
+        })
+    }
+
+    fn segment(&self, name: &str) -> Option<i32> {
+        self.catalog.segments.get(name).map(|s| s.column_id)
+    }
+
+    fn days(&self, event: &str, property: Option<&str>, measure: Option<&str>) -> Option<DayColumn> {
+        let event = self.catalog.events.get(event)?;
+        let id = |name: Option<&str>| match name {
+            None => Some(0),
+            Some(name) => event.properties.get(name).map(|p| p.property_id),
+        };
+        let (column_id, scale) = *event.days.get(&(id(property)?, id(measure)?))?;
+        Some(DayColumn { column_id, scale })
+    }
+
+    fn property_codes(&mut self, event: &str, property: &str, values: &[String]) -> Result<Vec<i32>, CdpError> {
+        let Some(dictionary_id) = self.catalog.events.get(event).and_then(|e| e.properties.get(property)).map(|p| p.dictionary_id) else {
+            return Err(CdpError::internal(format!("event \"{event}\" lost its property \"{property}\"")));
+        };
+        self.codes("SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1", &[dictionary_id.into(), values.to_vec().into()])
+    }
+
+    fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, CdpError> {
+        Ok(self.codes("SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2", &[dictionary_id.into(), value.into()])?.first().copied())
+    }
+
+    fn matching_codes(&mut self, dictionary_id: i32, attribute: &str, ty: Type, predicate: &Expr) -> Result<(Vec<i32>, Vec<i32>), CdpError> {
+        let value = if ty == Type::Boolean { "(d.value::pg_catalog.bool)" } else { "d.value" };
+        let condition = sql::scalar_sql(predicate, &self.context(), &|name| (name == attribute).then(|| value.to_owned()));
+        let rows = spi::rows(
+            &self.ws.sql(&format!("SELECT d.code, ({condition}) FROM @ws@.dictionary d WHERE d.dictionary_id = $1 ORDER BY 1")),
+            &[dictionary_id.into()],
+            |row| Ok((spi::must::<i32>(row, 1)?, row.get::<bool>(2)?)),
+        )?;
+        let of = |wanted: bool| rows.iter().filter(|(_, outcome)| *outcome == Some(wanted)).map(|(code, _)| *code).collect();
+        Ok((of(true), of(false)))
+    }
+
+    fn outcome_of_null(&mut self, attribute: &str, ty: Type, predicate: &Expr) -> Result<Option<bool>, CdpError> {
+        let null = format!("(NULL::pg_catalog.{})", pg_type(type_name(ty)));
+        let condition = sql::scalar_sql(predicate, &self.context(), &|name| (name == attribute).then(|| null.clone()));
+        spi::one::<bool>(&format!("SELECT ({condition})"), &[])
+    }
+
+    fn moment(&mut self, ty: Type, text: &str) -> Result<Option<i64>, CdpError> {
+        let value = match ty {
+            Type::Date => "CASE WHEN isfinite($1::pg_catalog.date) THEN ($1::pg_catalog.date - '2000-01-01'::pg_catalog.date)::pg_catalog.int8 END".to_owned(),
+            Type::Timestamptz => micros_sql("$1::pg_catalog.timestamptz"),
+            _ => return Err(CdpError::internal("only dates and times are moments")),
+        };
+        // The prepared statement is kept for text arguments: the cast reads the session's time zone when it runs.
+        let found = spi::rows_cached(&format!("SELECT {}", value.replace("$1::", "$1::pg_catalog.text::")), &[text.into()], |row| Ok(row.get::<i64>(1)?))?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    fn now(&self) -> i64 {
+        self.moment.micros
+    }
+
+    fn split(&mut self, from: Option<i64>, to: i64) -> Result<(Option<WholeDays>, Vec<EdgeWindow>), CdpError> {
+        // The day of each bound, and where that day and the next begin.
+        let at = moment_of_micros_sql("$1");
+        let start = |day: &str| micros_sql(&day_start_sql(day));
+        let sql = self.ws.sql(&format!("SELECT x.day::integer, {}, {} FROM (SELECT {} AS day) x", start("x.day::integer"), start("x.day::integer + 1"), day_sql(&at)));
+        let day_of = |micros: i64| -> Result<(i32, i64, i64), CdpError> {
+            spi::rows_cached(&sql, &[micros.into()], |row| Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?)))?
+                .into_iter()
+                .next()
+                .ok_or_else(|| CdpError::internal("a day was not found"))
+        };
+        let (last_day, last_start, last_end) = day_of(to)?;
+        let last_whole = if to == last_end - 1 { last_day } else { last_day - 1 };
+        let Some(from) = from else {
+            let edges = if last_whole == last_day { vec![] } else { vec![EdgeWindow { from: last_start, to }] };
+            return Ok((Some(WholeDays { first: None, last: last_whole }), edges));
+        };
+        let (first_day, first_start, first_end) = day_of(from)?;
+        let first_whole = if from == first_start { first_day } else { first_day + 1 };
+        if first_whole > last_whole {
+            // No whole day: one edge, or two that meet at midnight.
+            return Ok((None, vec![EdgeWindow { from, to }]));
+        }
+        let mut edges = Vec::new();
+        if first_whole != first_day {
+            edges.push(EdgeWindow { from, to: first_end - 1 });
+        }
+        if last_whole != last_day {
+            edges.push(EdgeWindow { from: last_start, to });
+        }
+        Ok((Some(WholeDays { first: Some(first_whole), last: last_whole }), edges))
+    }
+
+    fn scan(&mut self, expr: &Expr) -> Result<String, CdpError> {
+        Ok(sql::select_sql(&[], Some(expr), &self.context()))
+    }
+}

@@ -1,0 +1,115 @@
+//! A question: an expression, checked, and the moment it is asked about.
+
+use super::catalog::Catalog;
+use crate::error::CdpError;
+use crate::pg::{spi, transaction};
+use crate::workspace::Workspace;
+use pg_cdp_core::expr::ast::{Expr, Node, Type};
+use pg_cdp_core::expr::sql::SqlContext;
+use pg_cdp_core::expr::{check, fold, parse, sql, walk};
+use pgrx::datum::TimestampWithTimeZone;
+
+/// The moment a question is asked about.
+pub struct Moment {
+    /// Microseconds since 2000-01-01 UTC.
+    pub micros: i64,
+    /// The text of `as_of`; `None` for now.
+    pub as_of: Option<String>,
+}
+
+impl Moment {
+    /// `as_of`, or the start of the transaction.
+    ///
+    /// # Errors
+    /// 22023 for an infinite `as_of`.
+    pub fn new(as_of: Option<TimestampWithTimeZone>) -> Result<Self, CdpError> {
+        let Some(as_of) = as_of else { return Ok(Self { micros: transaction::started_at(), as_of: None }) };
+        let micros: i64 = as_of.into();
+        if micros == i64::MIN || micros == i64::MAX {
+            return Err(CdpError::invalid_parameter("as_of is infinite").with_hint("Give a moment, or leave as_of out for now."));
+        }
+        let text = spi::one::<String>("SELECT $1::pg_catalog.text", &[as_of.into()])?;
+        Ok(Self { micros, as_of: text })
+    }
+}
+
+/// A checked expression with what it was checked against.
+pub struct Question<'a> {
+    /// The workspace.
+    pub ws: &'a Workspace,
+    /// Its names and columns.
+    pub catalog: Catalog,
+    /// When.
+    pub moment: Moment,
+    /// The expression; with an `as_of`, tags and dynamic segments are written out.
+    pub expr: Expr,
+}
+
+/// How deep tags may refer to tags.
+const DEEPEST: usize = 32;
+
+impl<'a> Question<'a> {
+    /// Parses and checks an expression. `want` is the type it must have.
+    ///
+    /// # Errors
+    /// What is wrong with the expression, with its position.
+    pub fn ask(ws: &'a Workspace, text: &str, want: Option<Type>, moment: Moment) -> Result<Self, CdpError> {
+        let catalog = Catalog::load(ws)?;
+        let parsed = check::check(parse::parse(text).map_err(|e| CdpError::expression(&e, text))?, &catalog, want).map_err(|e| CdpError::expression(&e, text))?;
+        let expr = if moment.as_of.is_some() { written_out(parsed, &catalog, DEEPEST)? } else { parsed };
+        Ok(Self { ws, catalog, moment, expr })
+    }
+
+    /// What the SQL printer needs.
+    pub fn context(&self) -> SqlContext<'_> {
+        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: &self.catalog }
+    }
+
+    /// The expression with its constants evaluated by PostgreSQL.
+    pub fn folded(&self) -> Result<Expr, CdpError> {
+        let constants = fold::constants(&self.expr);
+        if constants.is_empty() {
+            return Ok(self.expr.clone());
+        }
+        let ctx = self.context();
+        let texts: Vec<String> = constants.iter().map(|c| format!("({})::pg_catalog.text", sql::constant_sql(c, &ctx))).collect();
+        let values = spi::one::<Vec<Option<String>>>(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", texts.join(", ")), &[])?
+            .ok_or_else(|| CdpError::internal("constants were not evaluated"))?;
+        Ok(fold::substitute(&self.expr, &values)?)
+    }
+
+    /// The question as plain SQL over the public views: `profile_id` of everybody it is true for.
+    pub fn members_sql(&self) -> String {
+        sql::select_sql(&[], Some(&self.expr), &self.context())
+    }
+
+    /// The question as plain SQL over the public views: `profile_id` and the value of the expression for everybody.
+    pub fn values_sql(&self) -> String {
+        sql::select_sql(&[("value", &self.expr)], None, &self.context())
+    }
+}
+
+/// Replaces tags and dynamic segments by their expressions: what they would have been at the moment asked about.
+fn written_out(mut expr: Expr, catalog: &Catalog, depth: usize) -> Result<Expr, CdpError> {
+    let inner = match &expr.node {
+        Node::Attribute(name) => catalog.attributes.get(name).and_then(|a| a.expression.clone()).map(|text| (text, expr.ty)),
+        Node::InSegment(name) => catalog.segments.get(name).and_then(|s| s.expression.clone()).map(|text| (text, Type::Boolean)),
+        _ => None,
+    };
+    if let Some((text, ty)) = inner {
+        if depth == 0 {
+            return Err(CdpError::limit(format!("tags refer to tags more than {DEEPEST} deep")).with_hint("Write the inner tag out in the expression of the outer one."));
+        }
+        let parsed = parse::parse(&text).map_err(|e| CdpError::expression(&e, &text))?;
+        let inner = check::check(parsed, catalog, Some(ty)).map_err(|e| CdpError::expression(&e, &text))?;
+        let segment = matches!(expr.node, Node::InSegment(_));
+        let inner = written_out(inner, catalog, depth - 1)?;
+        // Whoever the expression of a segment gives NULL for is not in it.
+        return Ok(if segment { Expr { node: Node::IsBoolean { value: Box::new(inner), truth: true, negated: false }, ty: Type::Boolean, at: expr.at } } else { inner });
+    }
+    for child in walk::children_mut(&mut expr) {
+        let taken = std::mem::replace(child, Expr { node: Node::Null, ty: Type::Unknown, at: 0 });
+        *child = written_out(taken, catalog, depth)?;
+    }
+    Ok(expr)
+}

@@ -1,0 +1,66 @@
+//! Settings: `cdp.workspace` and `cdp.bitmap_output`.
+//!
+//! Any user may set both for a session, a role, a database or a function. Names under `cdp.` that do not exist here are
+//! refused, so that a typing mistake is seen.
+
+use std::ffi::CString;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+use crate::error::CdpError;
+use crate::pg;
+
+/// How `cdp_bitmap` values are printed. Both forms are read back, whatever the setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum BitmapOutput {
+    /// `{1,5,9}`
+    #[name = c"array"]
+    Array,
+    /// `\x` and the bytes of the portable Roaring format in hexadecimal: short for big sets.
+    #[name = c"hex"]
+    Hex,
+}
+
+static WORKSPACE: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"cdp"));
+
+static BITMAP_OUTPUT: GucSetting<BitmapOutput> =
+    GucSetting::<BitmapOutput>::new(BitmapOutput::Array);
+
+/// Registers the settings; called once when the library is loaded.
+pub fn init() {
+    GucRegistry::define_string_guc(
+        c"cdp.workspace",
+        c"The schema of the customer data that functions work on.",
+        c"A schema made by cdp_init(). Any user may set it; it gives no right to the data in it.",
+        &WORKSPACE,
+        GucContext::Userset,
+        GucFlags::IS_NAME,
+    );
+    GucRegistry::define_enum_guc(
+        c"cdp.bitmap_output",
+        c"The text form of cdp_bitmap values.",
+        c"\"array\" prints {1,5,9}; \"hex\" prints \\x and the bytes. Both are read.",
+        &BITMAP_OUTPUT,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    pg::reserve_setting_prefix(c"cdp");
+}
+
+/// The workspace schema of this session, unquoted.
+pub fn workspace() -> Result<String, CdpError> {
+    let name = WORKSPACE.get().unwrap_or_default();
+    match name.into_string() {
+        Ok(name) if !name.is_empty() => Ok(name),
+        Ok(_) => Err(CdpError::invalid_parameter("setting \"cdp.workspace\" is empty")
+            .with_hint("set cdp.workspace to a schema made by cdp_init(), for example: RESET cdp.workspace")),
+        Err(_) => Err(CdpError::invalid_parameter("setting \"cdp.workspace\" is not valid UTF-8")
+            .with_hint("set cdp.workspace to a schema made by cdp_init()")),
+    }
+}
+
+/// How `cdp_bitmap` values are printed in this session.
+pub fn bitmap_output() -> BitmapOutput {
+    BITMAP_OUTPUT.get()
+}

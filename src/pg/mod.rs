@@ -1,0 +1,32 @@
+//! The only place that touches PostgreSQL's memory and control flow: everything `unsafe` that is not the storage of a
+//! type lives here, behind safe functions.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+pub mod aggregate;
+pub mod alloc;
+pub mod array;
+pub mod interrupt;
+pub mod json;
+pub mod message;
+pub mod planner;
+pub mod settings;
+pub mod spi;
+pub mod stack;
+pub mod subtransaction;
+pub mod temp;
+pub mod transaction;
+pub mod varlena;
+
+/// Refuses settings under `prefix` that are not defined. To be called after the last definition.
+pub fn reserve_setting_prefix(prefix: &'static CStr) {
+    // SAFETY: the name is a C string with static lifetime, and the library is being loaded on the main thread.
+    unsafe {
+        #[cfg(feature = "pg14")]
+        pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
+        #[cfg(not(feature = "pg14"))]
+        pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
+    }
+}

@@ -1,0 +1,40 @@
+//! Settings that hold for one call: every statement of the extension runs under a pinned search_path, so that nobody's schema can
+//! stand in for PostgreSQL's own functions and operators.
+
+use crate::error::CdpError;
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// Runs `body` with the settings in force and restores what was before. When `body` raises, the abort of the (sub)transaction restores.
+pub fn scoped<T>(settings: &[(&str, &str)], body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    // SAFETY: a GUC nest level opened here is closed below on every path that returns; an ERROR or a panic that
+    // leaves `body` ends in a (sub)transaction abort, which closes it.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        set(name, value)?;
+    }
+    let result = body();
+    // SAFETY: see above; `true` is "committed", which restores saved values.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
+/// Sets a setting until the enclosing [`scoped`] ends.
+pub fn set(name: &str, value: &str) -> Result<(), CdpError> {
+    let invalid = |_| CdpError::invalid_parameter(format!("setting \"{name}\" holds a zero byte"));
+    let (name_c, value_c) = (CString::new(name).map_err(invalid)?, CString::new(value).map_err(invalid)?);
+    // SAFETY: both strings are NUL-terminated and live through the call, which copies them.
+    unsafe {
+        pg_sys::set_config_option(
+            name_c.as_ptr(),
+            value_c.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Running SQL: owned values out, nothing that outlives the call, PostgreSQL's errors passed through as they are.
+
+use crate::error::CdpError;
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Runs a statement; returns how many rows it touched.
+pub fn run(sql: &str, args: &[DatumWithOid]) -> Result<u64, CdpError> {
+    Spi::connect_mut(|client| Ok(client.update(sql, None, args)?.len() as u64))
+}
+
+/// Runs a query and reads each row into an owned value.
+pub fn rows<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+    Spi::connect_mut(|client| {
+        let table = client.update(sql, None, args)?;
+        let mut out = Vec::with_capacity(table.len());
+        for row in table {
+            out.push(read(&row)?);
+        }
+        Ok(out)
+    })
+}
+
+/// The first column of the first row; `None` when there is no row or the value is NULL.
+pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<Option<T>, CdpError> {
+    Spi::connect_mut(|client| {
+        let table = client.update(sql, Some(1), args)?;
+        if table.is_empty() { Ok(None) } else { Ok(table.first().get_one::<T>()?) }
+    })
+}
+
+/// A column that the schema declares NOT NULL.
+pub fn must<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, ordinal: usize) -> Result<T, CdpError> {
+    row.get::<T>(ordinal)?.ok_or_else(|| CdpError::internal(format!("column {ordinal} of a catalogue query is null")))
+}
+
+thread_local! {
+    /// Plans of the statements that run on every question, by their text. PostgreSQL revalidates a plan when its tables change.
+    static PLANS: RefCell<HashMap<String, OwnedPreparedStatement>> = RefCell::new(HashMap::new());
+}
+
+/// The most plans kept: a handful of statements for each workspace in use.
+const MOST_PLANS: usize = 64;
+
+/// As [`rows`], with a plan kept for the life of the backend.
+pub fn rows_cached<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+    Spi::connect_mut(|client| {
+        let known = PLANS.with_borrow(|plans| plans.contains_key(sql));
+        if !known {
+            let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
+            let plan = client.prepare_mut(sql, &types)?.keep();
+            PLANS.with_borrow_mut(|plans| {
+                if plans.len() >= MOST_PLANS {
+                    plans.clear();
+                }
+                plans.insert(sql.to_owned(), plan);
+            });
+        }
+        // The map is not borrowed while SQL runs: an error in it unwinds past this frame.
+        let plan = PLANS.with_borrow_mut(|plans| plans.remove(sql));
+        let Some(plan) = plan else { return Err(CdpError::internal("a kept plan is gone")) };
+        let table = client.update(&plan, None, args)?;
+        let mut out = Vec::with_capacity(table.len());
+        for row in table {
+            out.push(read(&row)?);
+        }
+        PLANS.with_borrow_mut(|plans| plans.insert(sql.to_owned(), plan));
+        Ok(out)
+    })
+}

@@ -1,0 +1,54 @@
+//! `cdp_profile`: the whole picture of one person as jsonb.
+
+use crate::error::CdpError;
+use crate::identity;
+use crate::pg::json::JsonText;
+use crate::pg::spi;
+use crate::workspace::{self, Workspace};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Events shown in the picture.
+const RECENT_EVENTS: i32 = 20;
+
+/// Every part is read at the moment of the call. Traits tell where each value comes from; the ordering is that of survivorship.
+const PROFILE: &str = "SELECT jsonb_build_object( \
+    'profile_id', p.profile_id, \
+    'created_at', p.created_at, \
+    'identifiers', coalesce((SELECT jsonb_agg(jsonb_build_object('type', t.name, 'value', n.value, 'source', s.name, 'first_seen', n.first_seen, 'last_seen', n.last_seen) \
+        ORDER BY t.priority, n.value) FROM @ws@.node n JOIN @ws@.identifier_type t USING (type_id) JOIN @ws@.source s USING (source_id) WHERE n.profile_id = p.profile_id), '[]'), \
+    'traits', coalesce((SELECT jsonb_object_agg(w.name, jsonb_build_object('value', to_jsonb(v) -> w.name, 'source', w.source, 'observed_at', w.observed_at)) FROM ( \
+        SELECT DISTINCT ON (a.attribute_id) a.name, s.name AS source, o.observed_at \
+        FROM @ws@.node n JOIN @ws@.trait_observation o USING (node_id) JOIN @ws@.source s ON s.source_id = o.source_id CROSS JOIN LATERAL jsonb_each_text(o.traits) k \
+        JOIN @ws@.attribute a ON a.attribute_id = k.key::pg_catalog.int4 WHERE n.profile_id = p.profile_id \
+        ORDER BY a.attribute_id, o.observed_at DESC, s.trust DESC, s.source_id, k.value) w), '{}'), \
+    'tags', coalesce((SELECT jsonb_object_agg(a.name, to_jsonb(v) -> a.name) FROM @ws@.attribute a WHERE a.kind = 'tag' AND to_jsonb(v) -> a.name <> 'null'), '{}'), \
+    'segments', coalesce((SELECT jsonb_agg(m.name ORDER BY m.name) FROM ( \
+        SELECT g.name, @ext@._cdp_fold('set', (SELECT c.bits FROM @ws@.chunk c WHERE c.column_id = s.column_id AND c.key = 0 AND c.shard = p.profile_id >> 20), \
+            ARRAY(SELECT d.cells FROM @ws@.pending d WHERE d.column_id = s.column_id AND d.key = 0 AND d.shard = p.profile_id >> 20)) AS bits \
+        FROM @ws@.segment g JOIN @ws@.store_column s USING (segment_id)) m WHERE @ext@._cdp_set_has(m.bits, (p.profile_id & 1048575)::integer)), '[]'), \
+    'events', (SELECT count(*) FROM @ws@.node n JOIN @ws@.event e USING (node_id) WHERE n.profile_id = p.profile_id), \
+    'recent_events', coalesce((SELECT jsonb_agg(jsonb_build_object('event', x.event, 'at', x.at, 'source', x.source, 'properties', x.properties) ORDER BY x.at DESC, x.event_id DESC) FROM ( \
+        SELECT e.event_id, t.name AS event, e.at, s.name AS source, e.properties FROM @ws@.node n JOIN @ws@.event e USING (node_id) JOIN @ws@.event_type t USING (event_type_id) \
+        JOIN @ws@.source s ON s.source_id = e.source_id WHERE n.profile_id = p.profile_id ORDER BY e.at DESC, e.event_id DESC LIMIT $2) x), '[]') \
+  )::pg_catalog.text FROM @ws@.profile p JOIN @ws@.profile_value v USING (profile_id) WHERE p.profile_id = $1";
+
+fn picture(ws: &Workspace, profile_id: i64) -> Result<Option<JsonText>, CdpError> {
+    Ok(spi::one::<String>(&ws.sql(PROFILE), &[profile_id.into(), RECENT_EVENTS.into()])?.map(JsonText::new))
+}
+
+#[pg_extern(name = "cdp_profile", stable, strict, parallel_unsafe)]
+fn cdp_profile_by_id(profile_id: i64) -> Result<Option<JsonText>, ErrorReport> {
+    Ok(workspace::enter(|ws| match identity::resolve(ws, profile_id)? {
+        Some(live) => picture(ws, live),
+        None => Ok(None),
+    })?)
+}
+
+#[pg_extern(name = "cdp_profile", stable, strict, parallel_unsafe)]
+fn cdp_profile_by_identifier(r#type: &str, value: &str) -> Result<Option<JsonText>, ErrorReport> {
+    Ok(workspace::enter(|ws| match identity::find(ws, r#type, value)? {
+        Some(profile_id) => picture(ws, profile_id),
+        None => Ok(None),
+    })?)
+}

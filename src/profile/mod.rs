@@ -1,0 +1,6 @@
+//! Profiles: attributes, what observations come to by survivorship, the view for tools and the whole picture of one person.
+
+mod api;
+pub mod attribute;
+pub mod observe;
+pub mod view;

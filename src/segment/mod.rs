@@ -1,0 +1,4 @@
+//! Segments: questions answered, and answers kept under a name.
+
+mod api;
+mod named;

@@ -1,0 +1,112 @@
+//! `cdp_source_create`, `cdp_source_drop`.
+
+use super::{describe, mapping};
+use crate::error::CdpError;
+use crate::pg::json::JsonText;
+use crate::pg::spi;
+use crate::profile::attribute;
+use crate::workspace::{self, Workspace};
+use pgrx::PgRelation;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::quote_qualified_identifier;
+
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn cdp_source_create(name: &str, relation: PgRelation, mapping: JsonText, trust: default!(i32, 50)) -> Result<(), ErrorReport> {
+    let quoted = quote_qualified_identifier(relation.namespace(), relation.name());
+    drop(relation);
+    Ok(workspace::enter(|ws| create(ws, name, &quoted, mapping, trust))?)
+}
+
+fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32) -> Result<(), CdpError> {
+    if name.is_empty() {
+        return Err(CdpError::invalid_parameter("a source needs a name").with_hint("Give a short name for where the rows come from, such as 'crm'."));
+    }
+    if !(0..=100).contains(&trust) {
+        return Err(CdpError::invalid_parameter(format!("trust {trust} is outside 0 to 100")).with_hint("Give 50 unless this source should win or lose against others."));
+    }
+    let value = json.parse()?;
+    let mapping = mapping::parse(&value)?;
+    ws.lock()?;
+    if spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])?.is_some() {
+        return Err(CdpError::duplicate_object("source", name).with_hint("Drop it with cdp_source_drop() first, or choose another name."));
+    }
+    for (ty, expression) in &mapping.identifiers {
+        if spi::one::<i32>(&ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"), &[ty.as_str().into()])?.is_none() {
+            let known = spi::one::<String>(&ws.sql("SELECT string_agg(t.name, ', ' ORDER BY t.priority, t.name) FROM @ws@.identifier_type t"), &[])?;
+            return Err(CdpError::undefined_object("identifier type", ty).with_hint(format!("Known types are {}.", known.unwrap_or_default())));
+        }
+        describe::oid_of(relation, &format!("identifiers.{ty}"), expression)?;
+    }
+    for (entry, expression) in [("key", &mapping.key), ("updated_at", &mapping.updated_at)] {
+        if let Some(expression) = expression {
+            describe::oid_of(relation, entry, expression)?;
+        }
+    }
+    describe::check_filter(relation, &mapping)?;
+    for (name, expression) in &mapping.traits {
+        let ty = describe::type_of(relation, &format!("traits.{name}"), expression)?;
+        attribute::ensure_trait(ws, name, &ty)?;
+    }
+    if let Some(event) = &mapping.event {
+        describe::oid_of(relation, "event.name", &event.name)?;
+        if describe::type_of(relation, "event.at", &event.at)? != "timestamptz" && describe::type_of(relation, "event.at", &event.at)? != "date" {
+            return Err(CdpError::type_mismatch(format!("mapping entry \"event.at\" is not a time: {}", event.at)).with_hint("Give an expression of type timestamptz."));
+        }
+        if let Some(id) = &event.id {
+            describe::oid_of(relation, "event.id", id)?;
+        }
+        for (name, expression) in &event.properties {
+            describe::type_of(relation, &format!("event.properties.{name}"), expression)?;
+        }
+        // An event type that is a constant is known before the first row.
+        if let Some(constant) = constant(&event.name) {
+            super::event_type::ensure(ws, relation, event, &constant)?;
+        }
+    }
+    spi::run(
+        &ws.sql("INSERT INTO @ws@.source (name, relation, mapping, trust) VALUES ($1, $2, $3::pg_catalog.text::pg_catalog.jsonb, $4)"),
+        &[name.into(), relation.into(), value.to_string().into(), trust.into()],
+    )?;
+    crate::profile::view::refresh(ws)
+}
+
+/// The text of an expression that is a plain string literal.
+fn constant(expression: &str) -> Option<String> {
+    let inner = expression.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+    let text = inner.replace("''", "\u{0}");
+    if text.contains('\'') { None } else { Some(text.replace('\u{0}', "'")) }
+}
+
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn cdp_source_drop(name: &str) -> Result<(), ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        ws.lock()?;
+        let Some(source_id) = spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])? else {
+            return Err(undefined(ws, name)?);
+        };
+        let facts = spi::one::<bool>(
+            &ws.sql(
+                "SELECT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $1) OR EXISTS (SELECT FROM @ws@.trait_observation o WHERE o.source_id = $1) \
+                 OR EXISTS (SELECT FROM @ws@.edge e WHERE e.source_id = $1) OR EXISTS (SELECT FROM @ws@.node n WHERE n.source_id = $1)",
+            ),
+            &[source_id.into()],
+        )?;
+        if facts == Some(true) {
+            return Err(CdpError::in_use(format!("source \"{name}\" has given facts that are still kept"))
+                .with_hint("Facts name the source they came from. A source that has been synced stays; to stop taking rows, set its filter to false."));
+        }
+        spi::run(&ws.sql("DELETE FROM @ws@.source WHERE source_id = $1"), &[source_id.into()])?;
+        Ok(())
+    })?)
+}
+
+/// The error for a source that does not exist.
+pub fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
+    let known = spi::one::<String>(&ws.sql("SELECT string_agg(quote_ident(s.name), ', ' ORDER BY s.name) FROM @ws@.source s"), &[])?;
+    Ok(CdpError::undefined_object("source", name).with_hint(match known {
+        Some(known) => format!("Sources are {known}."),
+        None => "Create one with cdp_source_create().".to_owned(),
+    }))
+}
+

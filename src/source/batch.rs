@@ -1,0 +1,190 @@
+//! One batch of a source: the rows of the spool as identifiers, traits and events. A row whose expressions fail is found by halving and rejected alone.
+
+use super::describe::as_text;
+use super::spool::Source;
+use crate::error::CdpError;
+use crate::pg::{spi, subtransaction, temp};
+use crate::workspace::Workspace;
+use pgrx::spi::quote_literal;
+
+/// A trait of the mapping with its attribute.
+pub struct Trait {
+    /// Number of the attribute.
+    pub attribute_id: i32,
+    /// Its type.
+    pub ty: String,
+    /// The expression.
+    pub expression: String,
+}
+
+/// Everything about a source that a batch needs.
+pub struct Plan {
+    /// The source.
+    pub source: Source,
+    /// Identifier types in the order of the mapping: number, and the expression.
+    pub identifiers: Vec<(i32, String)>,
+    /// Traits in the order of the mapping.
+    pub traits: Vec<Trait>,
+    /// Properties: name, type, expression.
+    pub properties: Vec<(String, String, String)>,
+}
+
+/// Makes or empties the temporary tables of a batch: its rows as mapped, and their identifiers.
+pub fn prepare() -> Result<(), CdpError> {
+    temp::table(
+        "cdp_row",
+        "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
+         event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb, node_id pg_catalog.int8",
+    )?;
+    temp::table(
+        "cdp_identifier",
+        "rn pg_catalog.int8, type_id pg_catalog.int4, value pg_catalog.text, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8",
+    )
+}
+
+/// Maps the rows of the spool with `after < rn <= upto` into `cdp_row`; returns how many were rejected.
+pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, CdpError> {
+    let sql = map_sql(plan);
+    let mut rejected = 0;
+    // Halving keeps the cost of one bad row in a batch of n at log2(n) retries.
+    let mut ranges = vec![(after, upto)];
+    while let Some((after, upto)) = ranges.pop() {
+        pgrx::check_for_interrupts!();
+        let outcome = subtransaction::run(|| Ok(spi::run(&sql, &[after.into(), upto.into()])?));
+        let Err(failure) = outcome else { continue };
+        // Only what a value can be guilty of is blamed on a row.
+        if !matches!(failure.sqlstate().get(..2), Some("21" | "22" | "23" | "2F" | "P0")) {
+            return Err(CdpError::from(failure));
+        }
+        if upto - after > 1 {
+            let middle = after + (upto - after) / 2;
+            ranges.push((after, middle));
+            ranges.push((middle, upto));
+            continue;
+        }
+        rejected += spi::run(
+            &ws.sql("INSERT INTO @ws@.reject (source_id, key, payload, reason) SELECT $1, s.k, to_jsonb(s.r), $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3"),
+            &[plan.source.source_id.into(), failure.message.into(), upto.into()],
+        )? as i64;
+    }
+    Ok(rejected)
+}
+
+/// The most pairs one call of jsonb_build_object() takes: PostgreSQL allows 100 arguments.
+const PAIRS_PER_CALL: usize = 50;
+
+/// SQL giving a jsonb object without nulls from `key, value` pairs.
+fn object_sql(pairs: &[String]) -> String {
+    if pairs.is_empty() {
+        return "'{}'::pg_catalog.jsonb".to_owned();
+    }
+    let calls: Vec<String> = pairs.chunks(PAIRS_PER_CALL).map(|some| format!("jsonb_build_object({})", some.join(", "))).collect();
+    format!("jsonb_strip_nulls({})", calls.join(" || "))
+}
+
+/// The statement that evaluates the mapping. The names of its own columns cannot be columns of a relation by accident.
+fn map_sql(plan: &Plan) -> String {
+    let mut identifiers: Vec<String> = Vec::new();
+    for (_, expression) in &plan.identifiers {
+        identifiers.push(format!("(\n{expression}\n)::pg_catalog.text"));
+    }
+    let mut traits: Vec<String> = Vec::new();
+    for t in &plan.traits {
+        traits.push(format!("{}, nullif({}, '')", quote_literal(t.attribute_id.to_string()), as_text(&t.expression, &t.ty)));
+    }
+    let event = match &plan.source.mapping.event {
+        None => "NULL, NULL, NULL, NULL".to_owned(),
+        Some(event) => {
+            let mut properties: Vec<String> = Vec::new();
+            for (name, ty, expression) in &plan.properties {
+                properties.push(format!("{}, (\n{expression}\n)::pg_catalog.{}", quote_literal(name), crate::store::column::pg_type(ty)));
+            }
+            let id = event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
+            format!(
+                "(\n{name}\n)::pg_catalog.text, (\n{at}\n)::pg_catalog.timestamptz, {id}, {properties}",
+                name = event.name,
+                at = event.at,
+                properties = object_sql(&properties)
+            )
+        }
+    };
+    let traits = object_sql(&traits);
+    format!(
+        "INSERT INTO pg_temp.cdp_row (rn, k, seen, identifiers, traits, event, event_at, event_key, properties) \
+         SELECT \"cdp$rn\", \"cdp$k\", \"cdp$seen\", ARRAY[{identifiers}]::pg_catalog.text[], {traits}, {event} \
+         FROM (SELECT s.rn AS \"cdp$rn\", s.k AS \"cdp$k\", s.seen AS \"cdp$seen\", (s.r).* FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2) AS \"cdp$row\"",
+        identifiers = identifiers.join(", ")
+    )
+}
+
+/// Splits the rows into identifiers, normalised; values that are invalid or blocked are told to the rejects, rows without any strong identifier
+/// and rows whose event has no time are rejected. Returns how many rows were rejected.
+pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
+    let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
+    // Each distinct raw value is cleaned and checked once.
+    spi::run(
+        &ws.sql(
+            "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at, now()) AS seen, t.type_id, x.raw \
+                 FROM pg_temp.cdp_row r CROSS JOIN LATERAL unnest(r.identifiers, $2::pg_catalog.int4[]) AS t(raw, type_id) CROSS JOIN LATERAL (SELECT t.raw) x(raw) \
+                 WHERE x.raw IS NOT NULL AND x.raw <> ''), \
+             cleaned AS MATERIALIZED (SELECT d.type_id, d.raw, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
+                 FROM (SELECT DISTINCT type_id, raw FROM raw) d JOIN @ws@.identifier_type t USING (type_id)), \
+             checked AS MATERIALIZED (SELECT c.type_id, c.raw, c.value, \
+                 CASE WHEN c.value IS NULL THEN 'not a valid value' \
+                      WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' \
+                      ELSE (SELECT 'blocked: ' || b.reason FROM @ws@.blocked_value b WHERE (b.type_id IS NULL OR b.type_id = c.type_id) \
+                              AND (b.value = lower(c.value) OR lower(c.value) ~ b.pattern) LIMIT 1) END AS fault \
+                 FROM cleaned c), \
+             told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
+                 SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', c.raw), 'identifier ' || t.name || ' is ' || c.fault \
+                 FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL \
+                   AND NOT EXISTS (SELECT FROM @ws@.reject x WHERE x.source_id = $1 AND x.key IS NULL AND x.payload = jsonb_build_object('identifier_type', t.name, 'value', c.raw))) \
+             INSERT INTO pg_temp.cdp_identifier (rn, type_id, value, strong, priority, seen) \
+             SELECT r.rn, r.type_id, c.value, t.strength = 'strong', t.priority, r.seen \
+             FROM raw r JOIN checked c ON c.type_id = r.type_id AND c.raw = r.raw AND c.fault IS NULL JOIN @ws@.identifier_type t ON t.type_id = r.type_id",
+        ),
+        &[plan.source.source_id.into(), types.into(), ws.phone_region.as_str().into()],
+    )?;
+    let rejected = spi::one::<i64>(
+        &ws.sql(
+            "WITH unusable AS (DELETE FROM pg_temp.cdp_row r WHERE NOT EXISTS (SELECT FROM pg_temp.cdp_identifier i WHERE i.rn = r.rn AND i.strong) \
+                   OR (r.event IS NOT NULL AND (r.event_at IS NULL OR NOT isfinite(r.event_at) OR r.event_key IS NULL OR r.event = '' OR octet_length(r.event) > 63)) \
+                 RETURNING r.rn, r.event, r.event_at, r.event_key), \
+             gone AS (DELETE FROM pg_temp.cdp_identifier i USING unusable u WHERE i.rn = u.rn), \
+             told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
+                 SELECT $1, s.k, to_jsonb(s.r), CASE WHEN u.event IS NOT NULL AND u.event_at IS NULL THEN 'event time is null' \
+                        WHEN u.event IS NOT NULL AND NOT isfinite(u.event_at) THEN 'event time is infinite' \
+                        WHEN u.event IS NOT NULL AND u.event_key IS NULL THEN 'event id is null' \
+                        WHEN u.event = '' OR octet_length(u.event) > 63 THEN 'event name is not 1 to 63 bytes long' \
+                        ELSE 'no usable strong identifier' END \
+                 FROM unusable u JOIN pg_temp.cdp_spool s USING (rn) RETURNING 1) \
+             SELECT count(*) FROM told",
+        ),
+        &[plan.source.source_id.into()],
+    )?;
+    spi::run("ANALYZE pg_temp.cdp_identifier", &[])?;
+    spi::run("ANALYZE pg_temp.cdp_row", &[])?;
+    Ok(rejected.unwrap_or(0))
+}
+
+/// Takes note of which rows were taken: the watermark, or their hashes.
+pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<(), CdpError> {
+    if plan.source.mapping.updated_at.is_some() {
+        spi::run(
+            &ws.sql(
+                "UPDATE @ws@.source SET watermark = coalesce((SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL ORDER BY s.rn DESC LIMIT 1), watermark) \
+                 WHERE source_id = $1",
+            ),
+            &[plan.source.source_id.into(), after.into(), upto.into()],
+        )?;
+        return Ok(());
+    }
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 \
+             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash",
+        ),
+        &[plan.source.source_id.into(), after.into(), upto.into()],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What the expressions of a mapping come to: their types, checked against the relation one by one so that an error can name its entry.
+
+use super::mapping::Mapping;
+use crate::error::CdpError;
+use crate::pg::{spi, subtransaction};
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Alias of the relation's row inside the extension's queries; expressions name columns bare.
+pub const ROW: &str = "\"cdp$row\"";
+
+/// The type of a trait or property, by name, for an expression.
+pub fn type_of(relation: &str, entry: &str, expression: &str) -> Result<String, CdpError> {
+    let oid = oid_of(relation, entry, expression)?;
+    Ok(attribute_type(oid).to_owned())
+}
+
+/// Checks one expression; returns the type PostgreSQL gives it.
+pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::Oid, CdpError> {
+    let sql = format!("SELECT (\n{expression}\n) FROM {relation} AS {ROW} LIMIT 0");
+    let described = subtransaction::run(|| {
+        Spi::connect(|client| {
+            let table = client.select(&sql, None, &[]).map_err(CdpError::from)?;
+            Ok::<_, ErrorReport>((table.columns().map_err(CdpError::from)?, table.column_type_oid(1).map_err(CdpError::from)?.value()))
+        })
+    });
+    match described {
+        Ok((columns, oid)) => {
+            if columns != 1 {
+                return Err(CdpError::invalid_parameter(format!("mapping entry \"{entry}\" is not one SQL expression: {expression}"))
+                    .with_hint("Give one expression over the columns of the relation."));
+            }
+            Ok(oid)
+        }
+        Err(failure) => Err(CdpError::from(failure)
+            .in_context(&format!("mapping entry \"{entry}\""))
+            .or_hint(format!("Entries are SQL expressions over the columns of {relation}: {}. Functions outside pg_catalog need their schema.", columns_of(relation)?))),
+    }
+}
+
+/// The columns of a relation, for a hint.
+fn columns_of(relation: &str) -> Result<String, CdpError> {
+    Ok(spi::one::<String>(
+        "SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
+         WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped",
+        &[relation.into()],
+    )?
+    .unwrap_or_default())
+}
+
+/// Checks that a filter is boolean.
+pub fn check_filter(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
+    let Some(filter) = &mapping.filter else { return Ok(()) };
+    if oid_of(relation, "filter", filter)? != pg_sys::BOOLOID {
+        return Err(CdpError::type_mismatch(format!("mapping entry \"filter\" is not boolean: {filter}")).with_hint("Give a condition, such as status <> 'deleted'."));
+    }
+    Ok(())
+}
+
+/// The attribute type that keeps values of a PostgreSQL type.
+pub fn attribute_type(oid: pg_sys::Oid) -> &'static str {
+    match oid {
+        pg_sys::BOOLOID => "boolean",
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => "bigint",
+        pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => "numeric",
+        pg_sys::DATEOID => "date",
+        pg_sys::TIMESTAMPTZOID | pg_sys::TIMESTAMPOID => "timestamptz",
+        _ => "text",
+    }
+}
+
+/// The expression as text of its attribute type.
+pub fn as_text(expression: &str, ty: &str) -> String {
+    format!("((\n{expression}\n)::pg_catalog.{})::pg_catalog.text", crate::store::column::pg_type(ty))
+}

@@ -1,0 +1,9 @@
+//! Sources: the customer's own tables, and what of their rows is taken.
+
+pub mod api;
+mod batch;
+mod describe;
+mod event_type;
+mod mapping;
+mod spool;
+mod sync;

@@ -1,0 +1,177 @@
+//! The steps of `cdp_sync()`: begin a run of a source, take a batch, end the run. The loop with its commits is the procedure in `sql/procedures.sql`.
+
+use super::batch::{self, Plan, Trait};
+use super::{event_type, spool};
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::{self, Workspace};
+use crate::{event, identity, profile, store};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Rows of a batch. Large enough that the fixed cost of its statements is small beside its rows, small enough to commit every second or so.
+const BATCH_ROWS: i64 = 50_000;
+
+/// The sources to take, by name; all when none is named.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>, ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        let ids = spi::rows(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE $1 IS NULL OR s.name = $1 ORDER BY s.source_id"), &[source.into()], |row| {
+            spi::must::<i32>(row, 1)
+        })?;
+        match source {
+            Some(name) if ids.is_empty() => Err(super::api::undefined(ws, name)?),
+            _ => Ok(SetOfIterator::new(ids)),
+        }
+    })?)
+}
+
+/// Starts a run: reads what there is to take into the session's spool. Returns the job.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        ws.lock()?;
+        let running = spi::one::<String>(
+            &ws.sql("SELECT 'backend ' || j.backend_pid FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.source_id = $1 AND v.state = 'running' LIMIT 1"),
+            &[source_id.into()],
+        )?;
+        if let Some(backend) = running {
+            return Err(CdpError::in_use(format!("the source is being synced by {backend}")).with_hint("Wait for it to finish: see the view jobs of the workspace."));
+        }
+        spi::run(
+            &ws.sql("UPDATE @ws@.job SET state = 'failed', message = 'interrupted', finished_at = updated_at WHERE source_id = $1 AND state = 'running'"),
+            &[source_id.into()],
+        )?;
+        let job_id = spi::one::<i64>(&ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"), &[source_id.into()])?
+            .ok_or_else(|| CdpError::internal("a job was not entered"))?;
+        let source = spool::source(ws, source_id)?;
+        let total = spool::fill(ws, &source, job_id)?;
+        spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
+        Ok(job_id)
+    })?)
+}
+
+/// Takes the batch of rows after a position. Returns the position reached; NULL when nothing was left.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn _cdp_sync_batch(job_id: i64, after: i64) -> Result<Option<i64>, ErrorReport> {
+    Ok(workspace::enter(|ws| take(ws, job_id, after))?)
+}
+
+fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
+    let upto = spi::one::<i64>("SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x", &[after.into(), BATCH_ROWS.into()])?;
+    let Some(upto) = upto else { return Ok(None) };
+    ws.lock()?;
+    let plan = plan(ws, job_id)?;
+    batch::prepare()?;
+    let rows = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2", &[after.into(), upto.into()])?.unwrap_or(0);
+    let mut rejected = batch::map(ws, &plan, after, upto)?;
+    rejected += batch::identify(ws, &plan)?;
+
+    identity::stitch::nodes(ws, plan.source.source_id)?;
+    identity::stitch::edges(ws, plan.source.source_id, plan.source.trust)?;
+    event::land::prepare()?;
+    let merged = identity::stitch::profiles(ws, plan.source.source_id)?;
+    identity::stitch::subjects()?;
+
+    let names: Vec<String> = spi::rows("SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL", &[], |row| spi::must(row, 1))?;
+    if let Some(mapping) = &plan.source.mapping.event {
+        for name in &names {
+            event_type::ensure(ws, &plan.source.relation, mapping, name)?;
+        }
+    }
+    profile::observe::observe(ws, plan.source.source_id, merged)?;
+    let first = first_run(ws, job_id, &plan)?;
+    event::land::land(ws, plan.source.source_id, first)?;
+    batch::remember(ws, &plan, after, upto)?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
+        &[job_id.into(), rows.into(), rejected.into()],
+    )?;
+    let progress = spi::one::<String>(
+        &ws.sql(
+            "SELECT format('%s: %s of %s rows, %s rejected, %s rows/s', v.source, v.rows_done, v.rows_total, v.rows_rejected, coalesce(v.rows_per_second, 0)) \
+             FROM @ws@.jobs v WHERE v.job_id = $1",
+        ),
+        &[job_id.into()],
+    )?;
+    pgrx::notice!("{}", progress.unwrap_or_default());
+    Ok(Some(upto))
+}
+
+/// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
+fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
+    if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some()) {
+        return Ok(false);
+    }
+    let earlier = spi::one::<bool>(
+        &ws.sql("SELECT true FROM @ws@.job j WHERE j.source_id = $1 AND j.job_id <> $2 AND j.rows_done > 0 LIMIT 1"),
+        &[plan.source.source_id.into(), job_id.into()],
+    )?;
+    Ok(earlier.is_none())
+}
+
+fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
+    let source_id = spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
+        .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))?;
+    let source = spool::source(ws, source_id)?;
+    let mut identifiers = Vec::new();
+    for (name, expression) in &source.mapping.identifiers {
+        let type_id = spi::one::<i32>(&ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"), &[name.as_str().into()])?
+            .ok_or_else(|| CdpError::undefined_object("identifier type", name))?;
+        identifiers.push((type_id, expression.clone()));
+    }
+    let mut traits = Vec::new();
+    for (name, expression) in &source.mapping.traits {
+        let (attribute_id, ty) = profile::attribute::trait_of(ws, name)?;
+        traits.push(Trait { attribute_id, ty, expression: expression.clone() });
+    }
+    let mut properties = Vec::new();
+    if let Some(event) = &source.mapping.event {
+        for (name, expression) in &event.properties {
+            let ty = super::describe::type_of(&source.relation, &format!("event.properties.{name}"), expression)?;
+            properties.push((name.clone(), ty, expression.clone()));
+        }
+    }
+    Ok(Plan { source, identifiers, traits, properties })
+}
+
+/// Ends a run: done, or failed with a message.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        spi::run("DROP TABLE IF EXISTS pg_temp.cdp_spool", &[])?;
+        spi::run(
+            &ws.sql(
+                "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",
+            ),
+            &[job_id.into(), failure.into()],
+        )?;
+        if failure.is_none() {
+            spi::run(
+                &ws.sql("UPDATE @ws@.source s SET synced_at = clock_timestamp() FROM @ws@.job j WHERE j.job_id = $1 AND s.source_id = j.source_id"),
+                &[job_id.into()],
+            )?;
+            // Fresh statistics: later batches and questions plan by them.
+            for table in ["node", "edge", "event", "profile_value", "trait_observation", "chunk"] {
+                spi::run(&ws.sql(&format!("ANALYZE @ws@.{table}")), &[])?;
+            }
+        }
+        Ok(())
+    })?)
+}
+
+/// Folds what the run left pending.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_sync_fold() -> Result<(), ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        ws.lock()?;
+        store::flush::flush(ws)?;
+        Ok(())
+    })?)
+}
+
+/// Whether the caller is inside a transaction block, where a procedure cannot commit.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_in_transaction_block() -> bool {
+    crate::pg::transaction::in_block()
+}

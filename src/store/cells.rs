@@ -1,0 +1,124 @@
+//! SQL functions over the bytes of chunks and deltas. Internal: called by the extension's own statements.
+
+use crate::error::CdpError;
+use crate::pg::aggregate;
+use pg_cdp_core::cells::{Cell, Encoding, NumberChunk, delta, fold};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::{Array, Internal};
+
+use super::SHARD_BITS;
+
+/// Transition of `_cdp_cells_agg(offset, n, v)`: collects changes of cells.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_cells_trans(mut state: Internal, offset: Option<i32>, n: Option<i64>, v: Option<i64>, call: pg_sys::FunctionCallInfo) -> Result<Internal, ErrorReport> {
+    let (Some(offset), Some(n)) = (offset, n) else { return Ok(state) };
+    let cell = Cell { offset: unsigned(offset)?, n, v: v.unwrap_or(0) };
+    match aggregate::state_mut::<Vec<Cell>>(call, &mut state)? {
+        None => return Ok(aggregate::new_state(call, vec![cell])?),
+        Some(cells) => cells.push(cell),
+    }
+    Ok(state)
+}
+
+/// Final of `_cdp_cells_agg`: delta cells, or NULL when the changes cancel out.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_cells_final(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport> {
+    let Some(cells) = aggregate::state::<Vec<Cell>>(&state)? else { return Ok(None) };
+    let bytes = delta::encode(cells.iter().copied()).map_err(CdpError::from)?;
+    // The version byte alone: nothing is left.
+    Ok((bytes.len() > 1).then_some(bytes))
+}
+
+/// An offset inside a shard.
+fn unsigned(offset: i32) -> Result<u32, CdpError> {
+    u32::try_from(offset).map_err(|_| CdpError::internal("negative offset in a shard"))
+}
+
+extension_sql!(
+    "CREATE AGGREGATE _cdp_cells_agg(integer, bigint, bigint) (SFUNC = _cdp_cells_trans, STYPE = internal, SSPACE = 1024, FINALFUNC = _cdp_cells_final, PARALLEL = SAFE);",
+    name = "cdp_cells_agg",
+    requires = [_cdp_cells_trans, _cdp_cells_final]
+);
+
+/// Transition of `_cdp_offsets_agg(offset)`: collects the offsets of a shard.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_offsets_trans(mut state: Internal, offset: Option<i32>, call: pg_sys::FunctionCallInfo) -> Result<Internal, ErrorReport> {
+    let Some(offset) = offset else { return Ok(state) };
+    let offset = unsigned(offset)?;
+    match aggregate::state_mut::<Vec<u32>>(call, &mut state)? {
+        None => return Ok(aggregate::new_state(call, vec![offset])?),
+        Some(offsets) => offsets.push(offset),
+    }
+    Ok(state)
+}
+
+/// Final of `_cdp_offsets_agg`: portable 32-bit Roaring.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_offsets_final(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport> {
+    let Some(offsets) = aggregate::state::<Vec<u32>>(&state)? else { return Ok(None) };
+    let mut offsets = offsets.clone();
+    offsets.sort_unstable();
+    let bitmap: roaring::RoaringBitmap = offsets.into_iter().collect();
+    Ok(Some(portable(&bitmap)?))
+}
+
+extension_sql!(
+    "CREATE AGGREGATE _cdp_offsets_agg(integer) (SFUNC = _cdp_offsets_trans, STYPE = internal, SSPACE = 65536, FINALFUNC = _cdp_offsets_final, PARALLEL = SAFE);",
+    name = "cdp_offsets_agg",
+    requires = [_cdp_offsets_trans, _cdp_offsets_final]
+);
+
+/// The portable bytes of a bitmap.
+pub fn portable(bitmap: &roaring::RoaringBitmap) -> Result<Vec<u8>, CdpError> {
+    let mut bytes = Vec::with_capacity(bitmap.serialized_size());
+    bitmap.serialize_into(&mut bytes).map_err(|e| CdpError::internal(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// How the chunks of a column are read.
+pub fn encoding(name: &str) -> Result<Encoding, CdpError> {
+    match name {
+        "set" => Ok(Encoding::Set),
+        "number" => Ok(Encoding::Number),
+        _ => Err(CdpError::internal(format!("unknown encoding \"{name}\""))),
+    }
+}
+
+/// A chunk with its deltas folded in; NULL when nothing is left.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_fold(encoding_name: &str, base: Option<&[u8]>, deltas: Option<Array<&[u8]>>) -> Result<Option<Vec<u8>>, ErrorReport> {
+    let deltas: Vec<&[u8]> = deltas.iter().flat_map(|d| d.iter().flatten()).collect();
+    Ok(fold(encoding(encoding_name)?, base, deltas).map_err(CdpError::from)?)
+}
+
+/// The profiles of a set chunk, ascending.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _cdp_set_members(bits: &[u8], shard: i32) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
+    let bitmap = roaring::RoaringBitmap::deserialize_from(bits).map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
+    let first = i64::from(shard) << SHARD_BITS;
+    Ok(SetOfIterator::new(bitmap.into_iter().map(move |offset| first + i64::from(offset))))
+}
+
+/// The cells of a number chunk.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _cdp_number_cells(
+    bits: &[u8],
+    shard: i32,
+) -> Result<TableIterator<'static, (name!(profile_id, i64), name!(n, i64), name!(v, i64))>, ErrorReport> {
+    let first = i64::from(shard) << SHARD_BITS;
+    let chunk = NumberChunk::open(bits).map_err(CdpError::from)?;
+    let mut out = Vec::with_capacity(chunk.count() as usize);
+    for cell in chunk.cells() {
+        let cell = cell.map_err(CdpError::from)?;
+        out.push((first + i64::from(cell.offset), cell.n, cell.v));
+    }
+    Ok(TableIterator::new(out))
+}
+
+/// Whether an offset is in a set chunk.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _cdp_set_has(bits: &[u8], offset: i32) -> Result<bool, ErrorReport> {
+    let bitmap = roaring::RoaringBitmap::deserialize_from(bits).map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
+    Ok(u32::try_from(offset).is_ok_and(|offset| bitmap.contains(offset)))
+}

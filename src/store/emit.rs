@@ -1,0 +1,215 @@
+//! Changes of facts, written as changes of cells.
+
+use super::column::{dictionary_text_sql, integer_sql, learn, property_sql, retire, value_column};
+use super::{MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES};
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+use pgrx::datum::DatumWithOid;
+
+/// An attribute and its column.
+#[derive(Debug, Clone)]
+pub struct AttributeColumn {
+    /// Number of the attribute.
+    pub attribute_id: i32,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: String,
+    /// The dictionary of its values.
+    pub dictionary_id: i32,
+    /// Number of its column.
+    pub column_id: i32,
+    /// `set` or `number`.
+    pub encoding: String,
+    /// Decimal digits kept.
+    pub scale: i32,
+    /// `ready`, `stale` or `off`.
+    pub state: String,
+}
+
+const ATTRIBUTE_COLUMNS: &str = "SELECT a.attribute_id, a.name, a.type, a.dictionary_id, c.column_id, c.encoding, c.scale, c.state \
+     FROM @ws@.attribute a JOIN @ws@.store_column c USING (attribute_id)";
+
+fn read_attribute(row: &pgrx::spi::SpiHeapTupleData) -> Result<AttributeColumn, CdpError> {
+    Ok(AttributeColumn {
+        attribute_id: spi::must(row, 1)?,
+        name: spi::must(row, 2)?,
+        ty: spi::must(row, 3)?,
+        dictionary_id: spi::must(row, 4)?,
+        column_id: spi::must(row, 5)?,
+        encoding: spi::must(row, 6)?,
+        scale: spi::must(row, 7)?,
+        state: spi::must(row, 8)?,
+    })
+}
+
+/// The columns of the attributes of a kind (`trait` or `tag`).
+pub fn attribute_columns(ws: &Workspace, kind: &str) -> Result<Vec<AttributeColumn>, CdpError> {
+    spi::rows(&ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.kind = $1 ORDER BY a.attribute_id")), &[kind.into()], read_attribute)
+}
+
+/// The column of one attribute.
+pub fn attribute_column(ws: &Workspace, attribute_id: i32) -> Result<Option<AttributeColumn>, CdpError> {
+    Ok(spi::rows(&ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.attribute_id = $1")), &[attribute_id.into()], read_attribute)?.into_iter().next())
+}
+
+/// Wraps a query that gives (key, shard, cells) into the insert of what does not cancel out.
+fn into_pending(cells: &str) -> String {
+    format!("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, x.key, x.shard, x.cells FROM ({cells}) x WHERE x.cells IS NOT NULL")
+}
+
+/// Changes of an attribute. `changes` is a FROM item with columns `profile_id`, `before`, `after` (values of the attribute's type, NULL for none).
+/// A value that the column cannot keep makes it stale.
+pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Result<(), CdpError> {
+    if column.state != "ready" {
+        return Ok(());
+    }
+    let both = format!(
+        "(SELECT c.profile_id, c.before AS value, (-1)::pg_catalog.int8 AS n FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.before IS NOT NULL \
+          UNION ALL SELECT c.profile_id, c.after, 1 FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.after IS NOT NULL)"
+    );
+    let coded = super::column::coded(&column.ty);
+    if coded {
+        let text = dictionary_text_sql(&column.ty, "c.after");
+        let values = learn(ws, column.dictionary_id, &format!("SELECT {text} AS value FROM {changes} c WHERE c.before IS DISTINCT FROM c.after"))?;
+        if column.encoding == "set" && values > MOST_EQUALITY_VALUES {
+            spi::run(&ws.sql("UPDATE @ws@.store_column SET encoding = 'number' WHERE column_id = $1"), &[column.column_id.into()])?;
+            return retire(ws, column.column_id, "stale");
+        }
+        let text = dictionary_text_sql(&column.ty, "c.value");
+        let (key, v) = if column.encoding == "set" { ("d.code::pg_catalog.int8", "0") } else { ("0::pg_catalog.int8", "c.n * d.code") };
+        spi::run(
+            &ws.sql(&into_pending(&format!(
+                "SELECT {key} AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}) AS cells \
+                 FROM {both} c JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = {text} GROUP BY 1, 2"
+            ))),
+            &[column.column_id.into(), column.dictionary_id.into()],
+        )?;
+        return Ok(());
+    }
+    let after = integer_sql(&column.ty, "c.after", column.scale, false)?;
+    let unfit = spi::one::<bool>(&ws.sql(&format!("SELECT true FROM {changes} c WHERE c.after IS NOT NULL AND {after} IS NULL LIMIT 1")), &[])?;
+    if unfit.is_some() {
+        return retire(ws, column.column_id, "stale");
+    }
+    let value = integer_sql(&column.ty, "c.value", column.scale, false)?;
+    spi::run(
+        &ws.sql(&into_pending(&format!(
+            "SELECT 0::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, \
+                    @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, c.n * {value}) AS cells \
+             FROM {both} c GROUP BY 2"
+        ))),
+        &[column.column_id.into()],
+    )?;
+    Ok(())
+}
+
+/// A day column: what it counts and sums.
+#[derive(Debug, Clone)]
+pub struct DayColumn {
+    /// Number of the column.
+    pub column_id: i32,
+    /// The event type.
+    pub event_type_id: i32,
+    /// Tracked property: name, type, dictionary.
+    pub property: Option<(String, String, i32)>,
+    /// Measure: name, type.
+    pub measure: Option<(String, String)>,
+    /// Decimal digits kept of the measure.
+    pub scale: i32,
+    /// Property number of the tracked property.
+    pub property_id: Option<i32>,
+}
+
+/// The day columns that are ready, of every event type.
+pub fn day_columns(ws: &Workspace, state: &str) -> Result<Vec<DayColumn>, CdpError> {
+    spi::rows(
+        &ws.sql(
+            "SELECT c.column_id, c.event_type_id, p.name, p.type, p.dictionary_id, m.name, m.type, c.scale, c.property_id \
+             FROM @ws@.store_column c LEFT JOIN @ws@.property p ON p.property_id = c.property_id LEFT JOIN @ws@.property m ON m.property_id = c.measure_id \
+             WHERE c.kind = 'day' AND c.state = $1 ORDER BY c.column_id",
+        ),
+        &[state.into()],
+        |row| {
+            let property = match row.get::<String>(3)? {
+                Some(name) => Some((name, spi::must(row, 4)?, spi::must(row, 5)?)),
+                None => None,
+            };
+            let measure = match row.get::<String>(6)? {
+                Some(name) => Some((name, spi::must(row, 7)?)),
+                None => None,
+            };
+            Ok(DayColumn { column_id: spi::must(row, 1)?, event_type_id: spi::must(row, 2)?, property, measure, scale: spi::must(row, 8)?, property_id: row.get(9)? })
+        },
+    )
+}
+
+/// Changes of events. `changes` is a FROM item with columns `profile_id`, `n` (1 or -1), `event_type_id`, `day` (since 2000-01-01) and
+/// `properties`. A tracked property with too many values loses its day columns; a measure that does not fit makes its column stale.
+pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), CdpError> {
+    let mut filter = String::from("c.event_type_id = $2");
+    let (mut join, mut code) = (String::new(), "0".to_owned());
+    if let Some((name, ty, dictionary_id)) = &column.property {
+        let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
+        let values = learn(ws, *dictionary_id, &format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id))?;
+        if values > MOST_TRACKED_VALUES {
+            return untrack(ws, column, name);
+        }
+        join = format!("JOIN @ws@.dictionary d ON d.dictionary_id = {dictionary_id} AND d.value = {text}");
+        code = "d.code::pg_catalog.int8".to_owned();
+    }
+    let mut v = "0::pg_catalog.int8".to_owned();
+    if let Some((name, ty)) = &column.measure {
+        let typed = property_sql("c.properties", name, ty);
+        let value = integer_sql(ty, &typed, column.scale, true)?;
+        let unfit = spi::one::<bool>(
+            &ws.sql(&format!("SELECT true FROM {changes} c WHERE c.event_type_id = $1 AND {typed} IS NOT NULL AND {value} IS NULL LIMIT 1")),
+            &[column.event_type_id.into()],
+        )?;
+        if unfit.is_some() {
+            return retire(ws, column.column_id, "stale");
+        }
+        filter.push_str(&format!(" AND {typed} IS NOT NULL"));
+        v = format!("c.n * {value}");
+    }
+    spi::run(
+        &ws.sql(&into_pending(&format!(
+            "SELECT ({code} << 32) | (c.day + 2147483648) AS key, (c.profile_id >> 20)::integer AS shard, \
+                    @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}) AS cells \
+             FROM {changes} c {join} WHERE {filter} GROUP BY 1, 2"
+        ))),
+        &[column.column_id.into(), column.event_type_id.into()],
+    )?;
+    Ok(())
+}
+
+/// Stops keeping day columns by value for a property that turned out to have too many values.
+fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpError> {
+    let Some(property_id) = column.property_id else { return Ok(()) };
+    pgrx::notice!("property \"{name}\" has more than {MOST_TRACKED_VALUES} distinct values: it is no longer tracked by day and is read from the events");
+    for id in spi::rows(&ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.property_id = $1"), &[property_id.into()], |row| spi::must::<i32>(row, 1))? {
+        retire(ws, id, "off")?;
+    }
+    spi::run(&ws.sql("UPDATE @ws@.property SET tracked = false WHERE property_id = $1"), &[property_id.into()])?;
+    Ok(())
+}
+
+/// Changes of a set column with the one key 0. `changes` is a FROM item with columns `profile_id` and `n`; its parameters begin at $2.
+pub fn members(ws: &Workspace, column_id: i32, changes: &str, parameters: Vec<DatumWithOid<'_>>) -> Result<(), CdpError> {
+    let mut args: Vec<DatumWithOid> = vec![column_id.into()];
+    args.extend(parameters);
+    spi::run(
+        &ws.sql(&into_pending(&format!(
+            "SELECT 0::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, 0) AS cells \
+             FROM {changes} c GROUP BY 2"
+        ))),
+        &args,
+    )?;
+    Ok(())
+}
+
+/// SQL giving the wide table's value of an attribute.
+pub fn current_value(attribute: &AttributeColumn) -> String {
+    format!("v.{}", value_column(&attribute.name))
+}

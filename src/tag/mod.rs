@@ -1,0 +1,4 @@
+//! Tags: attributes computed from an expression.
+
+mod api;
+pub use api::person;
