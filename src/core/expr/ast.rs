@@ -41,10 +41,10 @@ pub struct Expr {
     pub at: Position,
 }
 
-/// The kinds of expression; the fields are named for the SQL they stand for.
+/// The kinds of expression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
+#[serde(rename_all = "snake_case")]
 pub enum Node {
     /// `NULL`
     Null,
@@ -116,7 +116,16 @@ pub struct Aggregate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum AggregateFunction { Count, CountDistinct, Sum, Avg, Min, Max, First, Last }
+pub enum AggregateFunction {
+    Count,
+    CountDistinct,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    First,
+    Last,
+}
 
 /// What an aggregate runs over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,20 +143,39 @@ pub enum Argument {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum Comparison { Eq, NotEq, Lt, LtEq, Gt, GtEq }
+pub enum Comparison {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+}
 
 /// Arithmetic operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum Operator { Plus, Minus, Times, Divide }
+pub enum Operator {
+    Plus,
+    Minus,
+    Times,
+    Divide,
+}
 
 /// Scalar functions; each means exactly what PostgreSQL's function of that name means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Function {
-    Coalesce, NullIf, Least, Greatest, Abs, Round, Lower, Upper,
+    Coalesce,
+    NullIf,
+    Least,
+    Greatest,
+    Abs,
+    Round,
+    Lower,
+    Upper,
     /// `date_trunc('month', x)`
     DateTrunc,
     /// `extract(dow FROM x)`; holds the field in lower case.

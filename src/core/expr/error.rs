@@ -72,13 +72,7 @@ pub struct ExprError {
 impl ExprError {
     /// A mistake of `kind` at `position`.
     pub fn new(kind: Kind, position: Position, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            position,
-            word: None,
-            hint: None,
-        }
+        Self { kind, message: message.into(), position, word: None, hint: None }
     }
 
     /// The same mistake, naming the word at fault.
@@ -158,9 +152,7 @@ fn edits(a: &[char], b: &[char]) -> usize {
         let mut current = Vec::with_capacity(b.len() + 1);
         current.push(i + 1);
         for (j, y) in b.iter().enumerate() {
-            let mut best = (previous[j] + usize::from(x != y))
-                .min(previous[j + 1] + 1)
-                .min(current[j] + 1);
+            let mut best = (previous[j] + usize::from(x != y)).min(previous[j + 1] + 1).min(current[j] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 best = best.min(before[j - 1] + 1);
             }
@@ -176,9 +168,7 @@ mod tests {
     use super::nearest;
 
     fn known() -> Vec<String> {
-        ["gender", "value_level", "city_tier", "城市等级"]
-            .map(String::from)
-            .to_vec()
+        ["gender", "value_level", "city_tier", "城市等级"].map(String::from).to_vec()
     }
 
     #[test]

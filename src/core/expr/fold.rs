@@ -53,9 +53,7 @@ fn replace(e: &mut Expr, values: &mut std::slice::Iter<'_, Option<String>>) -> R
     if plain(e) {
         return Ok(());
     }
-    let value = values
-        .next()
-        .ok_or_else(|| ExprError::new(Kind::Internal, e.at, "fewer values than constants"))?;
+    let value = values.next().ok_or_else(|| ExprError::new(Kind::Internal, e.at, "fewer values than constants"))?;
     e.node = match value {
         None => Node::Null,
         Some(text) => literal(text, e)?,
@@ -64,9 +62,7 @@ fn replace(e: &mut Expr, values: &mut std::slice::Iter<'_, Option<String>>) -> R
 }
 
 fn literal(text: &str, e: &Expr) -> Result<Node, ExprError> {
-    let wrong = || {
-        ExprError::new(Kind::Internal, e.at, format!("constant has an unexpected value: \"{text}\""))
-    };
+    let wrong = || ExprError::new(Kind::Internal, e.at, format!("constant has an unexpected value: \"{text}\""));
     Ok(match e.ty {
         Type::Boolean => match text {
             "t" | "true" => Node::Boolean(true),
@@ -121,13 +117,21 @@ fn plain(e: &Expr) -> bool {
 
 /// `2017-12-01 08:30:00[.5]+00[:30]`: PostgreSQL's own output, the same in every time zone.
 fn iso_moment(text: &str) -> bool {
-    let Some(true) = iso_day(text) else { return false };
-    let Some(rest) = text.get(10..).and_then(|r| r.strip_prefix(' ')) else { return false };
-    let Some(sign) = rest.rfind(['+', '-']) else { return false };
+    let Some(true) = iso_day(text) else {
+        return false;
+    };
+    let Some(rest) = text.get(10..).and_then(|r| r.strip_prefix(' ')) else {
+        return false;
+    };
+    let Some(sign) = rest.rfind(['+', '-']) else {
+        return false;
+    };
     let (time, offset) = rest.split_at(sign);
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let pair = |s: Option<&str>, most: u8| {
-        s.is_some_and(|s| s.len() == 2 && s.bytes().all(|c| c.is_ascii_digit()) && s.parse::<u8>().is_ok_and(|n| n <= most))
+        s.is_some_and(|s| {
+            s.len() == 2 && s.bytes().all(|c| c.is_ascii_digit()) && s.parse::<u8>().is_ok_and(|n| n <= most)
+        })
     };
     let mut clock = time.split(':');
     let mut zone = offset.get(1..).unwrap_or_default().split(':');
@@ -145,7 +149,9 @@ fn iso_moment(text: &str) -> bool {
 /// `30 days`
 fn one_unit(text: &str) -> bool {
     const UNITS: &[&str] = &["second", "minute", "hour", "day", "week", "month", "year"];
-    let Some((number, unit)) = text.split_once(' ') else { return false };
+    let Some((number, unit)) = text.split_once(' ') else {
+        return false;
+    };
     let unit = unit.strip_suffix('s').unwrap_or(unit);
     (1..=6).contains(&number.len()) && number.bytes().all(|c| c.is_ascii_digit()) && UNITS.contains(&unit)
 }

@@ -1,6 +1,6 @@
 //! The expression language: SQL's scalar expressions over the attributes and events of a profile.
-//! Text becomes a tree ([`parse`]), the tree gets its types ([`check`]), and from there on goes to the executors or back
-//! to text ([`print`], [`sql`]).
+//! Text becomes a tree ([`parse`]), the tree gets its types ([`check`]), and from there it goes to the executors or back
+//! to text ([`mod@print`], [`sql`]).
 
 pub mod ast;
 pub mod check;
@@ -21,12 +21,10 @@ use error::ExprError;
 /// # Errors
 /// As [`parse::parse`] and [`check::check`].
 pub fn compile(text: &str, catalog: &dyn Catalog, want: Option<Type>) -> Result<Expr, ExprError> {
-    parse::parse(text)
-        .and_then(|e| check::check(e, catalog, want))
-        .map_err(|e| parse::locate(e, text))
+    parse::parse(text).and_then(|e| check::check(e, catalog, want)).map_err(|e| parse::locate(e, text))
 }
 
 #[cfg(test)]
-mod test_catalog;
-#[cfg(test)]
 mod errors_test;
+#[cfg(test)]
+mod test_catalog;

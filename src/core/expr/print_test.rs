@@ -126,10 +126,29 @@ fn keywords_are_names() {
     for word in sqlparser::keywords::ALL_KEYWORDS {
         let name = word.to_ascii_lowercase();
         for text in [
-            "x", "x = 'x'", "'x' = x", "NOT x", "-x", "(x)", "x - x", "x IN (x, 'x')", "x BETWEEN x AND x", "x LIKE x",
-            "x IS NULL", "x AND x OR x", "x::text", "lower(x)", "coalesce(x, x)", "extract(year FROM x)",
-            "CASE x WHEN x THEN x ELSE x END", "CASE WHEN x THEN x END", "x + interval '1 day' > x", "count(x)",
-            "count(DISTINCT x.x)", "sum(x.x) FILTER (WHERE x = x) > x", "x IS NOT TRUE AND NOT x",
+            "x",
+            "x = 'x'",
+            "'x' = x",
+            "NOT x",
+            "-x",
+            "(x)",
+            "x - x",
+            "x IN (x, 'x')",
+            "x BETWEEN x AND x",
+            "x LIKE x",
+            "x IS NULL",
+            "x AND x OR x",
+            "x::text",
+            "lower(x)",
+            "coalesce(x, x)",
+            "extract(year FROM x)",
+            "CASE x WHEN x THEN x ELSE x END",
+            "CASE WHEN x THEN x END",
+            "x + interval '1 day' > x",
+            "count(x)",
+            "count(DISTINCT x.x)",
+            "sum(x.x) FILTER (WHERE x = x) > x",
+            "x IS NOT TRUE AND NOT x",
         ] {
             let mut tree = bare(parse(text).unwrap());
             rename(&mut tree, &name);
@@ -268,8 +287,11 @@ fn tree(event: bool) -> BoxedStrategy<Expr> {
                 many(2..5).prop_map(|l| flat(l, false)),
                 (comparison(), one(), one()).prop_map(|(op, left, right)| wrap(Node::Compare { op, left, right })),
                 (operator(), one(), one()).prop_map(|(op, left, right)| wrap(Node::Arithmetic { op, left, right })),
-                (one(), many(1..4), any::<bool>())
-                    .prop_map(|(value, list, negated)| wrap(Node::In { value, list, negated })),
+                (one(), many(1..4), any::<bool>()).prop_map(|(value, list, negated)| wrap(Node::In {
+                    value,
+                    list,
+                    negated
+                })),
                 (one(), one(), one(), any::<bool>()).prop_map(|(value, low, high, negated)| wrap(Node::Between {
                     value,
                     low,
@@ -285,8 +307,16 @@ fn tree(event: bool) -> BoxedStrategy<Expr> {
                 (one(), one(), any::<bool>(), any::<bool>()).prop_map(|(value, pattern, negated, ignore_case)| wrap(
                     Node::Like { value, pattern, negated, ignore_case }
                 )),
-                (prop::option::of(one()), prop::collection::vec((inner.clone(), inner.clone()), 1..3), prop::option::of(one()))
-                    .prop_map(|(operand, branches, otherwise)| wrap(Node::Case { operand, branches, otherwise })),
+                (
+                    prop::option::of(one()),
+                    prop::collection::vec((inner.clone(), inner.clone()), 1..3),
+                    prop::option::of(one())
+                )
+                    .prop_map(|(operand, branches, otherwise)| wrap(Node::Case {
+                        operand,
+                        branches,
+                        otherwise
+                    })),
                 (one(), concrete()).prop_map(|(value, to)| wrap(Node::Cast { value, to })),
                 call.prop_map(|(function, arguments)| wrap(Node::Call { function, arguments })),
             ]

@@ -154,7 +154,9 @@ impl<'a> Plain<'a> {
         });
         let value = format!("e{}.value", index + 1);
         match a.function {
-            AggregateFunction::Count | AggregateFunction::CountDistinct => format!("coalesce({value}, 0)"),
+            AggregateFunction::Count | AggregateFunction::CountDistinct => {
+                format!("coalesce({value}, 0)")
+            }
             _ => value,
         }
     }
@@ -242,7 +244,9 @@ fn lower(e: &Expr, exact: bool) -> Expr {
     let both = |a: &Expr, b: &Expr| integer(a) && integer(b);
     match &mut e.node {
         Node::Null if exact && e.ty != Type::Unknown => return cast(e, None),
-        Node::Number(n) if exact && e.ty == Type::Numeric && n.parse::<i64>().is_ok() => return cast(e, None),
+        Node::Number(n) if exact && e.ty == Type::Numeric && n.parse::<i64>().is_ok() => {
+            return cast(e, None);
+        }
         Node::Arithmetic { left, right, .. } if e.ty == Type::Bigint && both(left, right) => {
             in_place(left, bigint);
         }

@@ -18,7 +18,9 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
         Node::Aggregate(a) => a.filter.iter().collect(),
         Node::Not(x) | Node::Negate(x) => vec![x],
         Node::And(list) | Node::Or(list) => list.iter().collect(),
-        Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => vec![left, right],
+        Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => {
+            vec![left, right]
+        }
         Node::In { value, list, .. } => std::iter::once(&**value).chain(list).collect(),
         Node::Between { value, low, high, .. } => vec![value, low, high],
         Node::IsNull { value, .. } | Node::IsBoolean { value, .. } | Node::Cast { value, .. } => {
@@ -51,7 +53,9 @@ pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         Node::Aggregate(a) => a.filter.iter_mut().collect(),
         Node::Not(x) | Node::Negate(x) => vec![x],
         Node::And(list) | Node::Or(list) => list.iter_mut().collect(),
-        Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => vec![left, right],
+        Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => {
+            vec![left, right]
+        }
         Node::In { value, list, .. } => std::iter::once(&mut **value).chain(list).collect(),
         Node::Between { value, low, high, .. } => vec![value, low, high],
         Node::IsNull { value, .. } | Node::IsBoolean { value, .. } | Node::Cast { value, .. } => {

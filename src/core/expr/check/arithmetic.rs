@@ -44,16 +44,14 @@ impl Checker<'_> {
             (Unknown, Plus | Minus, Interval) => self.settle(left, Interval)?,
             (Interval, Times | Divide, Unknown) => self.settle(right, Numeric)?,
             (Unknown, Times, Interval) => self.settle(left, Numeric)?,
-            (Date, Plus, Unknown) if looks_like_interval(right) => return Err(forgotten_interval(left, sign, right)),
+            (Date, Plus, Unknown) if looks_like_interval(right) => {
+                return Err(forgotten_interval(left, sign, right));
+            }
             (Unknown, _, _) | (_, _, Unknown) => {
                 return Err(ExprError::new(
                     Kind::Ambiguous,
                     at,
-                    format!(
-                        "operator is not unique: {} {sign} {}",
-                        type_name(left.ty),
-                        type_name(right.ty)
-                    ),
+                    format!("operator is not unique: {} {sign} {}", type_name(left.ty), type_name(right.ty)),
                 )
                 .with_hint("write the type of the literal, for example interval '1 day' or 5 without quotes"));
             }

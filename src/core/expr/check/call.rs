@@ -6,21 +6,74 @@ use crate::expr::error::{ExprError, Kind, nearest};
 use crate::expr::print::{aggregate_name, function_name, type_name};
 
 const TRUNCATE: &[&str] = &[
-    "microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade",
-    "century", "millennium",
+    "microseconds",
+    "milliseconds",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "quarter",
+    "year",
+    "decade",
+    "century",
+    "millennium",
 ];
 const DAY_FIELDS: &[&str] = &[
-    "century", "day", "decade", "dow", "doy", "epoch", "isodow", "isoyear", "julian", "millennium", "month", "quarter",
-    "week", "year",
+    "century",
+    "day",
+    "decade",
+    "dow",
+    "doy",
+    "epoch",
+    "isodow",
+    "isoyear",
+    "julian",
+    "millennium",
+    "month",
+    "quarter",
+    "week",
+    "year",
 ];
 const MOMENT_FIELDS: &[&str] = &[
-    "century", "day", "decade", "dow", "doy", "epoch", "hour", "isodow", "isoyear", "julian", "microseconds",
-    "millennium", "milliseconds", "minute", "month", "quarter", "second", "timezone", "timezone_hour",
-    "timezone_minute", "week", "year",
+    "century",
+    "day",
+    "decade",
+    "dow",
+    "doy",
+    "epoch",
+    "hour",
+    "isodow",
+    "isoyear",
+    "julian",
+    "microseconds",
+    "millennium",
+    "milliseconds",
+    "minute",
+    "month",
+    "quarter",
+    "second",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+    "week",
+    "year",
 ];
 const INTERVAL_FIELDS: &[&str] = &[
-    "century", "day", "decade", "epoch", "hour", "microseconds", "millennium", "milliseconds", "minute", "month",
-    "quarter", "second", "year",
+    "century",
+    "day",
+    "decade",
+    "epoch",
+    "hour",
+    "microseconds",
+    "millennium",
+    "milliseconds",
+    "minute",
+    "month",
+    "quarter",
+    "second",
+    "year",
 ];
 
 impl Checker<'_> {
@@ -105,7 +158,9 @@ impl Checker<'_> {
                         return Err(ExprError::new(Kind::Ambiguous, x.at, "function extract(unknown) is not unique")
                             .with_hint("write the type of the literal, for example date '2017-12-01'"));
                     }
-                    _ => return Err(no_function(word, x).with_hint("it needs a date, timestamptz or interval")),
+                    _ => {
+                        return Err(no_function(word, x).with_hint("it needs a date, timestamptz or interval"));
+                    }
                 };
                 known_field(field, fields, at, &format!("extract from {}", type_name(x.ty)))?;
                 Ok(Type::Numeric)
@@ -119,8 +174,13 @@ impl Checker<'_> {
         }
     }
 
-    fn number(&self, x: &mut Expr, word: &str) -> Result<(), ExprError> {
-        self.settle(x, Type::Numeric)?;
+    fn number(&self, x: &Expr, word: &str) -> Result<(), ExprError> {
+        if x.ty == Type::Unknown {
+            // PostgreSQL would take double precision, a type expressions do not have.
+            return Err(ExprError::new(Kind::Ambiguous, x.at, format!("function {word}(unknown) is not unique"))
+                .with_word(word)
+                .with_hint("write the number without quotes"));
+        }
         if matches!(x.ty, Type::Bigint | Type::Numeric) {
             Ok(())
         } else {
@@ -132,12 +192,8 @@ impl Checker<'_> {
     pub(super) fn aggregate(&self, a: &mut Aggregate, at: Position) -> Result<Type, ExprError> {
         let word = aggregate_name(a.function);
         if self.event.is_some() {
-            return Err(ExprError::new(
-                Kind::NotSupported,
-                at,
-                format!("\"{word}\" cannot be used inside FILTER"),
-            )
-            .with_word(word));
+            return Err(ExprError::new(Kind::NotSupported, at, format!("\"{word}\" cannot be used inside FILTER"))
+                .with_word(word));
         }
         self.event(&a.event, at)?;
         let over = match &a.argument {
@@ -146,13 +202,9 @@ impl Checker<'_> {
             Argument::Property(name) => Some(self.property(&a.event, name, at)?),
         };
         let wrong = |ty: Type, hint: &str| {
-            ExprError::new(
-                Kind::TypeMismatch,
-                at,
-                format!("function {word}({}) does not exist", type_name(ty)),
-            )
-            .with_word(word)
-            .with_hint(hint)
+            ExprError::new(Kind::TypeMismatch, at, format!("function {word}({}) does not exist", type_name(ty)))
+                .with_word(word)
+                .with_hint(hint)
         };
         let ty = match (a.function, over) {
             (AggregateFunction::Count, None) => Type::Bigint,
@@ -186,27 +238,18 @@ impl Checker<'_> {
 }
 
 fn no_function(word: &str, x: &Expr) -> ExprError {
-    ExprError::new(
-        Kind::TypeMismatch,
-        x.at,
-        format!("function {word}({}) does not exist", type_name(x.ty)),
-    )
-    .with_word(word)
+    ExprError::new(Kind::TypeMismatch, x.at, format!("function {word}({}) does not exist", type_name(x.ty)))
+        .with_word(word)
 }
 
 fn known_field(name: &str, fields: &[&str], at: Position, what: &str) -> Result<(), ExprError> {
     if fields.contains(&name) {
         return Ok(());
     }
-    let error = ExprError::new(
-        Kind::NotSupported,
-        at,
-        format!("field \"{name}\" is not known to {what}"),
-    )
-    .with_word(name);
+    let error =
+        ExprError::new(Kind::NotSupported, at, format!("field \"{name}\" is not known to {what}")).with_word(name);
     Err(match nearest(name, fields.iter().map(|f| (*f).to_owned())) {
         Some(known) => error.with_hint(format!("did you mean \"{known}\"?")),
         None => error.with_hint(format!("the fields are {}", fields.join(", "))),
     })
 }
-

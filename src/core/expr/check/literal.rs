@@ -42,10 +42,9 @@ pub(super) fn read(x: &mut Expr, to: Type) -> Result<(), ExprError> {
         Type::Numeric => match sign_and_digits(trimmed) {
             Some((negative, digits)) => signed(negative, digits.to_owned(), to, x.at),
             // NaN and the infinities have no digits: they stay a cast.
-            None if special_number(trimmed) => Node::Cast {
-                value: Box::new(Expr { node: Node::Text(text.clone()), ty: Type::Unknown, at: x.at }),
-                to,
-            },
+            None if special_number(trimmed) => {
+                Node::Cast { value: Box::new(Expr { node: Node::Text(text.clone()), ty: Type::Unknown, at: x.at }), to }
+            }
             None => return Err(unreadable(text, to, x.at)),
         },
         Type::Date | Type::Timestamptz | Type::Interval => return plausible(text, to, x.at),
@@ -56,11 +55,7 @@ pub(super) fn read(x: &mut Expr, to: Type) -> Result<(), ExprError> {
 
 /// A number with its sign as nodes: literals themselves have none.
 pub(crate) fn signed(negative: bool, digits: String, ty: Type, at: Position) -> Node {
-    if negative {
-        Node::Negate(Box::new(Expr { node: Node::Number(digits), ty, at }))
-    } else {
-        Node::Number(digits)
-    }
+    if negative { Node::Negate(Box::new(Expr { node: Node::Number(digits), ty, at })) } else { Node::Number(digits) }
 }
 
 /// Takes `-1.5e3` apart; `None` when it is not a decimal number.
@@ -86,10 +81,7 @@ pub(crate) fn sign_and_digits(text: &str) -> Option<(bool, &str)> {
 
 fn special_number(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    matches!(
-        lower.as_str(),
-        "nan" | "infinity" | "-infinity" | "+infinity" | "inf" | "-inf" | "+inf"
-    )
+    matches!(lower.as_str(), "nan" | "infinity" | "-infinity" | "+infinity" | "inf" | "-inf" | "+inf")
 }
 
 /// PostgreSQL's boolean input: any unique beginning of these words.
@@ -106,12 +98,8 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 fn unreadable(text: &str, ty: Type, at: Position) -> ExprError {
-    ExprError::new(
-        Kind::InvalidValue,
-        at,
-        format!("invalid input syntax for type {}: \"{text}\"", type_name(ty)),
-    )
-    .with_word(text)
+    ExprError::new(Kind::InvalidValue, at, format!("invalid input syntax for type {}: \"{text}\"", type_name(ty)))
+        .with_word(text)
 }
 
 /// Refuses dates, moments and intervals that cannot be read. PostgreSQL reads them, with all its forms, when the
@@ -133,13 +121,9 @@ pub(super) fn plausible(text: &str, ty: Type, at: Position) -> Result<(), ExprEr
         && let Some(day) = iso_day(text.trim_ascii())
         && !day
     {
-        return Err(ExprError::new(
-            Kind::OutOfRange,
-            at,
-            format!("date/time field value out of range: \"{text}\""),
-        )
-        .with_word(text)
-        .with_hint("there is no such day in the calendar"));
+        return Err(ExprError::new(Kind::OutOfRange, at, format!("date/time field value out of range: \"{text}\""))
+            .with_word(text)
+            .with_hint("there is no such day in the calendar"));
     }
     Ok(())
 }

@@ -119,7 +119,9 @@ impl Checker<'_> {
                         Type::Bigint
                     }
                     (_, Type::Bigint | Type::Numeric | Type::Interval) => x.ty,
-                    _ => return Err(arithmetic::no_operator(at, &format!("- {}", type_name(x.ty)))),
+                    _ => {
+                        return Err(arithmetic::no_operator(at, &format!("- {}", type_name(x.ty))));
+                    }
                 }
             }
             Node::And(list) => {
@@ -293,7 +295,9 @@ impl Checker<'_> {
                     )
                     .with_word(short(x));
                     match &x.node {
-                        Node::Number(n) if ty == Type::Text => error.with_hint(format!("write it in quotes: {}", quote_text(n))),
+                        Node::Number(n) if ty == Type::Text => {
+                            error.with_hint(format!("write it in quotes: {}", quote_text(n)))
+                        }
                         _ => error.with_hint(format!("cast it: {}::{}", operand(x), type_name(ty))),
                     }
                 })?,
@@ -331,13 +335,9 @@ impl Checker<'_> {
     }
 
     fn attribute_in_filter(&self, name: &str, at: Position) -> ExprError {
-        ExprError::new(
-            Kind::UnknownProperty,
-            at,
-            format!("attribute \"{name}\" cannot be used inside FILTER"),
-        )
-        .with_word(name)
-        .with_hint("move the condition outside and join it with AND")
+        ExprError::new(Kind::UnknownProperty, at, format!("attribute \"{name}\" cannot be used inside FILTER"))
+            .with_word(name)
+            .with_hint("move the condition outside and join it with AND")
     }
 
     /// The event around, or the error that there is none.
@@ -411,9 +411,12 @@ fn short(e: &Expr) -> String {
 /// The same, fit to be followed by `::type`.
 fn operand(e: &Expr) -> String {
     match e.node {
-        Node::Attribute(_) | Node::Property(_) | Node::Text(_) | Node::Number(_) | Node::Call { .. } | Node::Aggregate(_) => {
-            short(e)
-        }
+        Node::Attribute(_)
+        | Node::Property(_)
+        | Node::Text(_)
+        | Node::Number(_)
+        | Node::Call { .. }
+        | Node::Aggregate(_) => short(e),
         _ => format!("({})", short(e)),
     }
 }

@@ -1,8 +1,8 @@
 //! Calls: scalar functions, aggregates over events, and the two words of our own, `did` and `in_segment`.
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr,
-    FunctionArgOperator, FunctionArguments,
+    DuplicateTreatment, Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr, FunctionArgOperator,
+    FunctionArguments,
 };
 
 use super::convert::{At, Converter, Scope, name, node};
@@ -13,18 +13,33 @@ use crate::expr::error::{ExprError, Kind, nearest};
 
 /// Every function of the language, for suggestions.
 const FUNCTIONS: &[&str] = &[
-    "abs", "avg", "coalesce", "count", "date_trunc", "did", "extract", "first", "greatest", "in_segment", "last",
-    "least", "lower", "max", "min", "now", "nullif", "round", "sum", "upper",
+    "abs",
+    "avg",
+    "coalesce",
+    "count",
+    "date_trunc",
+    "did",
+    "extract",
+    "first",
+    "greatest",
+    "in_segment",
+    "last",
+    "least",
+    "lower",
+    "max",
+    "min",
+    "now",
+    "nullif",
+    "round",
+    "sum",
+    "upper",
 ];
 
 /// The error for a function there is none of.
 pub(super) fn unknown_function(word: &str, place: Position) -> ExprError {
-    let error = ExprError::new(
-        Kind::UnknownFunction,
-        place,
-        format!("function \"{word}\" does not exist in expressions"),
-    )
-    .with_word(word);
+    let error =
+        ExprError::new(Kind::UnknownFunction, place, format!("function \"{word}\" does not exist in expressions"))
+            .with_word(word);
     match nearest(word, FUNCTIONS.iter().map(|f| (*f).to_owned())) {
         Some(known) => error.with_hint(format!("did you mean \"{known}\"?")),
         None => error.with_hint(format!("the functions are {}", FUNCTIONS.join(", "))),
@@ -60,10 +75,7 @@ impl Converter<'_> {
                 if !list.clauses.is_empty() {
                     return Err(self.unsupported(place, "a clause inside the arguments"));
                 }
-                Arguments {
-                    distinct: list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
-                    list: &list.args,
-                }
+                Arguments { distinct: list.duplicate_treatment == Some(DuplicateTreatment::Distinct), list: &list.args }
             }
             FunctionArguments::None if f.filter.is_none() => {
                 return match word.as_str() {
@@ -83,7 +95,9 @@ impl Converter<'_> {
                 self.words.after(place, "filter"),
                 format!("FILTER specified, but \"{word}\" is not an aggregate"),
             );
-            return Err(error.with_word("FILTER").with_hint("the aggregates are count, sum, avg, min, max, first, last"));
+            return Err(error
+                .with_word("FILTER")
+                .with_hint("the aggregates are count, sum, avg, min, max, first, last"));
         }
         if arguments.distinct {
             return Err(ExprError::new(
@@ -100,12 +114,10 @@ impl Converter<'_> {
             }
             "in_segment" => self.in_segment(&arguments, place, at),
             "did" => self.did(&arguments, place, at),
-            "has_identifier" | "consented" => Err(ExprError::new(
-                Kind::NotSupported,
-                place,
-                format!("function \"{word}\" is not available yet"),
-            )
-            .with_word(word)),
+            "has_identifier" | "consented" => {
+                Err(ExprError::new(Kind::NotSupported, place, format!("function \"{word}\" is not available yet"))
+                    .with_word(word))
+            }
             _ => self.scalar(&word, &arguments, place, at),
         }
     }
@@ -124,15 +136,18 @@ impl Converter<'_> {
             _ => return Err(unknown_function(word, place)),
         };
         self.count(word, arguments, least, most, place)?;
-        let list = arguments
-            .list
-            .iter()
-            .map(|a| self.unnamed(a, word, place))
-            .collect::<Result<Vec<_>, _>>()?;
+        let list = arguments.list.iter().map(|a| self.unnamed(a, word, place)).collect::<Result<Vec<_>, _>>()?;
         Ok(node(Node::Call { function, arguments: self.all(list, at)? }, place))
     }
 
-    fn count(&self, word: &str, arguments: &Arguments<'_>, least: usize, most: usize, place: Position) -> Result<(), ExprError> {
+    fn count(
+        &self,
+        word: &str,
+        arguments: &Arguments<'_>,
+        least: usize,
+        most: usize,
+        place: Position,
+    ) -> Result<(), ExprError> {
         let given = arguments.list.len();
         if (least..=most).contains(&given) {
             return Ok(());
@@ -144,12 +159,8 @@ impl Converter<'_> {
             (l, usize::MAX) => format!("at least {l} argument"),
             (l, m) => format!("{l} to {m} arguments"),
         };
-        Err(ExprError::new(
-            Kind::UnknownFunction,
-            place,
-            format!("function \"{word}\" takes {wanted}, not {given}"),
-        )
-        .with_word(word))
+        Err(ExprError::new(Kind::UnknownFunction, place, format!("function \"{word}\" takes {wanted}, not {given}"))
+            .with_word(word))
     }
 
     fn unnamed<'t>(&self, argument: &'t FunctionArg, word: &str, place: Position) -> Result<&'t Sql, ExprError> {
@@ -158,14 +169,12 @@ impl Converter<'_> {
             FunctionArg::Unnamed(_) => Err(self
                 .unsupported(self.words.after(place, "*"), "\"*\"")
                 .with_hint(format!("name what {word} is over"))),
-            FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
-                Err(ExprError::new(
-                    Kind::UnknownFunction,
-                    place,
-                    format!("function \"{word}\" takes no named arguments"),
-                )
-                .with_word(word))
-            }
+            FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => Err(ExprError::new(
+                Kind::UnknownFunction,
+                place,
+                format!("function \"{word}\" takes no named arguments"),
+            )
+            .with_word(word)),
         }
     }
 
@@ -174,20 +183,15 @@ impl Converter<'_> {
         if at.scope == Scope::Event {
             return Err(inside_filter("in_segment", place));
         }
-        for argument in arguments.list {
-            let x = self.unnamed(argument, "in_segment", place)?;
-            let start = self.start(x);
-            if let Node::Text(segment) = self.expr(x, at.deeper())?.node {
-                return Ok(node(Node::InSegment(segment), place));
-            }
-            return Err(ExprError::new(
-                Kind::Syntax,
-                start,
-                "the argument of in_segment must be a quoted name",
-            )
-            .with_hint("write in_segment('name')"));
+        let [argument] = arguments.list else {
+            return Err(self.unsupported(place, "this form of call"));
+        };
+        let x = self.unnamed(argument, "in_segment", place)?;
+        if let Node::Text(segment) = self.expr(x, at.deeper())?.node {
+            return Ok(node(Node::InSegment(segment), place));
         }
-        Err(self.unsupported(place, "this form of call"))
+        Err(ExprError::new(Kind::Syntax, self.start(x), "the argument of in_segment must be a quoted name")
+            .with_hint("write in_segment('name')"))
     }
 
     fn aggregate(
@@ -210,9 +214,7 @@ impl Converter<'_> {
         }
         let function = if distinct { AggregateFunction::CountDistinct } else { function };
         let (event, argument) = self.over(function, word, arguments, place)?;
-        let filter = filter
-            .map(|x| self.expr(x, At { scope: Scope::Event, ..at.deeper() }))
-            .transpose()?;
+        let filter = filter.map(|x| self.expr(x, At { scope: Scope::Event, ..at.deeper() })).transpose()?;
         Ok(node(Node::Aggregate(Box::new(Aggregate { function, event, argument, filter })), place))
     }
 
@@ -234,12 +236,8 @@ impl Converter<'_> {
             _ => format!("write {word}(event.property)"),
         };
         let wrong = |start, found: String| {
-            ExprError::new(
-                Kind::NotSupported,
-                start,
-                format!("aggregate \"{word}\" needs an event, not {found}"),
-            )
-            .with_hint(usage.clone())
+            ExprError::new(Kind::NotSupported, start, format!("aggregate \"{word}\" needs an event, not {found}"))
+                .with_hint(usage.clone())
         };
         let [only] = arguments.list else {
             return Err(ExprError::new(
@@ -252,7 +250,9 @@ impl Converter<'_> {
         };
         let x = match only {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(x)) => x,
-            FunctionArg::Unnamed(_) => return Err(wrong(self.words.after(place, "*"), "\"*\"".to_owned()).with_word("*")),
+            FunctionArg::Unnamed(_) => {
+                return Err(wrong(self.words.after(place, "*"), "\"*\"".to_owned()).with_word("*"));
+            }
             _ => return Err(wrong(place, "a named argument".to_owned()).with_word(word)),
         };
         let start = self.start(x);
@@ -307,10 +307,10 @@ impl Converter<'_> {
         let wrong = |start, what: &str| ExprError::new(Kind::Syntax, start, what).with_hint(USAGE);
         let mut list = arguments.list.iter();
         let event = match list.next() {
-            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Sql::Identifier(event)))) => {
-                self.named(event)?
+            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Sql::Identifier(event)))) => self.named(event)?,
+            _ => {
+                return Err(wrong(place, "the first argument of did must be an event").with_word("did"));
             }
-            _ => return Err(wrong(place, "the first argument of did must be an event").with_word("did")),
         };
         let inside = At { scope: Scope::Event, depth: at.depth + 3 };
         let mut seen: Vec<String> = Vec::new();
@@ -327,18 +327,16 @@ impl Converter<'_> {
                     arg: FunctionArgExpr::Expr(value),
                     operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
                 } => (key, value),
-                _ => return Err(wrong(place, "the arguments of did after the event must be named").with_word("did")),
+                _ => {
+                    return Err(wrong(place, "the arguments of did after the event must be named").with_word("did"));
+                }
             };
             let start = super::tokens::column(key.span.start);
             let key = self.named(key)?;
             if seen.contains(&key) {
-                return Err(ExprError::new(
-                    Kind::Syntax,
-                    start,
-                    format!("argument \"{key}\" used more than once"),
-                )
-                .with_word(key)
-                .with_hint("for several values write count(event) FILTER (WHERE property IN (…)) > 0"));
+                return Err(ExprError::new(Kind::Syntax, start, format!("argument \"{key}\" used more than once"))
+                    .with_word(key)
+                    .with_hint("for several values write count(event) FILTER (WHERE property IN (…)) > 0"));
             }
             let from = self.start(value);
             let value = self.expr(value, inside)?;
@@ -394,11 +392,9 @@ fn aggregate_named(word: &str) -> Option<AggregateFunction> {
 }
 
 fn inside_filter(word: &str, place: Position) -> ExprError {
-    ExprError::new(
-        Kind::NotSupported,
-        place,
-        format!("\"{word}\" cannot be used inside FILTER"),
-    )
-    .with_word(word)
-    .with_hint("inside FILTER there are only properties of the event and its time, at; join conditions outside with AND")
+    ExprError::new(Kind::NotSupported, place, format!("\"{word}\" cannot be used inside FILTER"))
+        .with_word(word)
+        .with_hint(
+            "inside FILTER there are only properties of the event and its time, at; join conditions outside with AND",
+        )
 }

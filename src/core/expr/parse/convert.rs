@@ -1,11 +1,11 @@
 //! sqlparser's tree to ours. Everything that is SQL but not part of the language ends here, named by its word.
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, ExactNumberInfo, Expr as Sql, Ident, Interval,
-    TimezoneInfo, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, CastKind, DataType, DateTimeField, Expr as Sql, Ident, Interval, UnaryOperator, Value,
 };
 
 use super::Limits;
+use super::place::discard;
 use super::tokens::{Words, column};
 use crate::expr::ast::{Comparison, Expr, Function, Node, Operator, Position, Type};
 use crate::expr::error::{ExprError, Kind};
@@ -128,7 +128,9 @@ impl Converter<'_> {
     fn in_list(&self, value: &Sql, list: &[Sql], negated: bool, at: At) -> Result<Node, ExprError> {
         if list.is_empty() {
             let place = self.words.after(self.start(value), "in");
-            return Err(ExprError::new(Kind::Syntax, place, "the list of IN is empty").with_hint("write at least one value"));
+            return Err(
+                ExprError::new(Kind::Syntax, place, "the list of IN is empty").with_hint("write at least one value")
+            );
         }
         Ok(Node::In { value: self.boxed(value, at)?, list: self.all(list, at)?, negated })
     }
@@ -208,31 +210,14 @@ impl Converter<'_> {
         })
     }
 
-    fn qualified(&self, parts: &[Ident], place: Position) -> ExprError {
-        let written = parts.iter().map(|p| p.value.as_str()).collect::<Vec<_>>().join(".");
-        let error = ExprError::new(
-            Kind::NotSupported,
-            place,
-            format!("qualified name \"{written}\" outside an aggregate"),
-        )
-        .with_word(written.clone());
-        match parts {
-            [_, property] => error.with_hint(format!(
-                "write an aggregate over the event, for example last({written}), or \"{}\" alone for an attribute",
-                property.value
-            )),
-            _ => error.with_hint("write names without a schema"),
-        }
-    }
-
     fn literal(&self, value: &Value, place: Position) -> Result<Node, ExprError> {
         Ok(match value {
             Value::Null => Node::Null,
             Value::Boolean(b) => Node::Boolean(*b),
             Value::Number(digits, false) => self.number(digits, place)?,
-            Value::SingleQuotedString(s)
-            | Value::EscapedStringLiteral(s)
-            | Value::UnicodeStringLiteral(s) => self.text(s, place)?,
+            Value::SingleQuotedString(s) | Value::EscapedStringLiteral(s) | Value::UnicodeStringLiteral(s) => {
+                self.text(s, place)?
+            }
             Value::DollarQuotedString(s) => self.text(&s.value, place)?,
             _ => return Err(self.unsupported(place, "this literal")),
         })
@@ -249,10 +234,7 @@ impl Converter<'_> {
         if !digits.bytes().all(|c| c.is_ascii_digit() || b".eE+-".contains(&c)) {
             return Err(self.unsupported(place, "this number"));
         }
-        let exponent = digits
-            .split_once(['e', 'E'])
-            .map_or(Ok(0), |(_, e)| e.parse::<i32>())
-            .unwrap_or(i32::MAX);
+        let exponent = digits.split_once(['e', 'E']).map_or(Ok(0), |(_, e)| e.parse::<i32>()).unwrap_or(i32::MAX);
         if digits.len() > LONGEST_NUMBER || exponent.unsigned_abs() as usize > LONGEST_NUMBER {
             return Err(ExprError::new(Kind::OutOfRange, place, "number has too many digits")
                 .with_hint(format!("the most is {LONGEST_NUMBER}")));
@@ -265,10 +247,7 @@ impl Converter<'_> {
             Sql::Value(v) => self.literal(&v.value, place)?,
             _ => Node::Null,
         };
-        if interval.leading_field.is_some()
-            || interval.last_field.is_some()
-            || !matches!(text, Node::Text(_))
-        {
+        if interval.leading_field.is_some() || interval.last_field.is_some() || !matches!(text, Node::Text(_)) {
             return Err(self
                 .unsupported(place, "this form of interval")
                 .with_hint("write the unit inside the quotes: interval '30 days'"));
@@ -278,7 +257,9 @@ impl Converter<'_> {
 
     fn binary(&self, left: &Sql, op: &BinaryOperator, right: &Sql, place: Position, at: At) -> Result<Expr, ExprError> {
         let arithmetic = match op {
-            BinaryOperator::And | BinaryOperator::Or => return self.chain(left, op, right, place, at),
+            BinaryOperator::And | BinaryOperator::Or => {
+                return self.chain(left, op, right, place, at);
+            }
             BinaryOperator::Plus => Operator::Plus,
             BinaryOperator::Minus => Operator::Minus,
             BinaryOperator::Multiply => Operator::Times,
@@ -290,7 +271,14 @@ impl Converter<'_> {
         Ok(node(Node::Arithmetic { op: arithmetic, left, right }, place))
     }
 
-    fn comparison(&self, left: &Sql, op: &BinaryOperator, right: &Sql, place: Position, at: At) -> Result<Expr, ExprError> {
+    fn comparison(
+        &self,
+        left: &Sql,
+        op: &BinaryOperator,
+        right: &Sql,
+        place: Position,
+        at: At,
+    ) -> Result<Expr, ExprError> {
         let sign = || self.words.before(self.start(right), &op.to_string());
         let Some(comparison) = Self::comparison_of(op) else {
             return Err(self.operator(&op.to_string(), sign()));
@@ -318,25 +306,6 @@ impl Converter<'_> {
             BinaryOperator::GtEq => Comparison::GtEq,
             _ => return None,
         })
-    }
-
-    fn operator(&self, sign: &str, place: Position) -> ExprError {
-        let error = ExprError::new(
-            Kind::NotSupported,
-            place,
-            format!("operator \"{sign}\" is not part of an expression"),
-        )
-        .with_word(sign);
-        match sign {
-            "==" => error.with_hint("write = to compare"),
-            "&&" => error.with_hint("write AND"),
-            "||" => error.with_hint("write OR for conditions; text cannot be concatenated here"),
-            "~" | "~*" | "!~" | "!~*" => error.with_hint("use LIKE or ILIKE"),
-            "->" | "->>" | "#>" | "#>>" | "@>" => {
-                error.with_hint("name properties directly inside FILTER, without operators of jsonb")
-            }
-            _ => error.with_hint("the operators are = <> < <= > >= + - * / IN BETWEEN LIKE ILIKE IS AND OR NOT"),
-        }
     }
 
     /// Flattens a chain without recursion: 5,000 terms are one node.
@@ -386,215 +355,12 @@ impl Converter<'_> {
         let value = self.boxed(value, at)?;
         Ok(Node::Like { value, pattern: self.boxed(pattern, at)?, negated, ignore_case })
     }
-
-    /// The type of that name, or an error that says which there are.
-    fn type_named(&self, ty: &DataType, beside: &Sql) -> Result<Type, ExprError> {
-        Ok(match ty {
-            DataType::BigInt(None)
-            | DataType::Int8(None)
-            | DataType::Int(None)
-            | DataType::Integer(None)
-            | DataType::Int4(None)
-            | DataType::SmallInt(None)
-            | DataType::Int2(None) => Type::Bigint,
-            DataType::Numeric(ExactNumberInfo::None)
-            | DataType::Decimal(ExactNumberInfo::None)
-            | DataType::Dec(ExactNumberInfo::None) => Type::Numeric,
-            DataType::Text | DataType::Varchar(None) | DataType::CharacterVarying(None) | DataType::CharVarying(None) => {
-                Type::Text
-            }
-            DataType::Boolean | DataType::Bool => Type::Boolean,
-            DataType::Date => Type::Date,
-            DataType::Timestamp(None, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => Type::Timestamptz,
-            DataType::Interval { fields: None, precision: None } => Type::Interval,
-            _ => {
-                let written = ty.to_string().to_ascii_lowercase();
-                let from = self.start(beside);
-                let first = written.split(['(', ' ', '[']).next().unwrap_or(&written);
-                let place = self.words.after(from, first);
-                let error = ExprError::new(
-                    Kind::NotSupported,
-                    place,
-                    format!("type \"{written}\" is not part of an expression"),
-                )
-                .with_word(first);
-                return Err(match ty {
-                    DataType::Timestamp(..) => error.with_hint("use timestamptz"),
-                    _ if ["float", "double", "real"].iter().any(|w| written.starts_with(w)) => {
-                        error.with_hint("use numeric")
-                    }
-                    DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => {
-                        error.with_hint("use numeric without digits, and round(x, digits)")
-                    }
-                    DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::Char(_) | DataType::Character(_) => {
-                        error.with_hint("use text")
-                    }
-                    _ => error.with_hint("the types are boolean, bigint, numeric, text, date, timestamptz and interval"),
-                });
-            }
-        })
-    }
-
-    pub(super) fn unsupported(&self, place: Position, what: &str) -> ExprError {
-        let error = ExprError::new(
-            Kind::NotSupported,
-            place,
-            format!("{what} is not part of an expression"),
-        );
-        match self.words.word_at(place) {
-            Some(word) => error.with_word(word),
-            None => error,
-        }
-    }
-
-    fn not_supported(&self, tree: &Sql) -> ExprError {
-        let place = match self.start(tree) {
-            // Exotic forms keep no place of their own.
-            0 => self.words.first(),
-            place => place,
-        };
-        match tree {
-            Sql::CompoundIdentifier(parts) => return self.qualified(parts, place),
-            Sql::Like { any, .. } | Sql::ILike { any, .. } => {
-                let (word, hint) =
-                    if *any { ("ANY", "join several LIKE with OR") } else { ("ESCAPE", "escape with a backslash") };
-                let place = self.words.after(place, word);
-                return self.unsupported(place, &format!("LIKE with {word}")).with_word(word).with_hint(hint);
-            }
-            _ => {}
-        }
-        let function = match tree {
-            Sql::Ceil { .. } => Some("ceil"),
-            Sql::Floor { .. } => Some("floor"),
-            Sql::Position { .. } => Some("position"),
-            Sql::Substring { .. } => Some("substring"),
-            Sql::Trim { .. } => Some("trim"),
-            Sql::Overlay { .. } => Some("overlay"),
-            _ => None,
-        };
-        if let Some(word) = function {
-            return super::call::unknown_function(word, self.words.before(place, word));
-        }
-        let (what, word, hint) = match tree {
-            Sql::AtTimeZone { .. } => ("AT TIME ZONE", "at", Some("days are days of the workspace's time zone")),
-            Sql::Collate { .. } => ("COLLATE", "collate", None),
-            Sql::SimilarTo { .. } => ("SIMILAR TO", "similar", Some("use LIKE or ILIKE")),
-            Sql::IsDistinctFrom(..) | Sql::IsNotDistinctFrom(..) => {
-                ("IS DISTINCT FROM", "distinct", Some("use = with IS NULL"))
-            }
-            Sql::AnyOp { .. } => ("ANY", "any", Some("use IN")),
-            Sql::AllOp { .. } => ("ALL", "all", Some("join comparisons with AND")),
-            Sql::Array(_) => ("an array", "array", Some("use IN with a list")),
-            Sql::Tuple(_) => ("a list of values", "(", Some("a list belongs after IN")),
-            Sql::Exists { .. } => ("EXISTS", "exists", Some("use an aggregate, for example count(purchase) > 0")),
-            Sql::Cast { .. } | Sql::Convert { .. } => ("this form of cast", "", Some("write x::type")),
-            Sql::InUnnest { .. } => ("UNNEST", "unnest", Some("use IN with a list")),
-            _ => ("this construct", "", None),
-        };
-        let at = if word == "(" {
-            self.words.before(place, word)
-        } else if word.is_empty() {
-            place
-        } else {
-            self.words.after(place, word)
-        };
-        let error = self.unsupported(at, what);
-        match hint {
-            Some(h) => error.with_hint(h),
-            None => error,
-        }
-    }
-
-    /// Where a tree begins in the text. Goes down the left side in a loop: sqlparser's own spans recurse.
-    pub(super) fn start(&self, tree: &Sql) -> Position {
-        let mut tree = tree;
-        loop {
-            tree = match tree {
-                Sql::Identifier(i) => return column(i.span.start),
-                Sql::CompoundIdentifier(parts) => {
-                    return parts.first().map_or(0, |i| column(i.span.start));
-                }
-                Sql::Value(v) => return column(v.span.start),
-                Sql::TypedString(t) => return self.words.typed_literal(column(t.value.span.start)),
-                Sql::Interval(i) => return self.words.typed_literal(self.start(&i.value)),
-                Sql::Function(f) => {
-                    return f.name.0.first().and_then(|p| p.as_ident()).map_or(0, |i| column(i.span.start));
-                }
-                Sql::Case { case_token, .. } => return column(case_token.0.span.start),
-                Sql::Nested(x) => return self.words.before(self.start(x), "("),
-                Sql::UnaryOp { op, expr } => return self.words.before(self.start(expr), op.to_string().trim()),
-                Sql::Extract { expr, .. } => return self.words.before(self.start(expr), "extract"),
-                Sql::Cast { kind: CastKind::Cast, expr, .. } => return self.words.before(self.start(expr), "cast"),
-                Sql::Tuple(list) => return list.first().map_or(0, |x| self.start(x)),
-                Sql::Array(a) => return a.elem.first().map_or(0, |x| self.words.before(self.start(x), "array")),
-                Sql::BinaryOp { left, .. }
-                | Sql::AnyOp { left, .. }
-                | Sql::AllOp { left, .. }
-                | Sql::IsDistinctFrom(left, _)
-                | Sql::IsNotDistinctFrom(left, _) => left,
-                Sql::IsFalse(x)
-                | Sql::IsNotFalse(x)
-                | Sql::IsTrue(x)
-                | Sql::IsNotTrue(x)
-                | Sql::IsNull(x)
-                | Sql::IsNotNull(x)
-                | Sql::IsUnknown(x)
-                | Sql::IsNotUnknown(x) => x,
-                Sql::InList { expr, .. }
-                | Sql::InSubquery { expr, .. }
-                | Sql::InUnnest { expr, .. }
-                | Sql::Between { expr, .. }
-                | Sql::Like { expr, .. }
-                | Sql::ILike { expr, .. }
-                | Sql::SimilarTo { expr, .. }
-                | Sql::Cast { expr, .. }
-                | Sql::Collate { expr, .. }
-                | Sql::Ceil { expr, .. }
-                | Sql::Floor { expr, .. }
-                | Sql::Position { expr, .. }
-                | Sql::Substring { expr, .. }
-                | Sql::Trim { expr, .. }
-                | Sql::Overlay { expr, .. }
-                | Sql::AtTimeZone { timestamp: expr, .. }
-                | Sql::JsonAccess { value: expr, .. }
-                | Sql::CompoundFieldAccess { root: expr, .. } => expr,
-                Sql::OuterJoin(x) => x,
-                Sql::Prefixed { prefix, .. } => return column(prefix.span.start),
-                _ => return 0,
-            };
-        }
-    }
-
 }
 
 /// A literal with its type written in front. The plain types have no such form in our tree: they are casts.
 fn typed(text: Node, to: Type, place: Position) -> Expr {
     match to {
         Type::Date | Type::Timestamptz | Type::Interval => Expr { node: text, ty: to, at: place },
-        _ => node(
-            Node::Cast { value: Box::new(node(text, place)), to },
-            place,
-        ),
-    }
-}
-
-/// Drops a tree link by link; dropping it whole recurses once for each link of its longest chain.
-pub(super) fn discard(tree: Sql) {
-    let mut rest = vec![tree];
-    while let Some(tree) = rest.pop() {
-        match tree {
-            Sql::BinaryOp { left, right, .. } => rest.extend([*left, *right]),
-            Sql::Between { expr, low, high, .. } => rest.extend([*expr, *low, *high]),
-            Sql::Nested(x)
-            | Sql::IsNull(x)
-            | Sql::IsNotNull(x)
-            | Sql::IsTrue(x)
-            | Sql::IsNotTrue(x)
-            | Sql::IsFalse(x)
-            | Sql::IsNotFalse(x)
-            | Sql::UnaryOp { expr: x, .. }
-            | Sql::Cast { expr: x, .. } => rest.push(*x),
-            _ => {}
-        }
+        _ => node(Node::Cast { value: Box::new(node(text, place)), to }, place),
     }
 }

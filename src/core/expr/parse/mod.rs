@@ -7,6 +7,8 @@
 
 mod call;
 mod convert;
+mod place;
+mod refuse;
 mod tokens;
 
 use sqlparser::dialect::PostgreSqlDialect;
@@ -35,12 +37,7 @@ impl Default for Limits {
     /// 64 KiB, 10,000 words, 50 levels of nesting, 100 levels of tree: far beyond what people write, and well inside
     /// the stack of a server process.
     fn default() -> Self {
-        Self {
-            bytes: 64 * 1024,
-            tokens: 10_000,
-            nesting: 50,
-            depth: 100,
-        }
+        Self { bytes: 64 * 1024, tokens: 10_000, nesting: 50, depth: 100 }
     }
 }
 
@@ -68,7 +65,7 @@ pub fn parse_with(text: &str, limits: &Limits) -> Result<Expr, ExprError> {
     let rest = parser.peek_token_ref();
     if rest.token != Token::EOF {
         let position = u32::try_from(rest.span.start.column).unwrap_or(0);
-        convert::discard(tree);
+        place::discard(tree);
         return Err(unexpected(position, &words, None));
     }
     convert::convert(tree, &words, limits)
@@ -96,14 +93,8 @@ fn explain(error: &ParserError, words: &Words<'_>, limits: &Limits) -> ExprError
         }
         ParserError::TokenizerError(m) | ParserError::ParserError(m) => m,
     };
-    let position = message
-        .rsplit_once("Column: ")
-        .and_then(|(_, n)| n.trim().parse::<u32>().ok())
-        .unwrap_or(0);
-    let expected = message
-        .strip_prefix("Expected: ")
-        .and_then(|m| m.split_once(", found: "))
-        .map(|(what, _)| what);
+    let position = message.rsplit_once("Column: ").and_then(|(_, n)| n.trim().parse::<u32>().ok()).unwrap_or(0);
+    let expected = message.strip_prefix("Expected: ").and_then(|m| m.split_once(", found: ")).map(|(what, _)| what);
     unexpected(position, words, expected)
 }
 
@@ -114,19 +105,12 @@ fn unexpected(position: u32, words: &Words<'_>, expected: Option<&str>) -> ExprE
             error.with_hint("write a condition, for example gender = 'female'")
         } else {
             match words.unclosed() {
-                Some(open) => error.with_hint(format!(
-                    "the parenthesis at character {open} is not closed"
-                )),
+                Some(open) => error.with_hint(format!("the parenthesis at character {open} is not closed")),
                 None => error.with_hint("the expression stops in the middle"),
             }
         };
     };
-    let error = ExprError::new(
-        Kind::Syntax,
-        position,
-        format!("syntax error at or near \"{word}\""),
-    )
-    .with_word(word);
+    let error = ExprError::new(Kind::Syntax, position, format!("syntax error at or near \"{word}\"")).with_word(word);
     match (words.advice_at(position), expected) {
         (Some(advice), _) => error.with_hint(advice),
         (None, Some(what)) => error.with_hint(format!("expected {what} here")),
@@ -135,5 +119,4 @@ fn unexpected(position: u32, words: &Words<'_>, expected: Option<&str>) -> ExprE
 }
 
 #[cfg(test)]
-#[path = "../parse_test.rs"]
 mod tests;

@@ -13,8 +13,24 @@ const LONGEST_QUOTE: usize = 60;
 
 /// The words a typed literal may begin with.
 const TYPE_WORDS: &[&str] = &[
-    "date", "timestamp", "timestamptz", "interval", "with", "without", "time", "zone", "numeric",
-    "decimal", "text", "varchar", "boolean", "bool", "bigint", "integer", "int", "smallint",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "interval",
+    "with",
+    "without",
+    "time",
+    "zone",
+    "numeric",
+    "decimal",
+    "text",
+    "varchar",
+    "boolean",
+    "bool",
+    "bigint",
+    "integer",
+    "int",
+    "smallint",
 ];
 
 /// The words of one text.
@@ -36,21 +52,13 @@ impl<'a> Words<'a> {
             return Err(ExprError::new(
                 Kind::TooComplex,
                 0,
-                format!(
-                    "expression of {} bytes is too long, the most is {}",
-                    text.len(),
-                    limits.bytes
-                ),
+                format!("expression of {} bytes is too long, the most is {}", text.len(), limits.bytes),
             )
             .with_hint("split it: make a segment of each part and combine them with in_segment()"));
         }
         if let Some(place) = text.chars().position(|c| c == '\0') {
-            return Err(ExprError::new(
-                Kind::Syntax,
-                position_of(place),
-                "null character in expression",
-            )
-            .with_hint("remove it: text in PostgreSQL cannot hold it"));
+            return Err(ExprError::new(Kind::Syntax, position_of(place), "null character in expression")
+                .with_hint("remove it: text in PostgreSQL cannot hold it"));
         }
         let places = Places::of(text);
         let raw = Tokenizer::new(&PostgreSqlDialect {}, text)
@@ -81,10 +89,7 @@ impl<'a> Words<'a> {
             words.ranges.push((places.byte(start), places.byte(stop)));
             words.tokens.push(TokenWithSpan::new(
                 token.token,
-                Span::new(
-                    Location::new(1, u64::from(start)),
-                    Location::new(1, u64::from(stop)),
-                ),
+                Span::new(Location::new(1, u64::from(start)), Location::new(1, u64::from(stop))),
             ));
         }
         words.measure(limits)?;
@@ -126,14 +131,16 @@ impl<'a> Words<'a> {
                     return Err(if open.is_empty() {
                         error.with_hint("write only the condition, without SELECT, FROM or WHERE")
                     } else {
-                        error.with_hint("use an aggregate over events, for example count(purchase) > 0, or in_segment()")
+                        error
+                            .with_hint("use an aggregate over events, for example count(purchase) > 0, or in_segment()")
                     });
                 }
                 Token::DoubleEq => {
                     return Err(near(at, "==").with_hint("write = to compare"));
                 }
                 Token::Word(w)
-                    if matches!(keyword(&token.token), Some(Keyword::AND | Keyword::OR)) && expects_operand(previous) =>
+                    if matches!(keyword(&token.token), Some(Keyword::AND | Keyword::OR))
+                        && expects_operand(previous) =>
                 {
                     return Err(near(at, &w.value).with_hint("something is missing before it"));
                 }
@@ -199,9 +206,7 @@ impl<'a> Words<'a> {
     }
 
     fn index_at(&self, position: Position) -> Option<usize> {
-        self.tokens
-            .binary_search_by_key(&u64::from(position), |t| t.span.start.column)
-            .ok()
+        self.tokens.binary_search_by_key(&u64::from(position), |t| t.span.start.column).ok()
     }
 
     /// The word that begins at `position`, as written (shortened when it is very long).
@@ -217,13 +222,8 @@ impl<'a> Words<'a> {
 
     /// The last place before `position` where `word` stands; `position` when there is none.
     pub(super) fn before(&self, position: Position, word: &str) -> Position {
-        let to = self
-            .tokens
-            .partition_point(|t| t.span.start.column < u64::from(position));
-        (0..to)
-            .rev()
-            .find(|i| self.is_word(*i, word))
-            .map_or(position, |i| column(self.tokens[i].span.start))
+        let to = self.tokens.partition_point(|t| t.span.start.column < u64::from(position));
+        (0..to).rev().find(|i| self.is_word(*i, word)).map_or(position, |i| column(self.tokens[i].span.start))
     }
 
     /// Where the typed literal whose string stands at `position` begins: `timestamp with time zone '…'`.
@@ -241,17 +241,12 @@ impl<'a> Words<'a> {
     }
 
     fn is_word(&self, index: usize, word: &str) -> bool {
-        self.ranges
-            .get(index)
-            .and_then(|(a, b)| self.text.get(*a..*b))
-            .is_some_and(|w| w.eq_ignore_ascii_case(word))
+        self.ranges.get(index).and_then(|(a, b)| self.text.get(*a..*b)).is_some_and(|w| w.eq_ignore_ascii_case(word))
     }
 
     /// The first place at or after `position` where a word equal to `word` stands; `position` when there is none.
     pub(super) fn after(&self, position: Position, word: &str) -> Position {
-        let from = self
-            .tokens
-            .partition_point(|t| t.span.start.column < u64::from(position));
+        let from = self.tokens.partition_point(|t| t.span.start.column < u64::from(position));
         (from..self.tokens.len())
             .find(|i| self.is_word(*i, word))
             .map_or(position, |i| column(self.tokens[i].span.start))
@@ -277,9 +272,7 @@ impl<'a> Words<'a> {
         let previous = index.checked_sub(1).map(|i| &self.tokens[i].token);
         match &self.tokens[index].token {
             Token::SemiColon => Some("write one expression without a semicolon".into()),
-            Token::RParen if self.unbalanced(index) => {
-                Some("there is no opening parenthesis for it".into())
-            }
+            Token::RParen if self.unbalanced(index) => Some("there is no opening parenthesis for it".into()),
             Token::Word(w)
                 if matches!(
                     w.keyword,
@@ -289,18 +282,13 @@ impl<'a> Words<'a> {
                 Some("write only the condition, without SELECT, FROM or WHERE".into())
             }
             Token::Word(w) if w.keyword == Keyword::NoKeyword && comparison(previous) => None,
-            Token::Word(w) if w.keyword == Keyword::NoKeyword && w.quote_style.is_none() => {
-                match previous {
-                    Some(Token::Word(p)) if p.keyword == Keyword::NoKeyword => Some(format!(
-                        "an operator is missing before it; text is written in single quotes: '{}'",
-                        w.value
-                    )),
-                    Some(Token::Number(..)) => {
-                        Some("an operator is missing before it".into())
-                    }
-                    _ => None,
+            Token::Word(w) if w.keyword == Keyword::NoKeyword && w.quote_style.is_none() => match previous {
+                Some(Token::Word(p)) if p.keyword == Keyword::NoKeyword => {
+                    Some(format!("an operator is missing before it; text is written in single quotes: '{}'", w.value))
                 }
-            }
+                Some(Token::Number(..)) => Some("an operator is missing before it".into()),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -369,20 +357,13 @@ fn query(previous: &Token, token: &Token) -> bool {
 }
 
 fn comparison(token: Option<&Token>) -> bool {
-    matches!(
-        token,
-        Some(Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq)
-    )
+    matches!(token, Some(Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq))
 }
 
 /// The error for text that nests deeper than `most`.
 pub(super) fn too_deep(at: Position, most: usize) -> ExprError {
-    ExprError::new(
-        Kind::TooComplex,
-        at,
-        format!("expression is nested more than {most} levels deep"),
-    )
-    .with_hint("split it: make a segment of the inner part and use in_segment()")
+    ExprError::new(Kind::TooComplex, at, format!("expression is nested more than {most} levels deep"))
+        .with_hint("split it: make a segment of the inner part and use in_segment()")
 }
 
 /// The position a span begins at.
