@@ -119,7 +119,10 @@ impl CdpError {
 
     /// `value` lies outside what type `type_name` can hold (22003).
     pub fn out_of_range(type_name: &str, value: impl fmt::Display) -> Self {
-        Self::new(Kind::OutOfRange, format!("value {} is out of range for type {type_name}", quoted(&value.to_string())))
+        Self::new(
+            Kind::OutOfRange,
+            format!("value {} is out of range for type {type_name}", quoted(&value.to_string())),
+        )
     }
 
     /// A NULL that is not allowed (22004).
@@ -194,7 +197,8 @@ impl CdpError {
         let mut out = Self::from(error.clone());
         if error.position > 0 {
             let at = error.position as usize - 1;
-            let shown: String = text.chars().skip(at).take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown: String =
+                text.chars().skip(at).take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
             out = out.with_detail(format!("At character {} of the expression: {}", error.position, shown.trim_end()));
         }
         out
@@ -263,7 +267,12 @@ impl From<CdpError> for ErrorReport {
 
 impl From<SqlFailure> for CdpError {
     fn from(failure: SqlFailure) -> Self {
-        Self(Box::new(Said { kind: Kind::Given(failure.code), message: failure.message, detail: failure.detail, hint: failure.hint }))
+        Self(Box::new(Said {
+            kind: Kind::Given(failure.code),
+            message: failure.message,
+            detail: failure.detail,
+            hint: failure.hint,
+        }))
     }
 }
 

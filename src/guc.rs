@@ -21,11 +21,9 @@ pub enum BitmapOutput {
     Hex,
 }
 
-static WORKSPACE: GucSetting<Option<CString>> =
-    GucSetting::<Option<CString>>::new(Some(c"cdp"));
+static WORKSPACE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"cdp"));
 
-static BITMAP_OUTPUT: GucSetting<BitmapOutput> =
-    GucSetting::<BitmapOutput>::new(BitmapOutput::Array);
+static BITMAP_OUTPUT: GucSetting<BitmapOutput> = GucSetting::<BitmapOutput>::new(BitmapOutput::Array);
 
 /// Registers the settings; called once when the library is loaded.
 pub fn init() {

@@ -49,4 +49,6 @@ pub extern "C-unwind" fn _PG_init() {
     guc::init();
 }
 
-extension_sql_file!("../sql/procedures.sql", name = "procedures", finalize);
+extension_sql_file!("../sql/procedures.sql", name = "procedures");
+// Comments and privileges of everything, once it is all there.
+extension_sql_file!("../sql/finalize.sql", name = "finalize", finalize);

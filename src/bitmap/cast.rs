@@ -85,11 +85,5 @@ COMMENT ON CAST (int[] AS cdp_bitmap) IS 'set of the numbers in an array';
 COMMENT ON CAST (cdp_bitmap AS bigint[]) IS 'members of a set as an array, ascending';
 "#,
     name = "cdp_bitmap_casts",
-    requires = [
-        "cdp_bitmap_type",
-        cdp_bitmap_from_bytea,
-        cdp_bitmap_build,
-        cdp_bitmap_build_int,
-        cdp_bitmap_to_array
-    ]
+    requires = ["cdp_bitmap_type", cdp_bitmap_from_bytea, cdp_bitmap_build, cdp_bitmap_build_int, cdp_bitmap_to_array]
 );

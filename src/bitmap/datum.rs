@@ -53,12 +53,10 @@ impl Bitmap {
     /// Writes the value into PostgreSQL's current memory context.
     fn write(self) -> Result<pg_sys::Datum, CdpError> {
         let result = match &self.0 {
-            Content::Bytes(bytes) => {
-                varlena::write(bytes.len(), TYPE_NAME, |payload| payload.write_all(bytes))
+            Content::Bytes(bytes) => varlena::write(bytes.len(), TYPE_NAME, |payload| payload.write_all(bytes)),
+            Content::Set(set) => {
+                varlena::write(set.serialized_size(), TYPE_NAME, |payload| set.serialize_into(payload))
             }
-            Content::Set(set) => varlena::write(set.serialized_size(), TYPE_NAME, |payload| {
-                set.serialize_into(payload)
-            }),
         };
         result.map_err(|error| error.or_hint("Split the set by ranges of its members."))
     }
@@ -95,8 +93,7 @@ unsafe impl SqlTranslatable for Bitmap {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Bitmap);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::ThisExtension;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal(TYPE_NAME));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
 }
 
 // SAFETY: as above.
@@ -104,16 +101,11 @@ unsafe impl SqlTranslatable for BitmapBytes<'_> {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Bitmap);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::ThisExtension;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal(TYPE_NAME));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
 }
 
 impl FromDatum for BitmapBytes<'_> {
-    unsafe fn from_polymorphic_datum(
-        datum: pg_sys::Datum,
-        is_null: bool,
-        _type: pg_sys::Oid,
-    ) -> Option<Self> {
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _type: pg_sys::Oid) -> Option<Self> {
         // SAFETY: a datum of type `cdp_bitmap` is a varlena, and it outlives the call it is an argument of.
         (!is_null).then(|| BitmapBytes(unsafe { Detoasted::new(datum) }))
     }
@@ -173,8 +165,7 @@ unsafe impl SqlTranslatable for ShellBitmap {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ShellBitmap);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal(TYPE_NAME));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
 }
 
 // SAFETY: as above.
@@ -182,8 +173,7 @@ unsafe impl SqlTranslatable for ShellBitmapBytes<'_> {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(ShellBitmap);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal(TYPE_NAME));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal(TYPE_NAME)));
 }
 
 // SAFETY: as for `Bitmap`.

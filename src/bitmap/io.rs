@@ -36,13 +36,7 @@ COMMENT ON FUNCTION cdp_bitmap_send(cdp_bitmap) IS 'binary output of cdp_bitmap'
 "#,
     name = "cdp_bitmap_type",
     creates = [Type(Bitmap)],
-    requires = [
-        "cdp_bitmap_shell",
-        cdp_bitmap_in,
-        cdp_bitmap_out,
-        cdp_bitmap_recv,
-        cdp_bitmap_send
-    ]
+    requires = ["cdp_bitmap_shell", cdp_bitmap_in, cdp_bitmap_out, cdp_bitmap_recv, cdp_bitmap_send]
 );
 
 const FORMS: &str = "write {1,5,9}, or \\x followed by the bytes in hexadecimal";
@@ -75,9 +69,7 @@ fn read_text(text: &[u8]) -> Result<Bitmap, CdpError> {
 }
 
 fn malformed_text(text: &[u8], detail: &str) -> CdpError {
-    CdpError::invalid_text(TYPE_NAME, &String::from_utf8_lossy(text))
-        .with_detail(detail)
-        .with_hint(FORMS)
+    CdpError::invalid_text(TYPE_NAME, &String::from_utf8_lossy(text)).with_detail(detail).with_hint(FORMS)
 }
 
 /// Prints the set as the setting `cdp.bitmap_output` says; stable and not immutable because of that.

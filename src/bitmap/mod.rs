@@ -49,9 +49,8 @@ fn count(count: u64) -> Result<i64, CdpError> {
 
 /// A member as a `bigint`. Members are at most 2^63 - 1: input refuses more.
 fn bigint(member: u64) -> Result<i64, CdpError> {
-    i64::try_from(member).map_err(|_| {
-        CdpError::corrupted(TYPE_NAME).with_detail(format!("it holds the value {member}"))
-    })
+    i64::try_from(member)
+        .map_err(|_| CdpError::corrupted(TYPE_NAME).with_detail(format!("it holds the value {member}")))
 }
 
 impl From<treemap::Damaged> for CdpError {

@@ -11,20 +11,12 @@ use super::{Bitmap, BitmapBytes, bigint, count, member};
 use crate::error::CdpError;
 
 /// The result of a binary operation.
-fn combine(
-    a: &BitmapBytes<'_>,
-    b: &BitmapBytes<'_>,
-    operation: Operation,
-) -> Result<Bitmap, CdpError> {
+fn combine(a: &BitmapBytes<'_>, b: &BitmapBytes<'_>, operation: Operation) -> Result<Bitmap, CdpError> {
     Ok(Bitmap::new(treemap::combine(a.bytes(), b.bytes(), operation)?))
 }
 
 /// The number of members of that result, which is not built.
-fn combined(
-    a: &BitmapBytes<'_>,
-    b: &BitmapBytes<'_>,
-    operation: Operation,
-) -> Result<i64, CdpError> {
+fn combined(a: &BitmapBytes<'_>, b: &BitmapBytes<'_>, operation: Operation) -> Result<i64, CdpError> {
     count(treemap::operation_cardinality(a.bytes(), b.bytes(), operation)?)
 }
 

@@ -25,9 +25,7 @@ fn cdp_bitmap_iterate(bitmap: BitmapBytes<'_>) -> SetOfIterator<'static, i64> {
 /// Tells the planner how many rows a constant set has.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bitmap_members_support(request: Internal) -> Internal {
-    planner::rows_of_constant(&request, |bytes| {
-        treemap::cardinality(bytes).ok().map(|rows| rows as f64)
-    })
+    planner::rows_of_constant(&request, |bytes| treemap::cardinality(bytes).ok().map(|rows| rows as f64))
 }
 
 /// A walk that keeps the serialised bytes and one container's values.
@@ -69,11 +67,5 @@ COMMENT ON FUNCTION cdp_bitmap_members_support(internal) IS 'planner support: nu
 COMMENT ON FUNCTION cdp_count(cdp_bitmap) IS 'number of members of a set';
 "#,
     name = "cdp_bitmap_rows",
-    requires = [
-        "cdp_bitmap_type",
-        cdp_members,
-        cdp_bitmap_iterate,
-        cdp_bitmap_members_support,
-        cdp_count
-    ]
+    requires = ["cdp_bitmap_type", cdp_members, cdp_bitmap_iterate, cdp_bitmap_members_support, cdp_count]
 );

@@ -9,7 +9,10 @@ use crate::workspace::Workspace;
 
 /// Makes the temporary tables in which a batch collects what changes.
 pub fn prepare() -> Result<(), CdpError> {
-    temp::table("cdp_event_change", "profile_id pg_catalog.int8, n pg_catalog.int8, event_type_id pg_catalog.int4, day pg_catalog.int8, properties pg_catalog.jsonb")?;
+    temp::table(
+        "cdp_event_change",
+        "profile_id pg_catalog.int8, n pg_catalog.int8, event_type_id pg_catalog.int4, day pg_catalog.int8, properties pg_catalog.jsonb",
+    )?;
     temp::table(
         "cdp_event_new",
         "profile_id pg_catalog.int8, node_id pg_catalog.int8, event_type_id pg_catalog.int4, at pg_catalog.timestamptz, key pg_catalog.text, properties pg_catalog.jsonb",
@@ -50,7 +53,8 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
-    let types: Vec<i32> = spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;
+    let types: Vec<i32> =
+        spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;
     if types.is_empty() {
         return Ok(());
     }
@@ -64,7 +68,10 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
 
 /// Takes out what is already there: unchanged events from the batch, changed ones from the events.
 fn replace(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
-    temp::table("cdp_event_old", "event_id pg_catalog.int8, at pg_catalog.timestamptz, key pg_catalog.text, same pg_catalog.bool")?;
+    temp::table(
+        "cdp_event_old",
+        "event_id pg_catalog.int8, at pg_catalog.timestamptz, key pg_catalog.text, same pg_catalog.bool",
+    )?;
     spi::run(
         &ws.sql(
             "INSERT INTO pg_temp.cdp_event_old (event_id, at, key, same) \

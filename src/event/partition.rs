@@ -17,7 +17,12 @@ pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
     )?;
     for (name, from, to) in missing {
-        spi::run(&ws.sql(&format!("CREATE TABLE @ws@.{name} PARTITION OF @ws@.event FOR VALUES FROM ('{from}+00') TO ('{to}+00')")), &[])?;
+        spi::run(
+            &ws.sql(&format!(
+                "CREATE TABLE @ws@.{name} PARTITION OF @ws@.event FOR VALUES FROM ('{from}+00') TO ('{to}+00')"
+            )),
+            &[],
+        )?;
         spi::run(&ws.sql(&format!("COMMENT ON TABLE @ws@.{name} IS 'events from {from} UTC'")), &[])?;
     }
     Ok(())

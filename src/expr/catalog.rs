@@ -9,8 +9,6 @@ use std::collections::HashMap;
 
 /// An attribute as expressions see it.
 pub struct Attribute {
-    /// Its number.
-    pub attribute_id: i32,
     /// Its type.
     pub ty: Type,
     /// The expression of a tag.
@@ -77,20 +75,21 @@ pub fn type_of(name: &str) -> Result<Type, CdpError> {
 impl Catalog {
     /// Reads the catalogue of a workspace.
     pub fn load(ws: &Workspace) -> Result<Self, CdpError> {
-        let mut catalog = Self { universe: 0, attributes: HashMap::new(), events: HashMap::new(), segments: HashMap::new() };
+        let mut catalog =
+            Self { universe: 0, attributes: HashMap::new(), events: HashMap::new(), segments: HashMap::new() };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
-                "SELECT a.name, a.attribute_id, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale \
+                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale \
                  FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.state = 'ready' WHERE a.entity = 'person'",
             ),
             &[],
             |row| {
-                let column = match row.get::<i32>(6)? {
-                    Some(id) => Some((id, spi::must::<bool>(row, 7)?, unsigned(spi::must(row, 8)?)?)),
+                let column = match row.get::<i32>(5)? {
+                    Some(id) => Some((id, spi::must::<bool>(row, 6)?, unsigned(spi::must(row, 7)?)?)),
                     None => None,
                 };
-                let ty = type_of(&spi::must::<String>(row, 3)?)?;
-                let attribute = Attribute { attribute_id: spi::must(row, 2)?, ty, expression: row.get(4)?, dictionary_id: spi::must(row, 5)?, column };
+                let ty = type_of(&spi::must::<String>(row, 2)?)?;
+                let attribute = Attribute { ty, expression: row.get(3)?, dictionary_id: spi::must(row, 4)?, column };
                 Ok((spi::must::<String>(row, 1)?, attribute))
             },
         )? {
@@ -110,7 +109,8 @@ impl Catalog {
             let event = catalog.events.entry(event).or_insert_with(|| Event { event_type_id, properties: HashMap::new(), days: HashMap::new() });
             event.properties.extend(property);
         }
-        let by_id: HashMap<i32, String> = catalog.events.iter().map(|(name, event)| (event.event_type_id, name.clone())).collect();
+        let by_id: HashMap<i32, String> =
+            catalog.events.iter().map(|(name, event)| (event.event_type_id, name.clone())).collect();
         for (kind, column_id, event_type_id, key, scale, segment) in spi::rows_cached(
             &ws.sql(
                 "SELECT c.kind, c.column_id, c.event_type_id, coalesce(c.property_id, 0), coalesce(c.measure_id, 0), c.scale, g.name, g.expression \

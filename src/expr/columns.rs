@@ -65,25 +65,46 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn property_codes(&mut self, event: &str, property: &str, values: &[String]) -> Result<Vec<i32>, CdpError> {
-        let Some(dictionary_id) = self.catalog.events.get(event).and_then(|e| e.properties.get(property)).map(|p| p.dictionary_id) else {
+        let Some(dictionary_id) =
+            self.catalog.events.get(event).and_then(|e| e.properties.get(property)).map(|p| p.dictionary_id)
+        else {
             return Err(CdpError::internal(format!("event \"{event}\" lost its property \"{property}\"")));
         };
-        self.codes("SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1", &[dictionary_id.into(), values.to_vec().into()])
+        self.codes(
+            "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1",
+            &[dictionary_id.into(), values.to_vec().into()],
+        )
     }
 
     fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, CdpError> {
-        Ok(self.codes("SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2", &[dictionary_id.into(), value.into()])?.first().copied())
+        Ok(self
+            .codes(
+                "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2",
+                &[dictionary_id.into(), value.into()],
+            )?
+            .first()
+            .copied())
     }
 
-    fn matching_codes(&mut self, dictionary_id: i32, attribute: &str, ty: Type, predicate: &Expr) -> Result<(Vec<i32>, Vec<i32>), CdpError> {
+    fn matching_codes(
+        &mut self,
+        dictionary_id: i32,
+        attribute: &str,
+        ty: Type,
+        predicate: &Expr,
+    ) -> Result<(Vec<i32>, Vec<i32>), CdpError> {
         let value = if ty == Type::Boolean { "(d.value::pg_catalog.bool)" } else { "d.value" };
-        let condition = sql::scalar_sql(predicate, &self.context(), &|name| (name == attribute).then(|| value.to_owned()));
+        let condition =
+            sql::scalar_sql(predicate, &self.context(), &|name| (name == attribute).then(|| value.to_owned()));
         let rows = spi::rows(
-            &self.ws.sql(&format!("SELECT d.code, ({condition}) FROM @ws@.dictionary d WHERE d.dictionary_id = $1 ORDER BY 1")),
+            &self.ws.sql(&format!(
+                "SELECT d.code, ({condition}) FROM @ws@.dictionary d WHERE d.dictionary_id = $1 ORDER BY 1"
+            )),
             &[dictionary_id.into()],
             |row| Ok((spi::must::<i32>(row, 1)?, row.get::<bool>(2)?)),
         )?;
-        let of = |wanted: bool| rows.iter().filter(|(_, outcome)| *outcome == Some(wanted)).map(|(code, _)| *code).collect();
+        let of =
+            |wanted: bool| rows.iter().filter(|(_, outcome)| *outcome == Some(wanted)).map(|(code, _)| *code).collect();
         Ok((of(true), of(false)))
     }
 
@@ -100,7 +121,11 @@ impl Columns for WorkspaceColumns<'_> {
             _ => return Err(CdpError::internal("only dates and times are moments")),
         };
         // The prepared statement is kept for text arguments: the cast reads the session's time zone when it runs.
-        let found = spi::rows_cached(&format!("SELECT {}", value.replace("$1::", "$1::pg_catalog.text::")), &[text.into()], |row| Ok(row.get::<i64>(1)?))?;
+        let found = spi::rows_cached(
+            &format!("SELECT {}", value.replace("$1::", "$1::pg_catalog.text::")),
+            &[text.into()],
+            |row| Ok(row.get::<i64>(1)?),
+        )?;
         Ok(found.into_iter().next().flatten())
     }
 
@@ -112,12 +137,19 @@ impl Columns for WorkspaceColumns<'_> {
         // The day of each bound, and where that day and the next begin.
         let at = moment_of_micros_sql("$1");
         let start = |day: &str| micros_sql(&day_start_sql(day));
-        let sql = self.ws.sql(&format!("SELECT x.day::integer, {}, {} FROM (SELECT {} AS day) x", start("x.day::integer"), start("x.day::integer + 1"), day_sql(&at)));
+        let sql = self.ws.sql(&format!(
+            "SELECT x.day::integer, {}, {} FROM (SELECT {} AS day) x",
+            start("x.day::integer"),
+            start("x.day::integer + 1"),
+            day_sql(&at)
+        ));
         let day_of = |micros: i64| -> Result<(i32, i64, i64), CdpError> {
-            spi::rows_cached(&sql, &[micros.into()], |row| Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?)))?
-                .into_iter()
-                .next()
-                .ok_or_else(|| CdpError::internal("a day was not found"))
+            spi::rows_cached(&sql, &[micros.into()], |row| {
+                Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?))
+            })?
+            .into_iter()
+            .next()
+            .ok_or_else(|| CdpError::internal("a day was not found"))
         };
         let (last_day, last_start, last_end) = day_of(to)?;
         let last_whole = if to == last_end - 1 { last_day } else { last_day - 1 };

@@ -35,14 +35,24 @@ fn _cdp_program_trans(
     bits: Option<&[u8]>,
     call: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    let (Some(program), Some(slot), Some(key), Some(part), Some(bits)) = (program, slot, key, part, bits) else { return Ok(slot_state) };
+    let (Some(program), Some(slot), Some(key), Some(part), Some(bits)) = (program, slot, key, part, bits) else {
+        return Ok(slot_state);
+    };
     if aggregate::state::<State>(&slot_state)?.is_none() {
-        let program: Program = serde_json::from_str(program).map_err(|e| CdpError::internal(format!("a program cannot be read: {e}")))?;
+        let program: Program =
+            serde_json::from_str(program).map_err(|e| CdpError::internal(format!("a program cannot be read: {e}")))?;
         let slots = program.slots.iter().map(|_| BTreeMap::new()).collect();
         slot_state = aggregate::new_state(call, State { program, slots })?;
     }
-    let Some(state) = aggregate::state_mut::<State>(call, &mut slot_state)? else { return Err(CdpError::internal("an aggregate lost its state").into()) };
-    let cells = usize::try_from(slot).ok().and_then(|slot| state.slots.get_mut(slot)).ok_or_else(|| CdpError::internal("a program has no such slot"))?.entry(key).or_default();
+    let Some(state) = aggregate::state_mut::<State>(call, &mut slot_state)? else {
+        return Err(CdpError::internal("an aggregate lost its state").into());
+    };
+    let cells = usize::try_from(slot)
+        .ok()
+        .and_then(|slot| state.slots.get_mut(slot))
+        .ok_or_else(|| CdpError::internal("a program has no such slot"))?
+        .entry(key)
+        .or_default();
     if part == 0 {
         cells.base = Some(bits.to_vec());
     } else {
@@ -71,7 +81,10 @@ fn merged(state: &State) -> Result<Vec<Vec<Cow<'_, [u8]>>>, CdpError> {
     Ok(out)
 }
 
-fn with_chunks<T>(state: &Internal, run: impl FnOnce(&Program, &[Vec<&[u8]>]) -> Result<T, CdpError>) -> Result<Option<T>, CdpError> {
+fn with_chunks<T>(
+    state: &Internal,
+    run: impl FnOnce(&Program, &[Vec<&[u8]>]) -> Result<T, CdpError>,
+) -> Result<Option<T>, CdpError> {
     let Some(state) = aggregate::state::<State>(state)? else { return Ok(None) };
     let chunks = merged(state)?;
     let borrowed: Vec<Vec<&[u8]>> = chunks.iter().map(|slot| slot.iter().map(AsRef::as_ref).collect()).collect();
@@ -92,7 +105,9 @@ fn _cdp_program_members(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport>
 #[pg_extern(immutable, parallel_safe)]
 fn _cdp_program_count(state: Internal) -> Result<Option<i64>, ErrorReport> {
     let count = with_chunks(&state, |program, chunks| Ok(program::count(program, chunks)?))?;
-    Ok(count.map(|c| i64::try_from(c).map_err(|_| CdpError::limit("the count does not fit into bigint"))).transpose()?)
+    Ok(count
+        .map(|c| i64::try_from(c).map_err(|_| CdpError::limit("the count does not fit into bigint")))
+        .transpose()?)
 }
 
 extension_sql!(

@@ -6,7 +6,7 @@ use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::sql::SqlContext;
-use pg_cdp_core::expr::{check, fold, parse, sql, walk};
+use pg_cdp_core::expr::{compile, fold, sql, walk};
 use pgrx::datum::TimestampWithTimeZone;
 
 /// The moment a question is asked about.
@@ -26,7 +26,8 @@ impl Moment {
         let Some(as_of) = as_of else { return Ok(Self { micros: transaction::started_at(), as_of: None }) };
         let micros: i64 = as_of.into();
         if micros == i64::MIN || micros == i64::MAX {
-            return Err(CdpError::invalid_parameter("as_of is infinite").with_hint("Give a moment, or leave as_of out for now."));
+            return Err(CdpError::invalid_parameter("as_of is infinite")
+                .with_hint("Give a moment, or leave as_of out for now."));
         }
         let text = spi::one::<String>("SELECT $1::pg_catalog.text", &[as_of.into()])?;
         Ok(Self { micros, as_of: text })
@@ -55,7 +56,7 @@ impl<'a> Question<'a> {
     /// What is wrong with the expression, with its position.
     pub fn ask(ws: &'a Workspace, text: &str, want: Option<Type>, moment: Moment) -> Result<Self, CdpError> {
         let catalog = Catalog::load(ws)?;
-        let parsed = check::check(parse::parse(text).map_err(|e| CdpError::expression(&e, text))?, &catalog, want).map_err(|e| CdpError::expression(&e, text))?;
+        let parsed = compile(text, &catalog, want).map_err(|e| CdpError::expression(&e, text))?;
         let expr = if moment.as_of.is_some() { written_out(parsed, &catalog, DEEPEST)? } else { parsed };
         Ok(Self { ws, catalog, moment, expr })
     }
@@ -72,9 +73,11 @@ impl<'a> Question<'a> {
             return Ok(self.expr.clone());
         }
         let ctx = self.context();
-        let texts: Vec<String> = constants.iter().map(|c| format!("({})::pg_catalog.text", sql::constant_sql(c, &ctx))).collect();
-        let values = spi::one::<Vec<Option<String>>>(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", texts.join(", ")), &[])?
-            .ok_or_else(|| CdpError::internal("constants were not evaluated"))?;
+        let texts: Vec<String> =
+            constants.iter().map(|c| format!("({})::pg_catalog.text", sql::constant_sql(c, &ctx))).collect();
+        let values =
+            spi::one::<Vec<Option<String>>>(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", texts.join(", ")), &[])?
+                .ok_or_else(|| CdpError::internal("constants were not evaluated"))?;
         Ok(fold::substitute(&self.expr, &values)?)
     }
 
@@ -92,20 +95,32 @@ impl<'a> Question<'a> {
 /// Replaces tags and dynamic segments by their expressions: what they would have been at the moment asked about.
 fn written_out(mut expr: Expr, catalog: &Catalog, depth: usize) -> Result<Expr, CdpError> {
     let inner = match &expr.node {
-        Node::Attribute(name) => catalog.attributes.get(name).and_then(|a| a.expression.clone()).map(|text| (text, expr.ty)),
-        Node::InSegment(name) => catalog.segments.get(name).and_then(|s| s.expression.clone()).map(|text| (text, Type::Boolean)),
+        Node::Attribute(name) => {
+            catalog.attributes.get(name).and_then(|a| a.expression.clone()).map(|text| (text, expr.ty))
+        }
+        Node::InSegment(name) => {
+            catalog.segments.get(name).and_then(|s| s.expression.clone()).map(|text| (text, Type::Boolean))
+        }
         _ => None,
     };
     if let Some((text, ty)) = inner {
         if depth == 0 {
-            return Err(CdpError::limit(format!("tags refer to tags more than {DEEPEST} deep")).with_hint("Write the inner tag out in the expression of the outer one."));
+            return Err(CdpError::limit(format!("tags refer to tags more than {DEEPEST} deep"))
+                .with_hint("Write the inner tag out in the expression of the outer one."));
         }
-        let parsed = parse::parse(&text).map_err(|e| CdpError::expression(&e, &text))?;
-        let inner = check::check(parsed, catalog, Some(ty)).map_err(|e| CdpError::expression(&e, &text))?;
+        let inner = compile(&text, catalog, Some(ty)).map_err(|e| CdpError::expression(&e, &text))?;
         let segment = matches!(expr.node, Node::InSegment(_));
         let inner = written_out(inner, catalog, depth - 1)?;
         // Whoever the expression of a segment gives NULL for is not in it.
-        return Ok(if segment { Expr { node: Node::IsBoolean { value: Box::new(inner), truth: true, negated: false }, ty: Type::Boolean, at: expr.at } } else { inner });
+        return Ok(if segment {
+            Expr {
+                node: Node::IsBoolean { value: Box::new(inner), truth: true, negated: false },
+                ty: Type::Boolean,
+                at: expr.at,
+            }
+        } else {
+            inner
+        });
     }
     for child in walk::children_mut(&mut expr) {
         let taken = std::mem::replace(child, Expr { node: Node::Null, ty: Type::Unknown, at: 0 });

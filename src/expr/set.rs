@@ -4,8 +4,8 @@ use super::columns::WorkspaceColumns;
 use super::question::Question;
 use crate::error::CdpError;
 use crate::pg::spi;
-use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
 use crate::store::SHARD_BITS;
+use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
 use crate::workspace::Workspace;
 use pg_cdp_core::bitmap::assemble;
 use pg_cdp_core::expr::print::type_name;
@@ -14,8 +14,11 @@ use pgrx::spi::quote_literal;
 
 /// Who the question is true for, as portable 64-bit Roaring bytes.
 pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
-    let shards = spi::rows(&query(question, "_cdp_members_agg")?, &[], |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)))?;
-    let shards: Vec<(u32, Vec<u8>)> = shards.into_iter().filter_map(|(shard, bits)| Some((u32::try_from(shard).ok()?, bits?))).collect();
+    let shards = spi::rows(&query(question, "_cdp_members_agg")?, &[], |row| {
+        Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?))
+    })?;
+    let shards: Vec<(u32, Vec<u8>)> =
+        shards.into_iter().filter_map(|(shard, bits)| Some((u32::try_from(shard).ok()?, bits?))).collect();
     Ok(assemble::treemap(&shards, SHARD_BITS)?)
 }
 
@@ -30,10 +33,12 @@ fn query(question: &Question, aggregate: &str) -> Result<String, CdpError> {
     let folded = question.folded()?;
     let mut columns = WorkspaceColumns { ws: question.ws, catalog: &question.catalog, moment: &question.moment };
     let plan = plan::plan(&folded, &mut columns)?;
-    let program = serde_json::to_string(&plan.program).map_err(|e| CdpError::internal(format!("a program cannot be written: {e}")))?;
+    let program = serde_json::to_string(&plan.program)
+        .map_err(|e| CdpError::internal(format!("a program cannot be written: {e}")))?;
     let inputs = inputs(question, &plan)?;
     if inputs.is_empty() {
-        return Ok("SELECT 0::integer AS shard, NULL::pg_catalog.bytea AS answer WHERE false".replace("bytea", if aggregate == "_cdp_count_agg" { "int8" } else { "bytea" }));
+        return Ok("SELECT 0::integer AS shard, NULL::pg_catalog.bytea AS answer WHERE false"
+            .replace("bytea", if aggregate == "_cdp_count_agg" { "int8" } else { "bytea" }));
     }
     Ok(question.ws.sql(&format!(
         "SELECT g.shard, @ext@.{aggregate}({}, g.slot, g.key, g.part, g.bits) AS answer FROM ({}) g GROUP BY g.shard ORDER BY g.shard",
@@ -93,7 +98,11 @@ fn edge_sql(question: &Question, slot: usize, index: usize, edge: &Edge) -> Resu
     if let Some((name, values)) = &edge.property {
         let (sql, ty) = typed(name)?;
         let values: Vec<String> = values.iter().map(quote_literal).collect();
-        condition.push_str(&format!(" AND {} = ANY (ARRAY[{}]::pg_catalog.text[])", dictionary_text_sql(ty, &sql), values.join(", ")));
+        condition.push_str(&format!(
+            " AND {} = ANY (ARRAY[{}]::pg_catalog.text[])",
+            dictionary_text_sql(ty, &sql),
+            values.join(", ")
+        ));
     }
     let mut v = "0::pg_catalog.int8".to_owned();
     if let Some(name) = &edge.measure {

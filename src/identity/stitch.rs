@@ -130,19 +130,31 @@ fn create(ws: &Workspace, founding: &[i64]) -> Result<Vec<i64>, CdpError> {
         &[founding.to_vec().into(), format!("{}.profile_id_seq", ws.schema()).into()],
         |r| spi::must::<i64>(r, 1),
     )?;
-    members_changed(ws, "(SELECT x.profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))", numbers.clone())?;
+    members_changed(
+        ws,
+        "(SELECT x.profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))",
+        numbers.clone(),
+    )?;
     Ok(numbers)
 }
 
 /// Changes of the universe.
 fn members_changed(ws: &Workspace, changes: &str, profiles: Vec<i64>) -> Result<(), CdpError> {
-    let universe = spi::one::<i32>(&ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"), &[])?
-        .ok_or_else(|| CdpError::internal("the workspace has no column of live profiles"))?;
+    let universe =
+        spi::one::<i32>(&ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"), &[])?
+            .ok_or_else(|| CdpError::internal("the workspace has no column of live profiles"))?;
     emit::members(ws, universe, changes, vec![profiles.into()])
 }
 
 /// Hands everything of the retired profiles to their survivors.
-fn merge(ws: &Workspace, source_id: i32, retired: Vec<i64>, survivors: Vec<i64>, from: Vec<i64>, to: Vec<i64>) -> Result<(), CdpError> {
+fn merge(
+    ws: &Workspace,
+    source_id: i32,
+    retired: Vec<i64>,
+    survivors: Vec<i64>,
+    from: Vec<i64>,
+    to: Vec<i64>,
+) -> Result<(), CdpError> {
     spi::run(
         &ws.sql(
             "INSERT INTO pg_temp.cdp_merge (retired, survivor) SELECT x.r, x.s FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(r, s)",
@@ -183,9 +195,11 @@ fn merge(ws: &Workspace, source_id: i32, retired: Vec<i64>, survivors: Vec<i64>,
         }
     }
     // Who is in a segment as one person is in it as the other, until the next refresh.
-    let segments = spi::rows(&ws.sql("SELECT c.column_id, c.segment_id FROM @ws@.store_column c WHERE c.kind = 'segment'"), &[], |r| {
-        Ok((spi::must::<i32>(r, 1)?, spi::must::<i32>(r, 2)?))
-    })?;
+    let segments = spi::rows(
+        &ws.sql("SELECT c.column_id, c.segment_id FROM @ws@.store_column c WHERE c.kind = 'segment'"),
+        &[],
+        |r| Ok((spi::must::<i32>(r, 1)?, spi::must::<i32>(r, 2)?)),
+    )?;
     for (column_id, segment_id) in segments {
         // Only real changes of membership: a set forgets how often it was told.
         let changes = "(WITH s AS MATERIALIZED (SELECT s.profile_id FROM @ws@._segment_members($2) AS s(profile_id)), \
@@ -194,9 +208,19 @@ fn merge(ws: &Workspace, source_id: i32, retired: Vec<i64>, survivors: Vec<i64>,
              SELECT DISTINCT r.survivor, 1::pg_catalog.int8 FROM r WHERE NOT EXISTS (SELECT FROM s WHERE s.profile_id = r.survivor))";
         emit::members(ws, column_id, changes, vec![segment_id.into()])?;
     }
-    spi::run(&ws.sql("DELETE FROM @ws@.profile_value v USING pg_temp.cdp_merge m WHERE v.profile_id = m.retired"), &[])?;
-    spi::run(&ws.sql("INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT m.survivor FROM pg_temp.cdp_merge m"), &[])?;
-    members_changed(ws, "(SELECT x.profile_id, (-1)::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))", retired)
+    spi::run(
+        &ws.sql("DELETE FROM @ws@.profile_value v USING pg_temp.cdp_merge m WHERE v.profile_id = m.retired"),
+        &[],
+    )?;
+    spi::run(
+        &ws.sql("INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT m.survivor FROM pg_temp.cdp_merge m"),
+        &[],
+    )?;
+    members_changed(
+        ws,
+        "(SELECT x.profile_id, (-1)::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))",
+        retired,
+    )
 }
 
 /// Tells each row the node its facts are kept on: the most telling strong identifier it has.

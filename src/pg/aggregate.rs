@@ -31,10 +31,7 @@ fn context(call: pg_sys::FunctionCallInfo) -> Result<pg_sys::MemoryContext, CdpE
 }
 
 /// Stores `state` in the aggregate's memory context.
-pub fn new_state<T: 'static>(
-    call: pg_sys::FunctionCallInfo,
-    state: T,
-) -> Result<Internal, CdpError> {
+pub fn new_state<T: 'static>(call: pg_sys::FunctionCallInfo, state: T) -> Result<Internal, CdpError> {
     let context = context(call)?;
     let tagged = Tagged { tag: TypeId::of::<T>(), state };
     // The callback that drops the value is registered with the aggregate's context, whatever the current one is.
@@ -54,10 +51,7 @@ pub fn state<T: 'static>(slot: &Internal) -> Result<Option<&T>, CdpError> {
 }
 
 /// The state behind the first argument of a transition or combine function, to be changed; `None` for NULL.
-pub fn state_mut<T: 'static>(
-    call: pg_sys::FunctionCallInfo,
-    slot: &mut Internal,
-) -> Result<Option<&mut T>, CdpError> {
+pub fn state_mut<T: 'static>(call: pg_sys::FunctionCallInfo, slot: &mut Internal) -> Result<Option<&mut T>, CdpError> {
     context(call)?;
     // SAFETY: as in `state`; the first argument of a transition or combine function is ours alone to change.
     match unsafe { slot.get_mut::<Tagged<T>>() } {
@@ -73,10 +67,7 @@ fn foreign() -> CdpError {
 
 /// Stores `state` like [`new_state`] for a deserialise function, whose result lives as long as the current memory
 /// context: the combine function copies what it keeps.
-pub fn passing_state<T: 'static>(
-    call: pg_sys::FunctionCallInfo,
-    state: T,
-) -> Result<Internal, CdpError> {
+pub fn passing_state<T: 'static>(call: pg_sys::FunctionCallInfo, state: T) -> Result<Internal, CdpError> {
     context(call)?;
     Ok(Internal::new(Tagged { tag: TypeId::of::<T>(), state }))
 }

@@ -22,14 +22,10 @@ pub const MOST_ELEMENTS: usize = (MOST_BYTES - HEADER) / size_of::<i64>();
 
 impl BigintArray {
     /// An array of exactly `length` elements, taken from `next`, which returns an error to give up.
-    pub fn write(
-        length: usize,
-        mut next: impl FnMut() -> Result<i64, CdpError>,
-    ) -> Result<Self, CdpError> {
+    pub fn write(length: usize, mut next: impl FnMut() -> Result<i64, CdpError>) -> Result<Self, CdpError> {
         if length > MOST_ELEMENTS {
-            return Err(CdpError::limit("bigint[] value is too large").with_detail(format!(
-                "it needs {length} elements, an array holds at most {MOST_ELEMENTS}"
-            )));
+            return Err(CdpError::limit("bigint[] value is too large")
+                .with_detail(format!("it needs {length} elements, an array holds at most {MOST_ELEMENTS}")));
         }
         if length == 0 {
             // SAFETY: allocates in the current memory context; INT8OID is a type with a fixed oid.
@@ -62,10 +58,8 @@ impl BigintArray {
 unsafe impl SqlTranslatable for BigintArray {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(BigintArray);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
-    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> =
-        Ok(SqlMappingRef::literal("bigint[]"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal("bigint[]")));
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("bigint[]"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("bigint[]")));
 }
 
 // SAFETY: the datum is a complete array in the memory context of the call.

@@ -5,7 +5,9 @@ use crate::error::CdpError;
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum};
 use pgrx::pg_sys;
-use pgrx::pgrx_sql_entity_graph::metadata::{ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin};
+use pgrx::pgrx_sql_entity_graph::metadata::{
+    ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
+};
 use std::ffi::{CStr, CString};
 
 /// A jsonb value, as its text.
@@ -23,8 +25,10 @@ impl JsonText {
     /// # Errors
     /// 22023 when it nests deeper than 127 levels.
     pub fn parse(&self) -> Result<serde_json::Value, CdpError> {
-        serde_json::from_str(&self.0)
-            .map_err(|e| CdpError::invalid_parameter(format!("the document cannot be read: {e}")).with_hint("Nest it less deeply: 127 levels at most."))
+        serde_json::from_str(&self.0).map_err(|e| {
+            CdpError::invalid_parameter(format!("the document cannot be read: {e}"))
+                .with_hint("Nest it less deeply: 127 levels at most.")
+        })
     }
 }
 
@@ -56,7 +60,14 @@ impl IntoDatum for JsonText {
     fn into_datum(self) -> Option<pg_sys::Datum> {
         let text = CString::new(self.0).ok()?;
         // SAFETY: jsonb_in takes a NUL-terminated string, which lives through the call.
-        Some(unsafe { pg_sys::OidInputFunctionCall(pg_sys::Oid::from(F_JSONB_IN), text.as_ptr().cast_mut(), pg_sys::InvalidOid, -1) })
+        Some(unsafe {
+            pg_sys::OidInputFunctionCall(
+                pg_sys::Oid::from(F_JSONB_IN),
+                text.as_ptr().cast_mut(),
+                pg_sys::InvalidOid,
+                -1,
+            )
+        })
     }
 
     fn type_oid() -> pg_sys::Oid {

@@ -13,7 +13,11 @@ pub fn run(sql: &str, args: &[DatumWithOid]) -> Result<u64, CdpError> {
 }
 
 /// Runs a query and reads each row into an owned value.
-pub fn rows<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+pub fn rows<T>(
+    sql: &str,
+    args: &[DatumWithOid],
+    mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
+) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
         let table = client.update(sql, None, args)?;
         let mut out = Vec::with_capacity(table.len());
@@ -46,7 +50,11 @@ thread_local! {
 const MOST_PLANS: usize = 64;
 
 /// As [`rows`], with a plan kept for the life of the backend.
-pub fn rows_cached<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+pub fn rows_cached<T>(
+    sql: &str,
+    args: &[DatumWithOid],
+    mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
+) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
         let known = PLANS.with_borrow(|plans| plans.contains_key(sql));
         if !known {

@@ -114,10 +114,7 @@ impl Surroundings {
     fn begin() -> Self {
         // SAFETY: the two globals are PostgreSQL's, read and written on its only thread inside a transaction.
         unsafe {
-            let saved = Surroundings {
-                context: pg_sys::CurrentMemoryContext,
-                owner: pg_sys::CurrentResourceOwner,
-            };
+            let saved = Surroundings { context: pg_sys::CurrentMemoryContext, owner: pg_sys::CurrentResourceOwner };
             pg_sys::BeginInternalSubTransaction(std::ptr::null());
             pg_sys::CurrentMemoryContext = saved.context;
             saved

@@ -12,3 +12,11 @@ pub fn table(name: &str, columns: &str) -> Result<(), CdpError> {
     }
     Ok(())
 }
+
+/// Drops a temporary table if the session has it. Without the look-up PostgreSQL would tell the client that there was nothing to drop.
+pub fn drop(name: &str) -> Result<(), CdpError> {
+    if spi::one::<bool>("SELECT to_regclass($1) IS NOT NULL", &[format!("pg_temp.{name}").into()])? == Some(true) {
+        spi::run(&format!("DROP TABLE pg_temp.{name}"), &[])?;
+    }
+    Ok(())
+}

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
+use pgrx::pg_sys;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
-use pgrx::pg_sys;
 
 use crate::error::CdpError;
 
@@ -150,10 +150,7 @@ impl Bytea {
     }
 
     /// A value of exactly `length` bytes that `fill` writes.
-    pub fn write(
-        length: usize,
-        fill: impl FnOnce(&mut Payload) -> io::Result<()>,
-    ) -> Result<Self, CdpError> {
+    pub fn write(length: usize, fill: impl FnOnce(&mut Payload) -> io::Result<()>) -> Result<Self, CdpError> {
         write(length, "bytea value", fill).map(Bytea)
     }
 }
@@ -163,8 +160,7 @@ unsafe impl SqlTranslatable for Bytea {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Bytea);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("bytea"));
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal("bytea")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("bytea")));
 }
 
 // SAFETY: the datum is a complete varlena in the memory context of the call.

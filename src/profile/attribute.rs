@@ -41,37 +41,68 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
             .with_hint(format!("Use a name of 1 to 63 bytes other than {}.", RESERVED.join(", "))));
     }
     if !TYPES.contains(&new.ty) {
-        return Err(CdpError::invalid_parameter(format!("\"{}\" is no type of an attribute", new.ty)).with_hint(format!("Types are {}.", TYPES.join(", "))));
+        return Err(CdpError::invalid_parameter(format!("\"{}\" is no type of an attribute", new.ty))
+            .with_hint(format!("Types are {}.", TYPES.join(", "))));
     }
-    if let Some(kind) = spi::one::<String>(&ws.sql("SELECT a.kind FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"), &[new.name.into()])? {
-        return Err(CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name, or drop the one that exists."));
+    if let Some(kind) = spi::one::<String>(
+        &ws.sql("SELECT a.kind FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
+        &[new.name.into()],
+    )? {
+        return Err(
+            CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name, or drop the one that exists.")
+        );
     }
     let attribute_id = spi::one::<i32>(
         &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING attribute_id"),
         &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into()],
     )?
     .ok_or_else(|| CdpError::internal("an attribute was not entered"))?;
-    spi::run(&ws.sql(&format!("ALTER TABLE @ws@.profile_value ADD COLUMN {} pg_catalog.{}", column::value_column(new.name), column::pg_type(new.ty))), &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "ALTER TABLE @ws@.profile_value ADD COLUMN {} pg_catalog.{}",
+            column::value_column(new.name),
+            column::pg_type(new.ty)
+        )),
+        &[],
+    )?;
     if new.indexed {
-        column::create_for_attribute(ws, attribute_id, new.ty, if new.ty == "numeric" { column::DEFAULT_SCALE } else { 0 })?;
+        column::create_for_attribute(
+            ws,
+            attribute_id,
+            new.ty,
+            if new.ty == "numeric" { column::DEFAULT_SCALE } else { 0 },
+        )?;
     }
     Ok(attribute_id)
 }
 
 /// Enters a trait that a source brings, unless it is known with the same type.
 pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str) -> Result<(), CdpError> {
-    let existing = spi::rows(&ws.sql("SELECT a.kind, a.type FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"), &[name.into()], |row| {
-        Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?))
-    })?;
+    let existing = spi::rows(
+        &ws.sql("SELECT a.kind, a.type FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
+        &[name.into()],
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
+    )?;
     match existing.into_iter().next() {
         Some((kind, known)) if kind == "trait" && known == ty => Ok(()),
         Some((kind, _)) if kind == "tag" => {
             Err(CdpError::duplicate_object("tag", name).with_hint("A tag is computed; give the trait another name."))
         }
-        Some((_, known)) => Err(CdpError::type_mismatch(format!("trait \"{name}\" is {known}, but this source gives {ty}"))
-            .with_hint(format!("Cast the expression to {known}, or use another trait name."))),
+        Some((_, known)) => {
+            Err(CdpError::type_mismatch(format!("trait \"{name}\" is {known}, but this source gives {ty}"))
+                .with_hint(format!("Cast the expression to {known}, or use another trait name.")))
+        }
         None => {
-            let new = New { name, kind: "trait", ty, rule: Some("most_recent"), class: "descriptive", indexed: true, expression: None, description: None };
+            let new = New {
+                name,
+                kind: "trait",
+                ty,
+                rule: Some("most_recent"),
+                class: "descriptive",
+                indexed: true,
+                expression: None,
+                description: None,
+            };
             create(ws, &new).map(|_| ())
         }
     }
@@ -99,14 +130,28 @@ fn cdp_trait_create(
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         if rule != "most_recent" {
-            return Err(CdpError::not_supported(format!("survivorship rule \"{rule}\" is not supported yet")).with_hint("Use most_recent."));
+            return Err(CdpError::not_supported(format!("survivorship rule \"{rule}\" is not supported yet"))
+                .with_hint("Use most_recent."));
         }
         const CLASSES: [&str; 4] = ["identity", "descriptive", "behavioural", "qualitative"];
         if !CLASSES.contains(&class) {
-            return Err(CdpError::invalid_parameter(format!("\"{class}\" is no class of traits")).with_hint(format!("Classes are {}.", CLASSES.join(", "))));
+            return Err(CdpError::invalid_parameter(format!("\"{class}\" is no class of traits"))
+                .with_hint(format!("Classes are {}.", CLASSES.join(", "))));
         }
         ws.lock()?;
-        create(ws, &New { name, kind: "trait", ty: r#type, rule: Some(rule), class, indexed, expression: None, description: None })?;
+        create(
+            ws,
+            &New {
+                name,
+                kind: "trait",
+                ty: r#type,
+                rule: Some(rule),
+                class,
+                indexed,
+                expression: None,
+                description: None,
+            },
+        )?;
         view::refresh(ws)
     })?)
 }

@@ -94,7 +94,7 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
         after.push(format!("c.a{id}"));
         set.push(format!("{column} = c.a{id}"));
     }
-    spi::run("DROP TABLE IF EXISTS pg_temp.cdp_change", &[])?;
+    temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
             "CREATE TEMPORARY TABLE cdp_change AS \
@@ -108,13 +108,30 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
         )),
         &[],
     )?;
-    spi::run(&format!("DELETE FROM pg_temp.cdp_change c WHERE ROW({}) IS NOT DISTINCT FROM ROW({})", before.join(", "), after.join(", ")), &[])?;
+    spi::run(
+        &format!(
+            "DELETE FROM pg_temp.cdp_change c WHERE ROW({}) IS NOT DISTINCT FROM ROW({})",
+            before.join(", "),
+            after.join(", ")
+        ),
+        &[],
+    )?;
     spi::run("ANALYZE pg_temp.cdp_change", &[])?;
     for column in emit::attribute_columns(ws, "trait")? {
         let id = column.attribute_id;
-        emit::attribute(ws, &column, &format!("(SELECT x.profile_id, x.b{id} AS before, x.a{id} AS after FROM pg_temp.cdp_change x)"))?;
+        emit::attribute(
+            ws,
+            &column,
+            &format!("(SELECT x.profile_id, x.b{id} AS before, x.a{id} AS after FROM pg_temp.cdp_change x)"),
+        )?;
     }
-    spi::run(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {} FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id", set.join(", "))), &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "UPDATE @ws@.profile_value v SET {} FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id",
+            set.join(", ")
+        )),
+        &[],
+    )?;
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
     Ok(())
 }

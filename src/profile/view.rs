@@ -19,7 +19,12 @@ pub fn refresh(ws: &Workspace) -> Result<(), CdpError> {
         columns.push_str(", v.");
         columns.push_str(&value_column(name));
     }
-    spi::run(&ws.sql(&format!("CREATE OR REPLACE VIEW @ws@.profiles AS SELECT v.profile_id{columns} FROM @ws@.profile_value v")), &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "CREATE OR REPLACE VIEW @ws@.profiles AS SELECT v.profile_id{columns} FROM @ws@.profile_value v"
+        )),
+        &[],
+    )?;
     spi::run(&ws.sql("COMMENT ON VIEW @ws@.profiles IS 'one row a live profile, one column an attribute'"), &[])?;
     spi::run(&ws.sql("COMMENT ON COLUMN @ws@.profiles.profile_id IS 'stable number of the profile'"), &[])?;
     for (name, kind, ty, description, expression) in &attributes {
@@ -29,7 +34,14 @@ pub fn refresh(ws: &Workspace) -> Result<(), CdpError> {
             (true, _) => format!("{kind}, {ty}"),
         };
         for table in ["profiles", "profile_value"] {
-            spi::run(&ws.sql(&format!("COMMENT ON COLUMN @ws@.{table}.{} IS {}", value_column(name), quote_literal(&comment))), &[])?;
+            spi::run(
+                &ws.sql(&format!(
+                    "COMMENT ON COLUMN @ws@.{table}.{} IS {}",
+                    value_column(name),
+                    quote_literal(&comment)
+                )),
+                &[],
+            )?;
         }
     }
     Ok(())

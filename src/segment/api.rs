@@ -12,7 +12,11 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// A boolean question.
-pub fn question<'a>(ws: &'a Workspace, expression: &str, as_of: Option<TimestampWithTimeZone>) -> Result<Question<'a>, CdpError> {
+pub fn question<'a>(
+    ws: &'a Workspace,
+    expression: &str,
+    as_of: Option<TimestampWithTimeZone>,
+) -> Result<Question<'a>, CdpError> {
     Question::ask(ws, expression, Some(Type::Boolean), Moment::new(as_of)?)
 }
 
@@ -41,6 +45,9 @@ fn cdp_segment_count(
 }
 
 #[pg_extern(stable, parallel_unsafe)]
-fn cdp_segment_sql(expression: &str, as_of: default!(Option<TimestampWithTimeZone>, "NULL")) -> Result<String, ErrorReport> {
+fn cdp_segment_sql(
+    expression: &str,
+    as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
+) -> Result<String, ErrorReport> {
     Ok(workspace::enter(|ws| Ok(question(ws, expression, as_of)?.members_sql()))?)
 }

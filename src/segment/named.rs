@@ -48,9 +48,17 @@ fn find(ws: &Workspace, name: &str) -> Result<Segment, CdpError> {
 }
 
 /// Enters a segment without members.
-fn enter(ws: &Workspace, name: &str, kind: &str, expression: Option<&str>, description: Option<&str>) -> Result<Segment, CdpError> {
+fn enter(
+    ws: &Workspace,
+    name: &str,
+    kind: &str,
+    expression: Option<&str>,
+    description: Option<&str>,
+) -> Result<Segment, CdpError> {
     if name.is_empty() {
-        return Err(CdpError::invalid_parameter("a segment needs a name").with_hint("Give a short name, such as 'vip'."));
+        return Err(
+            CdpError::invalid_parameter("a segment needs a name").with_hint("Give a short name, such as 'vip'.")
+        );
     }
     if all(ws)?.iter().any(|s| s.name == name) {
         return Err(CdpError::duplicate_object("segment", name).with_hint("Drop it first, or choose another name."));
@@ -79,7 +87,8 @@ fn kept(ws: &Workspace, segment: &Segment) -> Result<RoaringTreemap, CdpError> {
         &[segment.column_id.into()],
         |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)),
     )?;
-    let shards: Vec<(u32, Vec<u8>)> = shards.into_iter().filter_map(|(shard, bits)| Some((u32::try_from(shard).ok()?, bits?))).collect();
+    let shards: Vec<(u32, Vec<u8>)> =
+        shards.into_iter().filter_map(|(shard, bits)| Some((u32::try_from(shard).ok()?, bits?))).collect();
     decoded(&assemble::treemap(&shards, SHARD_BITS)?)
 }
 
@@ -89,10 +98,18 @@ fn decoded(bytes: &[u8]) -> Result<RoaringTreemap, CdpError> {
 }
 
 /// Writes the members of a segment in place of what was kept. Returns (added, removed, total).
-fn write(ws: &Workspace, segment: &Segment, members: &RoaringTreemap, as_of: Option<TimestampWithTimeZone>) -> Result<(i64, i64, i64), CdpError> {
+fn write(
+    ws: &Workspace,
+    segment: &Segment,
+    members: &RoaringTreemap,
+    as_of: Option<TimestampWithTimeZone>,
+) -> Result<(i64, i64, i64), CdpError> {
     let before = kept(ws, segment)?;
     let signed = |n: u64| i64::try_from(n).map_err(|_| CdpError::limit("the count does not fit into bigint"));
-    let (added, removed) = (signed(members.len() - members.intersection_len(&before))?, signed(before.len() - members.intersection_len(&before))?);
+    let (added, removed) = (
+        signed(members.len() - members.intersection_len(&before))?,
+        signed(before.len() - members.intersection_len(&before))?,
+    );
     if added > 0 || removed > 0 {
         clear(ws, segment.column_id)?;
         let mut shards: BTreeMap<i32, RoaringBitmap> = BTreeMap::new();
@@ -116,16 +133,25 @@ fn write(ws: &Workspace, segment: &Segment, members: &RoaringTreemap, as_of: Opt
     Ok((added, removed, total))
 }
 
-fn refresh(ws: &Workspace, segment: &Segment, as_of: Option<TimestampWithTimeZone>) -> Result<(i64, i64, i64), CdpError> {
+fn refresh(
+    ws: &Workspace,
+    segment: &Segment,
+    as_of: Option<TimestampWithTimeZone>,
+) -> Result<(i64, i64, i64), CdpError> {
     let Some(expression) = &segment.expression else {
-        return Err(CdpError::wrong_state(format!("segment \"{}\" is static", segment.name)).with_hint("A frozen segment keeps its members; create a dynamic one with cdp_segment_create()."));
+        return Err(CdpError::wrong_state(format!("segment \"{}\" is static", segment.name))
+            .with_hint("A frozen segment keeps its members; create a dynamic one with cdp_segment_create()."));
     };
     let members = decoded(&set::members(&question(ws, expression, as_of)?)?)?;
     write(ws, segment, &members, as_of)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
-fn cdp_segment_create(name: &str, expression: &str, description: default!(Option<&str>, "NULL")) -> Result<(), ErrorReport> {
+fn cdp_segment_create(
+    name: &str,
+    expression: &str,
+    description: default!(Option<&str>, "NULL"),
+) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
@@ -145,7 +171,8 @@ fn cdp_segment_freeze(name: &str, members: BitmapBytes<'_>) -> Result<(), ErrorR
             &[members.iter().map(|m| i64::try_from(m).unwrap_or(i64::MAX)).collect::<Vec<i64>>().into()],
         )?;
         if let Some(unknown) = unknown {
-            return Err(CdpError::undefined_object("profile", &unknown.to_string()).with_hint("Freeze members that cdp_segment() gave."));
+            return Err(CdpError::undefined_object("profile", &unknown.to_string())
+                .with_hint("Freeze members that cdp_segment() gave."));
         }
         // Retired numbers stand for the profile that took them over.
         let live = spi::rows(
@@ -163,7 +190,13 @@ fn cdp_segment_freeze(name: &str, members: BitmapBytes<'_>) -> Result<(), ErrorR
 fn cdp_segment_refresh(
     name: default!(Option<&str>, "NULL"),
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
-) -> Result<TableIterator<'static, (name!(name, String), name!(added, i64), name!(removed, i64), name!(total, i64), name!(ms, f64))>, ErrorReport> {
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(name, String), name!(added, i64), name!(removed, i64), name!(total, i64), name!(ms, f64)),
+    >,
+    ErrorReport,
+> {
     Ok(workspace::enter(|ws| {
         ws.lock()?;
         let segments = match name {
@@ -185,14 +218,20 @@ fn cdp_segment_drop(name: &str) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         ws.lock()?;
         let segment = find(ws, name)?;
-        let users = spi::rows(&ws.sql("SELECT g.name FROM @ws@.segment g WHERE g.segment_id <> $1 AND g.expression IS NOT NULL ORDER BY 1"), &[segment.segment_id.into()], |row| {
-            spi::must::<String>(row, 1)
-        })?;
+        let users = spi::rows(
+            &ws.sql(
+                "SELECT g.name FROM @ws@.segment g WHERE g.segment_id <> $1 AND g.expression IS NOT NULL ORDER BY 1",
+            ),
+            &[segment.segment_id.into()],
+            |row| spi::must::<String>(row, 1),
+        )?;
         for user in users {
             let expression = find(ws, &user)?.expression.unwrap_or_default();
-            let parsed = pg_cdp_core::expr::parse::parse(&expression).map_err(|e| CdpError::expression(&e, &expression))?;
+            let parsed =
+                pg_cdp_core::expr::parse::parse(&expression).map_err(|e| CdpError::expression(&e, &expression))?;
             if refers(&parsed, name) {
-                return Err(CdpError::in_use(format!("segment \"{name}\" is used by segment \"{user}\"")).with_hint("Drop that one first."));
+                return Err(CdpError::in_use(format!("segment \"{name}\" is used by segment \"{user}\""))
+                    .with_hint("Drop that one first."));
             }
         }
         clear(ws, segment.column_id)?;
@@ -202,7 +241,8 @@ fn cdp_segment_drop(name: &str) -> Result<(), ErrorReport> {
 }
 
 fn refers(expr: &pg_cdp_core::expr::ast::Expr, name: &str) -> bool {
-    matches!(&expr.node, pg_cdp_core::expr::ast::Node::InSegment(n) if n == name) || pg_cdp_core::expr::walk::children(expr).into_iter().any(|child| refers(child, name))
+    matches!(&expr.node, pg_cdp_core::expr::ast::Node::InSegment(n) if n == name)
+        || pg_cdp_core::expr::walk::children(expr).into_iter().any(|child| refers(child, name))
 }
 
 #[pg_extern(name = "cdp_members", stable, parallel_unsafe, strict)]
@@ -213,5 +253,8 @@ fn cdp_members_of_segment(segment: &str) -> Result<SetOfIterator<'static, i64>, 
 
 #[pg_extern(name = "cdp_count", stable, parallel_unsafe, strict)]
 fn cdp_count_of_segment(segment: &str) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| i64::try_from(kept(ws, &find(ws, segment)?)?.len()).map_err(|_| CdpError::limit("the count does not fit into bigint")))?)
+    Ok(workspace::enter(|ws| {
+        i64::try_from(kept(ws, &find(ws, segment)?)?.len())
+            .map_err(|_| CdpError::limit("the count does not fit into bigint"))
+    })?)
 }

@@ -12,7 +12,12 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_qualified_identifier;
 
 #[pg_extern(volatile, parallel_unsafe, strict)]
-fn cdp_source_create(name: &str, relation: PgRelation, mapping: JsonText, trust: default!(i32, 50)) -> Result<(), ErrorReport> {
+fn cdp_source_create(
+    name: &str,
+    relation: PgRelation,
+    mapping: JsonText,
+    trust: default!(i32, 50),
+) -> Result<(), ErrorReport> {
     let quoted = quote_qualified_identifier(relation.namespace(), relation.name());
     drop(relation);
     Ok(workspace::enter(|ws| create(ws, name, &quoted, mapping, trust))?)
@@ -20,21 +25,33 @@ fn cdp_source_create(name: &str, relation: PgRelation, mapping: JsonText, trust:
 
 fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32) -> Result<(), CdpError> {
     if name.is_empty() {
-        return Err(CdpError::invalid_parameter("a source needs a name").with_hint("Give a short name for where the rows come from, such as 'crm'."));
+        return Err(CdpError::invalid_parameter("a source needs a name")
+            .with_hint("Give a short name for where the rows come from, such as 'crm'."));
     }
     if !(0..=100).contains(&trust) {
-        return Err(CdpError::invalid_parameter(format!("trust {trust} is outside 0 to 100")).with_hint("Give 50 unless this source should win or lose against others."));
+        return Err(CdpError::invalid_parameter(format!("trust {trust} is outside 0 to 100"))
+            .with_hint("Give 50 unless this source should win or lose against others."));
     }
     let value = json.parse()?;
     let mapping = mapping::parse(&value)?;
     ws.lock()?;
     if spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])?.is_some() {
-        return Err(CdpError::duplicate_object("source", name).with_hint("Drop it with cdp_source_drop() first, or choose another name."));
+        return Err(CdpError::duplicate_object("source", name)
+            .with_hint("Drop it with cdp_source_drop() first, or choose another name."));
     }
     for (ty, expression) in &mapping.identifiers {
-        if spi::one::<i32>(&ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"), &[ty.as_str().into()])?.is_none() {
-            let known = spi::one::<String>(&ws.sql("SELECT string_agg(t.name, ', ' ORDER BY t.priority, t.name) FROM @ws@.identifier_type t"), &[])?;
-            return Err(CdpError::undefined_object("identifier type", ty).with_hint(format!("Known types are {}.", known.unwrap_or_default())));
+        if spi::one::<i32>(
+            &ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"),
+            &[ty.as_str().into()],
+        )?
+        .is_none()
+        {
+            let known = spi::one::<String>(
+                &ws.sql("SELECT string_agg(t.name, ', ' ORDER BY t.priority, t.name) FROM @ws@.identifier_type t"),
+                &[],
+            )?;
+            return Err(CdpError::undefined_object("identifier type", ty)
+                .with_hint(format!("Known types are {}.", known.unwrap_or_default())));
         }
         describe::oid_of(relation, &format!("identifiers.{ty}"), expression)?;
     }
@@ -50,8 +67,11 @@ fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32
     }
     if let Some(event) = &mapping.event {
         describe::oid_of(relation, "event.name", &event.name)?;
-        if describe::type_of(relation, "event.at", &event.at)? != "timestamptz" && describe::type_of(relation, "event.at", &event.at)? != "date" {
-            return Err(CdpError::type_mismatch(format!("mapping entry \"event.at\" is not a time: {}", event.at)).with_hint("Give an expression of type timestamptz."));
+        if describe::type_of(relation, "event.at", &event.at)? != "timestamptz"
+            && describe::type_of(relation, "event.at", &event.at)? != "date"
+        {
+            return Err(CdpError::type_mismatch(format!("mapping entry \"event.at\" is not a time: {}", event.at))
+                .with_hint("Give an expression of type timestamptz."));
         }
         if let Some(id) = &event.id {
             describe::oid_of(relation, "event.id", id)?;
@@ -82,7 +102,9 @@ fn constant(expression: &str) -> Option<String> {
 fn cdp_source_drop(name: &str) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         ws.lock()?;
-        let Some(source_id) = spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])? else {
+        let Some(source_id) =
+            spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])?
+        else {
             return Err(undefined(ws, name)?);
         };
         let facts = spi::one::<bool>(
@@ -103,10 +125,12 @@ fn cdp_source_drop(name: &str) -> Result<(), ErrorReport> {
 
 /// The error for a source that does not exist.
 pub fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
-    let known = spi::one::<String>(&ws.sql("SELECT string_agg(quote_ident(s.name), ', ' ORDER BY s.name) FROM @ws@.source s"), &[])?;
+    let known = spi::one::<String>(
+        &ws.sql("SELECT string_agg(quote_ident(s.name), ', ' ORDER BY s.name) FROM @ws@.source s"),
+        &[],
+    )?;
     Ok(CdpError::undefined_object("source", name).with_hint(match known {
         Some(known) => format!("Sources are {known}."),
         None => "Create one with cdp_source_create().".to_owned(),
     }))
 }
-

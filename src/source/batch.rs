@@ -78,7 +78,8 @@ fn object_sql(pairs: &[String]) -> String {
     if pairs.is_empty() {
         return "'{}'::pg_catalog.jsonb".to_owned();
     }
-    let calls: Vec<String> = pairs.chunks(PAIRS_PER_CALL).map(|some| format!("jsonb_build_object({})", some.join(", "))).collect();
+    let calls: Vec<String> =
+        pairs.chunks(PAIRS_PER_CALL).map(|some| format!("jsonb_build_object({})", some.join(", "))).collect();
     format!("jsonb_strip_nulls({})", calls.join(" || "))
 }
 
@@ -90,16 +91,25 @@ fn map_sql(plan: &Plan) -> String {
     }
     let mut traits: Vec<String> = Vec::new();
     for t in &plan.traits {
-        traits.push(format!("{}, nullif({}, '')", quote_literal(t.attribute_id.to_string()), as_text(&t.expression, &t.ty)));
+        traits.push(format!(
+            "{}, nullif({}, '')",
+            quote_literal(t.attribute_id.to_string()),
+            as_text(&t.expression, &t.ty)
+        ));
     }
     let event = match &plan.source.mapping.event {
         None => "NULL, NULL, NULL, NULL".to_owned(),
         Some(event) => {
             let mut properties: Vec<String> = Vec::new();
             for (name, ty, expression) in &plan.properties {
-                properties.push(format!("{}, (\n{expression}\n)::pg_catalog.{}", quote_literal(name), crate::store::column::pg_type(ty)));
+                properties.push(format!(
+                    "{}, (\n{expression}\n)::pg_catalog.{}",
+                    quote_literal(name),
+                    crate::store::column::pg_type(ty)
+                ));
             }
-            let id = event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
+            let id =
+                event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
             format!(
                 "(\n{name}\n)::pg_catalog.text, (\n{at}\n)::pg_catalog.timestamptz, {id}, {properties}",
                 name = event.name,

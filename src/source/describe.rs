@@ -22,7 +22,10 @@ pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::O
     let described = subtransaction::run(|| {
         Spi::connect(|client| {
             let table = client.select(&sql, None, &[]).map_err(CdpError::from)?;
-            Ok::<_, ErrorReport>((table.columns().map_err(CdpError::from)?, table.column_type_oid(1).map_err(CdpError::from)?.value()))
+            Ok::<_, ErrorReport>((
+                table.columns().map_err(CdpError::from)?,
+                table.column_type_oid(1).map_err(CdpError::from)?.value(),
+            ))
         })
     });
     match described {
@@ -53,7 +56,8 @@ fn columns_of(relation: &str) -> Result<String, CdpError> {
 pub fn check_filter(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
     let Some(filter) = &mapping.filter else { return Ok(()) };
     if oid_of(relation, "filter", filter)? != pg_sys::BOOLOID {
-        return Err(CdpError::type_mismatch(format!("mapping entry \"filter\" is not boolean: {filter}")).with_hint("Give a condition, such as status <> 'deleted'."));
+        return Err(CdpError::type_mismatch(format!("mapping entry \"filter\" is not boolean: {filter}"))
+            .with_hint("Give a condition, such as status <> 'deleted'."));
     }
     Ok(())
 }

@@ -10,13 +10,18 @@ use crate::workspace::Workspace;
 /// Enters an event type with the properties of a mapping, as far as they are not known, and makes its day columns.
 pub fn ensure(ws: &Workspace, relation: &str, event: &EventMapping, name: &str) -> Result<i32, CdpError> {
     if name.is_empty() || name.len() > 63 {
-        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of an event type")).with_hint("Use a name of 1 to 63 bytes."));
+        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of an event type"))
+            .with_hint("Use a name of 1 to 63 bytes."));
     }
-    let known = spi::one::<i32>(&ws.sql("SELECT t.event_type_id FROM @ws@.event_type t WHERE t.name = $1"), &[name.into()])?;
+    let known =
+        spi::one::<i32>(&ws.sql("SELECT t.event_type_id FROM @ws@.event_type t WHERE t.name = $1"), &[name.into()])?;
     let event_type_id = match known {
         Some(id) => id,
-        None => spi::one::<i32>(&ws.sql("INSERT INTO @ws@.event_type (name) VALUES ($1) RETURNING event_type_id"), &[name.into()])?
-            .ok_or_else(|| CdpError::internal("an event type was not entered"))?,
+        None => spi::one::<i32>(
+            &ws.sql("INSERT INTO @ws@.event_type (name) VALUES ($1) RETURNING event_type_id"),
+            &[name.into()],
+        )?
+        .ok_or_else(|| CdpError::internal("an event type was not entered"))?,
     };
     for (property, expression) in &event.properties {
         let ty = describe::type_of(relation, &format!("event.properties.{property}"), expression)?;
@@ -26,16 +31,21 @@ pub fn ensure(ws: &Workspace, relation: &str, event: &EventMapping, name: &str) 
         )?;
         if let Some(existing) = existing {
             if existing != ty {
-                return Err(CdpError::type_mismatch(format!("property \"{property}\" of event \"{name}\" is {existing}, but this source gives {ty}"))
-                    .with_hint(format!("Cast the expression to {existing}, or use another property name.")));
+                return Err(CdpError::type_mismatch(format!(
+                    "property \"{property}\" of event \"{name}\" is {existing}, but this source gives {ty}"
+                ))
+                .with_hint(format!("Cast the expression to {existing}, or use another property name.")));
             }
             continue;
         }
-        let listed = |names: &Option<Vec<String>>, otherwise: bool| names.as_ref().map_or(otherwise, |n| n.contains(property));
+        let listed =
+            |names: &Option<Vec<String>>, otherwise: bool| names.as_ref().map_or(otherwise, |n| n.contains(property));
         let tracked = column::coded(&ty) && listed(&event.tracked, true);
         let measure = matches!(ty.as_str(), "bigint" | "numeric") && listed(&event.measures, true);
         spi::run(
-            &ws.sql("INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure) VALUES ($1, $2, $3, $4, $5)"),
+            &ws.sql(
+                "INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure) VALUES ($1, $2, $3, $4, $5)",
+            ),
             &[event_type_id.into(), property.as_str().into(), ty.into(), tracked.into(), measure.into()],
         )?;
     }

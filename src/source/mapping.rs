@@ -48,7 +48,8 @@ pub fn parse(value: &Value) -> Result<Mapping, CdpError> {
     let object = value.as_object().ok_or_else(|| wrong("mapping", "an object"))?;
     known(object, "mapping", &["key", "updated_at", "filter", "identifiers", "traits", "event", "consents"])?;
     if object.contains_key("consents") {
-        return Err(CdpError::not_supported("mapping entry \"consents\" is not supported yet").with_hint("Leave it out; consents are not kept in this version."));
+        return Err(CdpError::not_supported("mapping entry \"consents\" is not supported yet")
+            .with_hint("Leave it out; consents are not kept in this version."));
     }
     let mapping = Mapping {
         key: optional(object, "key")?,
@@ -62,8 +63,9 @@ pub fn parse(value: &Value) -> Result<Mapping, CdpError> {
         },
     };
     if mapping.identifiers.is_empty() {
-        return Err(CdpError::invalid_parameter("mapping has no identifiers")
-            .with_hint("Say which columns identify the person, for example {\"identifiers\": {\"email\": \"email\"}}."));
+        return Err(CdpError::invalid_parameter("mapping has no identifiers").with_hint(
+            "Say which columns identify the person, for example {\"identifiers\": {\"email\": \"email\"}}.",
+        ));
     }
     if mapping.traits.is_empty() && mapping.event.is_none() && mapping.identifiers.len() < 2 {
         return Err(CdpError::invalid_parameter("mapping takes nothing from a row")
@@ -77,8 +79,9 @@ fn parse_event(value: &Value) -> Result<EventMapping, CdpError> {
     known(object, "event", &["name", "at", "id", "properties", "tracked", "measures"])?;
     let required = |key: &str| {
         optional(object, key)?.ok_or_else(|| {
-            CdpError::invalid_parameter(format!("mapping entry \"event\" has no \"{key}\""))
-                .with_hint("An event needs at least {\"name\": \"'purchase'\", \"at\": \"sold_at\"}; both are SQL expressions.")
+            CdpError::invalid_parameter(format!("mapping entry \"event\" has no \"{key}\"")).with_hint(
+                "An event needs at least {\"name\": \"'purchase'\", \"at\": \"sold_at\"}; both are SQL expressions.",
+            )
         })
     };
     let properties = pairs(object, "properties")?;
@@ -89,21 +92,29 @@ fn parse_event(value: &Value) -> Result<EventMapping, CdpError> {
         for item in list {
             let name = item.as_str().ok_or_else(|| wrong(key, "an array of property names"))?;
             if !properties.iter().any(|(p, _)| p == name) {
-                return Err(CdpError::invalid_parameter(format!("mapping entry \"{key}\" names \"{name}\", which is no property of the event"))
-                    .with_hint("List only names that are keys of \"properties\"."));
+                return Err(CdpError::invalid_parameter(format!(
+                    "mapping entry \"{key}\" names \"{name}\", which is no property of the event"
+                ))
+                .with_hint("List only names that are keys of \"properties\"."));
             }
             out.push(name.to_owned());
         }
         Ok(Some(out))
     };
-    Ok(EventMapping { name: required("name")?, at: required("at")?, id: optional(object, "id")?, tracked: names("tracked")?, measures: names("measures")?, properties })
+    Ok(EventMapping {
+        name: required("name")?,
+        at: required("at")?,
+        id: optional(object, "id")?,
+        tracked: names("tracked")?,
+        measures: names("measures")?,
+        properties,
+    })
 }
 
 fn known(object: &Map<String, Value>, what: &str, keys: &[&str]) -> Result<(), CdpError> {
     match object.keys().find(|key| !keys.contains(&key.as_str())) {
-        Some(key) => {
-            Err(CdpError::invalid_parameter(format!("unknown entry \"{key}\" in {what}")).with_hint(format!("Known entries are {}.", keys.join(", "))))
-        }
+        Some(key) => Err(CdpError::invalid_parameter(format!("unknown entry \"{key}\" in {what}"))
+            .with_hint(format!("Known entries are {}.", keys.join(", ")))),
         None => Ok(()),
     }
 }
@@ -125,8 +136,10 @@ fn pairs(object: &Map<String, Value>, key: &str) -> Result<Vec<(String, String)>
     let mut out = Vec::with_capacity(entries.len());
     for (name, expression) in entries {
         if name.is_empty() || name.len() > NAME_BYTES || name.contains('\0') {
-            return Err(CdpError::invalid_parameter(format!("\"{name}\" in mapping entry \"{key}\" is no usable name"))
-                .with_hint(format!("Use a name of 1 to {NAME_BYTES} bytes.")));
+            return Err(CdpError::invalid_parameter(format!(
+                "\"{name}\" in mapping entry \"{key}\" is no usable name"
+            ))
+            .with_hint(format!("Use a name of 1 to {NAME_BYTES} bytes.")));
         }
         match expression.as_str() {
             Some(text) if !text.trim().is_empty() => out.push((name.clone(), text.to_owned())),

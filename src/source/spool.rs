@@ -4,15 +4,13 @@
 use super::describe::{self, ROW};
 use super::mapping::Mapping;
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::{spi, temp};
 use crate::workspace::Workspace;
 
 /// A source with its parsed mapping.
 pub struct Source {
     /// Number of the source.
     pub source_id: i32,
-    /// Its name.
-    pub name: String,
     /// Quoted name of the relation.
     pub relation: String,
     /// Its mapping.
@@ -36,8 +34,9 @@ pub fn source(ws: &Workspace, source_id: i32) -> Result<Source, CdpError> {
     let Some((name, relation, json, trust, watermark)) = found.into_iter().next() else {
         return Err(CdpError::internal(format!("source {source_id} is gone")));
     };
-    let value = serde_json::from_str(&json).map_err(|e| CdpError::internal(format!("mapping of source \"{name}\": {e}")))?;
-    Ok(Source { source_id, mapping: super::mapping::parse(&value)?, name, relation, trust, watermark })
+    let value =
+        serde_json::from_str(&json).map_err(|e| CdpError::internal(format!("mapping of source \"{name}\": {e}")))?;
+    Ok(Source { source_id, mapping: super::mapping::parse(&value)?, relation, trust, watermark })
 }
 
 /// SQL giving the key of a row: the mapping's, the primary key, or the text of the whole row.
@@ -63,7 +62,7 @@ fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
     let filter = source.mapping.filter.as_ref().map_or_else(|| "true".to_owned(), |f| format!("(\n{f}\n)"));
-    spi::run("DROP TABLE IF EXISTS pg_temp.cdp_spool", &[])?;
+    temp::drop("cdp_spool")?;
     let relation = &source.relation;
     let sql = match &source.mapping.updated_at {
         Some(updated_at) => {
@@ -104,7 +103,12 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64) -> Result<i64, CdpErro
 
 /// Leaves one row a key, the last by watermark; the others are rejected, unless the key is the whole row: then they are the same fact.
 fn single_keys(ws: &Workspace, source: &Source, job_id: i64, unique: bool) -> Result<(), CdpError> {
-    if spi::one::<bool>("SELECT true FROM pg_temp.cdp_spool s GROUP BY s.k HAVING count(*) > 1 OR s.k IS NULL LIMIT 1", &[])?.is_none() {
+    if spi::one::<bool>(
+        "SELECT true FROM pg_temp.cdp_spool s GROUP BY s.k HAVING count(*) > 1 OR s.k IS NULL LIMIT 1",
+        &[],
+    )?
+    .is_none()
+    {
         return Ok(());
     }
     spi::run(

@@ -3,7 +3,7 @@
 use super::batch::{self, Plan, Trait};
 use super::{event_type, spool};
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::{spi, temp};
 use crate::workspace::{self, Workspace};
 use crate::{event, identity, profile, store};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -16,9 +16,11 @@ const BATCH_ROWS: i64 = 50_000;
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let ids = spi::rows(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE $1 IS NULL OR s.name = $1 ORDER BY s.source_id"), &[source.into()], |row| {
-            spi::must::<i32>(row, 1)
-        })?;
+        let ids = spi::rows(
+            &ws.sql("SELECT s.source_id FROM @ws@.source s WHERE $1 IS NULL OR s.name = $1 ORDER BY s.source_id"),
+            &[source.into()],
+            |row| spi::must::<i32>(row, 1),
+        )?;
         match source {
             Some(name) if ids.is_empty() => Err(super::api::undefined(ws, name)?),
             _ => Ok(SetOfIterator::new(ids)),
@@ -36,14 +38,18 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
             &[source_id.into()],
         )?;
         if let Some(backend) = running {
-            return Err(CdpError::in_use(format!("the source is being synced by {backend}")).with_hint("Wait for it to finish: see the view jobs of the workspace."));
+            return Err(CdpError::in_use(format!("the source is being synced by {backend}"))
+                .with_hint("Wait for it to finish: see the view jobs of the workspace."));
         }
         spi::run(
             &ws.sql("UPDATE @ws@.job SET state = 'failed', message = 'interrupted', finished_at = updated_at WHERE source_id = $1 AND state = 'running'"),
             &[source_id.into()],
         )?;
-        let job_id = spi::one::<i64>(&ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"), &[source_id.into()])?
-            .ok_or_else(|| CdpError::internal("a job was not entered"))?;
+        let job_id = spi::one::<i64>(
+            &ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"),
+            &[source_id.into()],
+        )?
+        .ok_or_else(|| CdpError::internal("a job was not entered"))?;
         let source = spool::source(ws, source_id)?;
         let total = spool::fill(ws, &source, job_id)?;
         spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
@@ -58,12 +64,19 @@ fn _cdp_sync_batch(job_id: i64, after: i64) -> Result<Option<i64>, ErrorReport> 
 }
 
 fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
-    let upto = spi::one::<i64>("SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x", &[after.into(), BATCH_ROWS.into()])?;
+    let upto = spi::one::<i64>(
+        "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
+        &[after.into(), BATCH_ROWS.into()],
+    )?;
     let Some(upto) = upto else { return Ok(None) };
     ws.lock()?;
     let plan = plan(ws, job_id)?;
     batch::prepare()?;
-    let rows = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2", &[after.into(), upto.into()])?.unwrap_or(0);
+    let rows = spi::one::<i64>(
+        "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2",
+        &[after.into(), upto.into()],
+    )?
+    .unwrap_or(0);
     let mut rejected = batch::map(ws, &plan, after, upto)?;
     rejected += batch::identify(ws, &plan)?;
 
@@ -73,7 +86,10 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     let merged = identity::stitch::profiles(ws, plan.source.source_id)?;
     identity::stitch::subjects()?;
 
-    let names: Vec<String> = spi::rows("SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL", &[], |row| spi::must(row, 1))?;
+    let names: Vec<String> =
+        spi::rows("SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL", &[], |row| {
+            spi::must(row, 1)
+        })?;
     if let Some(mapping) = &plan.source.mapping.event {
         for name in &names {
             event_type::ensure(ws, &plan.source.relation, mapping, name)?;
@@ -111,13 +127,17 @@ fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError>
 }
 
 fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
-    let source_id = spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
-        .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))?;
+    let source_id =
+        spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
+            .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))?;
     let source = spool::source(ws, source_id)?;
     let mut identifiers = Vec::new();
     for (name, expression) in &source.mapping.identifiers {
-        let type_id = spi::one::<i32>(&ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"), &[name.as_str().into()])?
-            .ok_or_else(|| CdpError::undefined_object("identifier type", name))?;
+        let type_id = spi::one::<i32>(
+            &ws.sql("SELECT t.type_id FROM @ws@.identifier_type t WHERE t.name = $1"),
+            &[name.as_str().into()],
+        )?
+        .ok_or_else(|| CdpError::undefined_object("identifier type", name))?;
         identifiers.push((type_id, expression.clone()));
     }
     let mut traits = Vec::new();
@@ -139,7 +159,7 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
-        spi::run("DROP TABLE IF EXISTS pg_temp.cdp_spool", &[])?;
+        temp::drop("cdp_spool")?;
         spi::run(
             &ws.sql(
                 "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",

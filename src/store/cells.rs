@@ -11,7 +11,13 @@ use super::SHARD_BITS;
 
 /// Transition of `_cdp_cells_agg(offset, n, v)`: collects changes of cells.
 #[pg_extern(immutable, parallel_safe)]
-fn _cdp_cells_trans(mut state: Internal, offset: Option<i32>, n: Option<i64>, v: Option<i64>, call: pg_sys::FunctionCallInfo) -> Result<Internal, ErrorReport> {
+fn _cdp_cells_trans(
+    mut state: Internal,
+    offset: Option<i32>,
+    n: Option<i64>,
+    v: Option<i64>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
     let (Some(offset), Some(n)) = (offset, n) else { return Ok(state) };
     let cell = Cell { offset: unsigned(offset)?, n, v: v.unwrap_or(0) };
     match aggregate::state_mut::<Vec<Cell>>(call, &mut state)? {
@@ -43,7 +49,11 @@ extension_sql!(
 
 /// Transition of `_cdp_offsets_agg(offset)`: collects the offsets of a shard.
 #[pg_extern(immutable, parallel_safe)]
-fn _cdp_offsets_trans(mut state: Internal, offset: Option<i32>, call: pg_sys::FunctionCallInfo) -> Result<Internal, ErrorReport> {
+fn _cdp_offsets_trans(
+    mut state: Internal,
+    offset: Option<i32>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
     let Some(offset) = offset else { return Ok(state) };
     let offset = unsigned(offset)?;
     match aggregate::state_mut::<Vec<u32>>(call, &mut state)? {
@@ -87,7 +97,11 @@ pub fn encoding(name: &str) -> Result<Encoding, CdpError> {
 
 /// A chunk with its deltas folded in; NULL when nothing is left.
 #[pg_extern(immutable, parallel_safe)]
-fn _cdp_fold(encoding_name: &str, base: Option<&[u8]>, deltas: Option<Array<&[u8]>>) -> Result<Option<Vec<u8>>, ErrorReport> {
+fn _cdp_fold(
+    encoding_name: &str,
+    base: Option<&[u8]>,
+    deltas: Option<Array<&[u8]>>,
+) -> Result<Option<Vec<u8>>, ErrorReport> {
     let deltas: Vec<&[u8]> = deltas.iter().flat_map(|d| d.iter().flatten()).collect();
     Ok(fold(encoding(encoding_name)?, base, deltas).map_err(CdpError::from)?)
 }
@@ -95,7 +109,8 @@ fn _cdp_fold(encoding_name: &str, base: Option<&[u8]>, deltas: Option<Array<&[u8
 /// The profiles of a set chunk, ascending.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn _cdp_set_members(bits: &[u8], shard: i32) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
-    let bitmap = roaring::RoaringBitmap::deserialize_from(bits).map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
+    let bitmap = roaring::RoaringBitmap::deserialize_from(bits)
+        .map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
     let first = i64::from(shard) << SHARD_BITS;
     Ok(SetOfIterator::new(bitmap.into_iter().map(move |offset| first + i64::from(offset))))
 }
@@ -119,6 +134,7 @@ fn _cdp_number_cells(
 /// Whether an offset is in a set chunk.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn _cdp_set_has(bits: &[u8], offset: i32) -> Result<bool, ErrorReport> {
-    let bitmap = roaring::RoaringBitmap::deserialize_from(bits).map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
+    let bitmap = roaring::RoaringBitmap::deserialize_from(bits)
+        .map_err(|e| CdpError::corrupted("set chunk").with_detail(e.to_string()))?;
     Ok(u32::try_from(offset).is_ok_and(|offset| bitmap.contains(offset)))
 }

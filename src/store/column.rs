@@ -54,14 +54,20 @@ pub fn coded(ty: &str) -> bool {
 /// digits, NaN, infinity), so that a caller can tell. Values that will be `summed` are bounded so that thousands of the largest fit 64 bits.
 pub fn integer_sql(ty: &str, value: &str, scale: i32, summed: bool) -> Result<String, CdpError> {
     Ok(match ty {
-        "bigint" if summed => format!("(CASE WHEN {value} BETWEEN -1e{SUMMED_DIGITS}::pg_catalog.int8 AND 1e{SUMMED_DIGITS}::pg_catalog.int8 THEN {value} END)"),
+        "bigint" if summed => format!(
+            "(CASE WHEN {value} BETWEEN -1e{SUMMED_DIGITS}::pg_catalog.int8 AND 1e{SUMMED_DIGITS}::pg_catalog.int8 THEN {value} END)"
+        ),
         "bigint" => format!("(CASE WHEN {value} BETWEEN -{LARGEST} AND {LARGEST} THEN {value} END)"),
         "numeric" => {
             // NaN and infinity are greater than any bound.
             let bound = SUMMED_DIGITS - scale;
-            format!("(CASE WHEN abs({value}) < 1e{bound} AND {value} * 1e{scale} = trunc({value} * 1e{scale}) THEN ({value} * 1e{scale})::pg_catalog.int8 END)")
+            format!(
+                "(CASE WHEN abs({value}) < 1e{bound} AND {value} * 1e{scale} = trunc({value} * 1e{scale}) THEN ({value} * 1e{scale})::pg_catalog.int8 END)"
+            )
         }
-        "date" => format!("(CASE WHEN isfinite({value}) THEN ({value} - '2000-01-01'::pg_catalog.date)::pg_catalog.int8 END)"),
+        "date" => {
+            format!("(CASE WHEN isfinite({value}) THEN ({value} - '2000-01-01'::pg_catalog.date)::pg_catalog.int8 END)")
+        }
         "timestamptz" => micros_sql(value),
         _ => return Err(CdpError::internal(format!("values of type \"{ty}\" are kept by code"))),
     })
@@ -70,7 +76,9 @@ pub fn integer_sql(ty: &str, value: &str, scale: i32, summed: bool) -> Result<St
 /// SQL giving microseconds since 2000-01-01 UTC of a timestamptz; NULL for infinity and for times later than half of what 64 bits hold.
 pub fn micros_sql(value: &str) -> String {
     // extract() gives numeric from version 14 on: exact to the microsecond.
-    format!("(CASE WHEN isfinite({value}) AND extract(epoch FROM {value}) < 4e12 THEN ((extract(epoch FROM {value}) - 946684800) * 1000000)::pg_catalog.int8 END)")
+    format!(
+        "(CASE WHEN isfinite({value}) AND extract(epoch FROM {value}) < 4e12 THEN ((extract(epoch FROM {value}) - 946684800) * 1000000)::pg_catalog.int8 END)"
+    )
 }
 
 /// SQL giving the timestamptz of microseconds since 2000-01-01 UTC. Seconds and the rest are added apart: an interval times a number is computed
@@ -144,7 +152,10 @@ pub fn learn(ws: &Workspace, dictionary_id: i32, values: &str) -> Result<i32, Cd
 
 /// Takes a column out of use: `stale` until the next flush rebuilds it, `off` for good. Its cells are removed.
 pub fn retire(ws: &Workspace, column_id: i32, state: &str) -> Result<(), CdpError> {
-    spi::run(&ws.sql("UPDATE @ws@.store_column SET state = $2 WHERE column_id = $1"), &[column_id.into(), state.into()])?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.store_column SET state = $2 WHERE column_id = $1"),
+        &[column_id.into(), state.into()],
+    )?;
     clear(ws, column_id)
 }
 

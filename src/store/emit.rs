@@ -46,17 +46,29 @@ fn read_attribute(row: &pgrx::spi::SpiHeapTupleData) -> Result<AttributeColumn, 
 
 /// The columns of the attributes of a kind (`trait` or `tag`).
 pub fn attribute_columns(ws: &Workspace, kind: &str) -> Result<Vec<AttributeColumn>, CdpError> {
-    spi::rows(&ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.kind = $1 ORDER BY a.attribute_id")), &[kind.into()], read_attribute)
+    spi::rows(
+        &ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.kind = $1 ORDER BY a.attribute_id")),
+        &[kind.into()],
+        read_attribute,
+    )
 }
 
 /// The column of one attribute.
 pub fn attribute_column(ws: &Workspace, attribute_id: i32) -> Result<Option<AttributeColumn>, CdpError> {
-    Ok(spi::rows(&ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.attribute_id = $1")), &[attribute_id.into()], read_attribute)?.into_iter().next())
+    Ok(spi::rows(
+        &ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.attribute_id = $1")),
+        &[attribute_id.into()],
+        read_attribute,
+    )?
+    .into_iter()
+    .next())
 }
 
 /// Wraps a query that gives (key, shard, cells) into the insert of what does not cancel out.
 fn into_pending(cells: &str) -> String {
-    format!("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, x.key, x.shard, x.cells FROM ({cells}) x WHERE x.cells IS NOT NULL")
+    format!(
+        "INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, x.key, x.shard, x.cells FROM ({cells}) x WHERE x.cells IS NOT NULL"
+    )
 }
 
 /// Changes of an attribute. `changes` is a FROM item with columns `profile_id`, `before`, `after` (values of the attribute's type, NULL for none).
@@ -72,13 +84,24 @@ pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Res
     let coded = super::column::coded(&column.ty);
     if coded {
         let text = dictionary_text_sql(&column.ty, "c.after");
-        let values = learn(ws, column.dictionary_id, &format!("SELECT {text} AS value FROM {changes} c WHERE c.before IS DISTINCT FROM c.after"))?;
+        let values = learn(
+            ws,
+            column.dictionary_id,
+            &format!("SELECT {text} AS value FROM {changes} c WHERE c.before IS DISTINCT FROM c.after"),
+        )?;
         if column.encoding == "set" && values > MOST_EQUALITY_VALUES {
-            spi::run(&ws.sql("UPDATE @ws@.store_column SET encoding = 'number' WHERE column_id = $1"), &[column.column_id.into()])?;
+            spi::run(
+                &ws.sql("UPDATE @ws@.store_column SET encoding = 'number' WHERE column_id = $1"),
+                &[column.column_id.into()],
+            )?;
             return retire(ws, column.column_id, "stale");
         }
         let text = dictionary_text_sql(&column.ty, "c.value");
-        let (key, v) = if column.encoding == "set" { ("d.code::pg_catalog.int8", "0") } else { ("0::pg_catalog.int8", "c.n * d.code") };
+        let (key, v) = if column.encoding == "set" {
+            ("d.code::pg_catalog.int8", "0")
+        } else {
+            ("0::pg_catalog.int8", "c.n * d.code")
+        };
         spi::run(
             &ws.sql(&into_pending(&format!(
                 "SELECT {key} AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}) AS cells \
@@ -89,7 +112,10 @@ pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Res
         return Ok(());
     }
     let after = integer_sql(&column.ty, "c.after", column.scale, false)?;
-    let unfit = spi::one::<bool>(&ws.sql(&format!("SELECT true FROM {changes} c WHERE c.after IS NOT NULL AND {after} IS NULL LIMIT 1")), &[])?;
+    let unfit = spi::one::<bool>(
+        &ws.sql(&format!("SELECT true FROM {changes} c WHERE c.after IS NOT NULL AND {after} IS NULL LIMIT 1")),
+        &[],
+    )?;
     if unfit.is_some() {
         return retire(ws, column.column_id, "stale");
     }
@@ -152,7 +178,11 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), C
     let (mut join, mut code) = (String::new(), "0".to_owned());
     if let Some((name, ty, dictionary_id)) = &column.property {
         let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
-        let values = learn(ws, *dictionary_id, &format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id))?;
+        let values = learn(
+            ws,
+            *dictionary_id,
+            &format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id),
+        )?;
         if values > MOST_TRACKED_VALUES {
             return untrack(ws, column, name);
         }
@@ -187,8 +217,14 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), C
 /// Stops keeping day columns by value for a property that turned out to have too many values.
 fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpError> {
     let Some(property_id) = column.property_id else { return Ok(()) };
-    pgrx::notice!("property \"{name}\" has more than {MOST_TRACKED_VALUES} distinct values: it is no longer tracked by day and is read from the events");
-    for id in spi::rows(&ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.property_id = $1"), &[property_id.into()], |row| spi::must::<i32>(row, 1))? {
+    pgrx::notice!(
+        "property \"{name}\" has more than {MOST_TRACKED_VALUES} distinct values: it is no longer tracked by day and is read from the events"
+    );
+    for id in spi::rows(
+        &ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.property_id = $1"),
+        &[property_id.into()],
+        |row| spi::must::<i32>(row, 1),
+    )? {
         retire(ws, id, "off")?;
     }
     spi::run(&ws.sql("UPDATE @ws@.property SET tracked = false WHERE property_id = $1"), &[property_id.into()])?;
@@ -196,7 +232,12 @@ fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpErro
 }
 
 /// Changes of a set column with the one key 0. `changes` is a FROM item with columns `profile_id` and `n`; its parameters begin at $2.
-pub fn members(ws: &Workspace, column_id: i32, changes: &str, parameters: Vec<DatumWithOid<'_>>) -> Result<(), CdpError> {
+pub fn members(
+    ws: &Workspace,
+    column_id: i32,
+    changes: &str,
+    parameters: Vec<DatumWithOid<'_>>,
+) -> Result<(), CdpError> {
     let mut args: Vec<DatumWithOid> = vec![column_id.into()];
     args.extend(parameters);
     spi::run(

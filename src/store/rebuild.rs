@@ -21,7 +21,11 @@ pub fn stale(ws: &Workspace) -> Result<(), CdpError> {
 
 fn attribute(ws: &Workspace, column: &mut AttributeColumn) -> Result<(), CdpError> {
     clear(ws, column.column_id)?;
-    let changes = format!("(SELECT v.profile_id, NULL::pg_catalog.{ty} AS before, {value} AS after FROM @ws@.profile_value v)", ty = super::column::pg_type(&column.ty), value = emit::current_value(column));
+    let changes = format!(
+        "(SELECT v.profile_id, NULL::pg_catalog.{ty} AS before, {value} AS after FROM @ws@.profile_value v)",
+        ty = super::column::pg_type(&column.ty),
+        value = emit::current_value(column)
+    );
     if !coded(&column.ty) {
         let Some(scale) = scale(ws, &column.ty, &format!("SELECT c.after AS value FROM {changes} c"))? else {
             return off(ws, column.column_id, &format!("attribute \"{}\"", column.name));
@@ -62,22 +66,31 @@ fn scale(ws: &Workspace, ty: &str, values: &str) -> Result<Option<i32>, CdpError
         return Ok(Some(0));
     }
     // scale() of NaN and infinity is NULL: such values show when the cells are written.
-    let needed = spi::one::<i32>(&ws.sql(&format!("SELECT max(scale(trim_scale(x.value))) FROM ({values}) x")), &[])?.unwrap_or(0);
+    let needed = spi::one::<i32>(&ws.sql(&format!("SELECT max(scale(trim_scale(x.value))) FROM ({values}) x")), &[])?
+        .unwrap_or(0);
     Ok((needed <= MOST_SCALE).then_some(needed.max(super::column::DEFAULT_SCALE)))
 }
 
 fn ready(ws: &Workspace, column_id: i32, scale: i32) -> Result<(), CdpError> {
-    spi::run(&ws.sql("UPDATE @ws@.store_column SET state = 'ready', scale = $2 WHERE column_id = $1"), &[column_id.into(), scale.into()])?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.store_column SET state = 'ready', scale = $2 WHERE column_id = $1"),
+        &[column_id.into(), scale.into()],
+    )?;
     Ok(())
 }
 
 /// A column that was made stale again by its own rebuild holds a value that bits cannot keep.
 fn still_ready(ws: &Workspace, column_id: i32, what: &str) -> Result<(), CdpError> {
-    let state = spi::one::<String>(&ws.sql("SELECT c.state FROM @ws@.store_column c WHERE c.column_id = $1"), &[column_id.into()])?;
+    let state = spi::one::<String>(
+        &ws.sql("SELECT c.state FROM @ws@.store_column c WHERE c.column_id = $1"),
+        &[column_id.into()],
+    )?;
     if state.as_deref() == Some("stale") { off(ws, column_id, what) } else { Ok(()) }
 }
 
 fn off(ws: &Workspace, column_id: i32, what: &str) -> Result<(), CdpError> {
-    pgrx::notice!("{what} has values that bits cannot keep (more than {MOST_SCALE} digits after the point, too large, NaN or infinite): it is read from the tables");
+    pgrx::notice!(
+        "{what} has values that bits cannot keep (more than {MOST_SCALE} digits after the point, too large, NaN or infinite): it is read from the tables"
+    );
     retire(ws, column_id, "off")
 }

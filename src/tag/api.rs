@@ -3,7 +3,7 @@
 use crate::error::CdpError;
 use crate::expr::catalog::Catalog;
 use crate::expr::question::{Moment, Question};
-use crate::pg::spi;
+use crate::pg::{spi, temp};
 use crate::profile::{attribute, view};
 use crate::store::column::{coded, pg_type, retire, value_column};
 use crate::store::emit;
@@ -17,7 +17,12 @@ use pgrx::prelude::*;
 use std::time::Instant;
 
 #[pg_extern(volatile, parallel_unsafe)]
-fn cdp_tag_create(name: &str, expression: &str, description: default!(Option<&str>, "NULL"), entity: default!(&str, "'person'")) -> Result<(), ErrorReport> {
+fn cdp_tag_create(
+    name: &str,
+    expression: &str,
+    description: default!(Option<&str>, "NULL"),
+    entity: default!(&str, "'person'"),
+) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         person(entity)?;
         ws.lock()?;
@@ -30,7 +35,16 @@ fn cdp_tag_create(name: &str, expression: &str, description: default!(Option<&st
             Type::Unknown => "text",
             ty => type_name(ty),
         };
-        let new = attribute::New { name, kind: "tag", ty, rule: None, class: "behavioural", indexed: true, expression: Some(expression), description };
+        let new = attribute::New {
+            name,
+            kind: "tag",
+            ty,
+            rule: None,
+            class: "behavioural",
+            indexed: true,
+            expression: Some(expression),
+            description,
+        };
         attribute::create(ws, &new)?;
         view::refresh(ws)
     })?)
@@ -69,7 +83,10 @@ fn in_order(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
 fn cdp_tag_refresh(
     name: default!(Option<&str>, "NULL"),
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
-) -> Result<TableIterator<'static, (name!(name, String), name!(profiles, i64), name!(changed, i64), name!(ms, f64))>, ErrorReport> {
+) -> Result<
+    TableIterator<'static, (name!(name, String), name!(profiles, i64), name!(changed, i64), name!(ms, f64))>,
+    ErrorReport,
+> {
     Ok(workspace::enter(|ws| {
         ws.lock()?;
         let tags = in_order(ws)?;
@@ -95,7 +112,7 @@ fn refresh(ws: &Workspace, tag: &Tag, moment: Moment) -> Result<(i64, i64), CdpE
     let question = Question::ask(ws, &tag.expression, Some(want), moment)?;
     let column = value_column(&tag.name);
     let ty = pg_type(&tag.ty);
-    spi::run("DROP TABLE IF EXISTS pg_temp.cdp_change", &[])?;
+    temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
             "CREATE TEMPORARY TABLE cdp_change AS SELECT v.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) \
@@ -116,7 +133,8 @@ fn refresh(ws: &Workspace, tag: &Tag, moment: Moment) -> Result<(i64, i64), CdpE
         &[tag.attribute_id.into(), as_of.into()],
     )?;
     crate::store::flush::flush(ws)?;
-    let profiles = spi::one::<i64>(&ws.sql(&format!("SELECT count(v.{column}) FROM @ws@.profile_value v")), &[])?.unwrap_or(0);
+    let profiles =
+        spi::one::<i64>(&ws.sql(&format!("SELECT count(v.{column}) FROM @ws@.profile_value v")), &[])?.unwrap_or(0);
     Ok((profiles, changed))
 }
 
@@ -127,7 +145,8 @@ fn cdp_tag_drop(name: &str) -> Result<(), ErrorReport> {
         let Some(tag) = in_order(ws)?.into_iter().find(|t| t.name == name) else { return Err(undefined(ws, name)?) };
         let dependants = dependants(ws, name)?;
         if !dependants.is_empty() {
-            return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", dependants.join(", "))).with_hint("Drop those first."));
+            return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", dependants.join(", ")))
+                .with_hint("Drop those first."));
         }
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
             retire(ws, bits.column_id, "off")?;
@@ -166,7 +185,8 @@ fn dependants(ws: &Workspace, name: &str) -> Result<Vec<String>, CdpError> {
 }
 
 fn names(expr: &Expr, name: &str) -> bool {
-    matches!(&expr.node, Node::Attribute(n) if n == name) || walk::children(expr).into_iter().any(|child| names(child, name))
+    matches!(&expr.node, Node::Attribute(n) if n == name)
+        || walk::children(expr).into_iter().any(|child| names(child, name))
 }
 
 fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {

@@ -34,16 +34,24 @@ fn cdp_init(
             .with_hint(format!("Choose a schema name of 1 to {NAME_BYTES} bytes that does not start with pg_."))
             .into());
     }
-    if spi::one::<bool>("SELECT true FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) $1::pg_catalog.name", &[workspace.into()])?.is_some() {
+    if spi::one::<bool>(
+        "SELECT true FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) $1::pg_catalog.name",
+        &[workspace.into()],
+    )?
+    .is_some()
+    {
         return Err(CdpError::duplicate_schema(workspace).into());
     }
     let region = phone_region.to_uppercase();
-    pg_cdp_core::norm::phone_region(&region)
-        .map_err(|_| CdpError::invalid_parameter(format!("unknown phone region \"{phone_region}\"")).with_hint("Give an ISO 3166 code of two letters, such as 'CN' or 'US'."))?;
+    pg_cdp_core::norm::phone_region(&region).map_err(|_| {
+        CdpError::invalid_parameter(format!("unknown phone region \"{phone_region}\""))
+            .with_hint("Give an ISO 3166 code of two letters, such as 'CN' or 'US'.")
+    })?;
     // PostgreSQL itself refuses an unknown zone.
     let zone = match time_zone {
         Some(zone) => zone.to_owned(),
-        None => spi::one::<String>("SELECT pg_catalog.current_setting('TimeZone')", &[])?.unwrap_or_else(|| "UTC".to_owned()),
+        None => spi::one::<String>("SELECT pg_catalog.current_setting('TimeZone')", &[])?
+            .unwrap_or_else(|| "UTC".to_owned()),
     };
     spi::run("SELECT pg_catalog.timezone($1, '2000-01-01 00:00:00'::pg_catalog.timestamp)", &[zone.as_str().into()])?;
 

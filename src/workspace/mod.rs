@@ -50,10 +50,13 @@ impl Workspace {
             schema,
             extension: quote_identifier(extension),
         };
-        let settings = spi::rows_cached(&workspace.sql("SELECT w.time_zone, w.phone_region FROM @ws@.workspace w"), &[], |row| {
-            Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?))
-        })?;
-        let Some((time_zone, phone_region)) = settings.into_iter().next() else { return Err(CdpError::no_workspace(name)) };
+        let settings =
+            spi::rows_cached(&workspace.sql("SELECT w.time_zone, w.phone_region FROM @ws@.workspace w"), &[], |row| {
+                Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?))
+            })?;
+        let Some((time_zone, phone_region)) = settings.into_iter().next() else {
+            return Err(CdpError::no_workspace(name));
+        };
         workspace.time_zone = time_zone;
         workspace.phone_region = phone_region;
         Ok(workspace)
@@ -62,7 +65,10 @@ impl Workspace {
     /// SQL text with the workspace's schema in place of `@ws@`, the extension's schema in place of `@ext@` and the
     /// time zone, as a literal, in place of `@tz@`.
     pub fn sql(&self, template: &str) -> String {
-        template.replace("@ws@", &self.schema).replace("@ext@", &self.extension).replace("@tz@", &quote_literal(&self.time_zone))
+        template
+            .replace("@ws@", &self.schema)
+            .replace("@ext@", &self.extension)
+            .replace("@tz@", &quote_literal(&self.time_zone))
     }
 
     /// The quoted schema.
@@ -79,8 +85,13 @@ impl Workspace {
 
 /// Settings under which every statement of the extension runs: nobody's schema can stand in for PostgreSQL's functions, and text forms of
 /// values are the same whatever the session prefers. Compiling a query costs more than these queries take.
-const PINNED: [(&str, &str); 5] =
-    [("search_path", "pg_catalog, pg_temp"), ("DateStyle", "ISO, YMD"), ("IntervalStyle", "postgres"), ("bytea_output", "hex"), ("jit", "off")];
+const PINNED: [(&str, &str); 5] = [
+    ("search_path", "pg_catalog, pg_temp"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("jit", "off"),
+];
 
 /// Runs the body of a public function on the current workspace, under pinned settings and the workspace's time zone.
 pub fn enter<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
@@ -89,9 +100,4 @@ pub fn enter<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<
         settings::set("TimeZone", &ws.time_zone)?;
         body(&ws)
     })
-}
-
-/// Runs a body that does not need a workspace under the same pinned settings.
-pub fn pinned<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
-    settings::scoped(&PINNED, body)
 }

@@ -33,7 +33,11 @@ pub fn treemap(shards: &[(u32, Vec<u8>)], shard_bits: u32) -> Result<Vec<u8>, St
                 buckets.push((high, Vec::new()));
             }
             if let Some((_, placed)) = buckets.last_mut() {
-                placed.push(Placed { key: low, cardinality: set.cardinality_of(key), container: set.container(index)? });
+                placed.push(Placed {
+                    key: low,
+                    cardinality: set.cardinality_of(key),
+                    container: set.container(index)?,
+                });
             }
         }
     }

@@ -129,8 +129,7 @@ impl<'a> Bucket<'a> {
         if rest.len() < body {
             return Err(damaged(at + rest.len(), TRUNCATED));
         }
-        let mut bucket =
-            Bucket { high, bytes: rest, at, containers, run_flags, descriptions, offsets, body };
+        let mut bucket = Bucket { high, bytes: rest, at, containers, run_flags, descriptions, offsets, body };
         let end = match containers.checked_sub(1) {
             None => body,
             Some(last) => bucket.span(last)?.1,
@@ -176,8 +175,7 @@ impl<'a> Bucket<'a> {
     /// Container `i`.
     pub fn entry(&self, i: usize) -> Result<Entry<'a>, Damaged> {
         let (start, end) = self.span(i)?;
-        let body =
-            self.bytes.get(start..end).ok_or_else(|| damaged(self.at + self.bytes.len(), TRUNCATED))?;
+        let body = self.bytes.get(start..end).ok_or_else(|| damaged(self.at + self.bytes.len(), TRUNCATED))?;
         let cardinality = self.cardinality(i)?;
         let values = if self.is_run(i)? {
             Container::Runs(body.get(2..).unwrap_or_default())

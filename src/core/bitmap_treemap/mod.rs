@@ -26,9 +26,7 @@ mod validate;
 mod tests;
 
 pub use layout::{Bucket, Buckets, Container, Damaged, Entry, buckets};
-pub use ops::{
-    Operation, and_cardinality, combine, contains_all, decode, intersects, operation_cardinality,
-};
+pub use ops::{Operation, and_cardinality, combine, contains_all, decode, intersects, operation_cardinality};
 pub use query::{Members, cardinality, contains, equals, is_empty, max, min};
 pub use text::{TextError, Values, parse_hex, push_decimal, push_hex};
 pub use validate::{Invalid, Summary, canonical, summary};

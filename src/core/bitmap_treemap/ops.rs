@@ -69,9 +69,7 @@ pub fn operation_cardinality(a: &[u8], b: &[u8], operation: Operation) -> Result
     Ok(match operation {
         Operation::And => both,
         Operation::Or => cardinality(a)?.saturating_sub(both).saturating_add(cardinality(b)?),
-        Operation::Xor => cardinality(a)?
-            .saturating_sub(both)
-            .saturating_add(cardinality(b)?.saturating_sub(both)),
+        Operation::Xor => cardinality(a)?.saturating_sub(both).saturating_add(cardinality(b)?.saturating_sub(both)),
         Operation::AndNot => cardinality(a)?.saturating_sub(both),
     })
 }
@@ -150,6 +148,5 @@ fn join<'a>(
 /// one more pass over bytes that are in the cache, and a page damaged on disk becomes an error instead of a set whose
 /// counts disagree with its values.
 fn bitmap(bucket: &Bucket<'_>) -> Result<RoaringBitmap, Damaged> {
-    RoaringBitmap::deserialize_from(bucket.bytes)
-        .map_err(|_| damaged(bucket.at, "unreadable bucket"))
+    RoaringBitmap::deserialize_from(bucket.bytes).map_err(|_| damaged(bucket.at, "unreadable bucket"))
 }

@@ -143,12 +143,8 @@ fn each(entry: &Entry<'_>, found: &mut impl FnMut(u16)) -> Result<(), Damaged> {
 
 fn in_container(entry: &Entry<'_>, low: u16) -> Result<bool, Damaged> {
     match entry.values {
-        Container::Bits(bytes) => {
-            Ok(bytes.get(usize::from(low) / 8).is_some_and(|byte| byte >> (low % 8) & 1 == 1))
-        }
-        Container::Array(values) => {
-            Ok(last_at_most(values, 2, low)?.is_some_and(|(value, _)| value == low))
-        }
+        Container::Bits(bytes) => Ok(bytes.get(usize::from(low) / 8).is_some_and(|byte| byte >> (low % 8) & 1 == 1)),
+        Container::Array(values) => Ok(last_at_most(values, 2, low)?.is_some_and(|(value, _)| value == low)),
         Container::Runs(runs) => match last_at_most(runs, 4, low)? {
             None => Ok(false),
             Some((first, at)) => Ok(low - first <= u16_at(runs, at + 2)?),
@@ -177,9 +173,7 @@ fn last_at_most(records: &[u8], width: usize, low: u16) -> Result<Option<(u16, u
 fn ends(entry: &Entry<'_>) -> Result<(u16, u16), Damaged> {
     let empty = || damaged(entry.at, "empty container");
     match entry.values {
-        Container::Array(values) => {
-            Ok((u16_at(values, 0)?, u16_at(values, values.len().saturating_sub(2))?))
-        }
+        Container::Array(values) => Ok((u16_at(values, 0)?, u16_at(values, values.len().saturating_sub(2))?)),
         Container::Runs(runs) => {
             let last = runs.len().checked_sub(4).ok_or_else(empty)?;
             let end = u16_at(runs, last)?.saturating_add(u16_at(runs, last + 2)?);

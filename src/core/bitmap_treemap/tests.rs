@@ -44,9 +44,7 @@ fn sets() -> impl Strategy<Value = (BTreeSet<u64>, Vec<u8>)> {
     (proptest::collection::vec(clump, 0..5), any::<bool>()).prop_map(|(clumps, runs)| {
         let oracle: BTreeSet<u64> = clumps
             .iter()
-            .flat_map(|(base, first, count, step)| {
-                (0..*count).map(move |i| (base + first + i * step).min(MAX_VALUE))
-            })
+            .flat_map(|(base, first, count, step)| (0..*count).map(move |i| (base + first + i * step).min(MAX_VALUE)))
             .collect();
         let mut set: RoaringTreemap = oracle.iter().copied().collect();
         if runs {
@@ -246,10 +244,7 @@ fn each_lie_is_found() {
     assert_eq!(lie(12, 0), "unknown cookie at byte 12");
     assert_eq!(lie(24, 17), "the bytes end too early at byte 32");
     assert_eq!(lie(24, 15), "a container lies inside the header at byte 12");
-    assert_eq!(
-        lie(28, 9),
-        "the values of an array container are not in ascending order at byte 28"
-    );
+    assert_eq!(lie(28, 9), "the values of an array container are not in ascending order at byte 28");
     assert_eq!(lie(22, 2), "the bytes end too early at byte 32");
     assert_eq!(lie(0, 2), "the bytes end too early at byte 32");
     assert_eq!(lie(0, 0), "bytes after the end of the set at byte 8");
@@ -309,10 +304,7 @@ fn texts() {
     assert_eq!(read("{ 5, 1 ,+1,-0,007}").unwrap(), vec![5, 1, 1, 0, 7]);
     assert_eq!(read("{9223372036854775807}").unwrap(), vec![MAX_VALUE]);
     assert_eq!(read("{-1}"), Err(TextError::OutOfRange("-1".into())));
-    assert_eq!(
-        read("{1,9223372036854775808}"),
-        Err(TextError::OutOfRange("9223372036854775808".into()))
-    );
+    assert_eq!(read("{1,9223372036854775808}"), Err(TextError::OutOfRange("9223372036854775808".into())));
     assert_eq!(message("{99999999999999999999999}"), "value 99999999999999999999999 is out of range");
     assert_eq!(message(""), "expected \"{\" at character 1");
     assert_eq!(message("1,2"), "expected \"{\" at character 1");

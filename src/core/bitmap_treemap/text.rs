@@ -109,8 +109,7 @@ impl<'a> Values<'a> {
         let first = self.at;
         let mut value = Some(0u64);
         while let Some(digit @ b'0'..=b'9') = self.text.get(self.at) {
-            value = value
-                .and_then(|value| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+            value = value.and_then(|value| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
             self.at += 1;
         }
         if self.at == first {
@@ -120,10 +119,7 @@ impl<'a> Values<'a> {
             Some(value) if value <= MAX_VALUE && (value == 0 || !negative) => Ok(value),
             _ => {
                 let written = self.text.get(start..self.at).unwrap_or_default();
-                let mut shown = String::from_utf8_lossy(
-                    written.get(..SHOWN_DIGITS).unwrap_or(written),
-                )
-                .into_owned();
+                let mut shown = String::from_utf8_lossy(written.get(..SHOWN_DIGITS).unwrap_or(written)).into_owned();
                 if written.len() > SHOWN_DIGITS {
                     shown.push('…');
                 }
@@ -156,8 +152,7 @@ pub fn parse_hex(text: &[u8]) -> Option<Result<Vec<u8>, TextError>> {
     let rest = text.get(skipped..)?.strip_prefix(b"\\x")?;
     let tail = rest.iter().rev().take_while(|byte| is_space(**byte)).count();
     let digits = rest.get(..rest.len() - tail)?;
-    let malformed =
-        |i: usize| TextError::Malformed { at: skipped + 2 + i, expected: "a hexadecimal digit" };
+    let malformed = |i: usize| TextError::Malformed { at: skipped + 2 + i, expected: "a hexadecimal digit" };
     let mut bytes = Vec::with_capacity(digits.len() / 2);
     for (i, pair) in digits.chunks(2).enumerate() {
         let byte = match *pair {

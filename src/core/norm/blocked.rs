@@ -115,8 +115,6 @@ pub static BLOCKED: &[Blocked] = &[
         "^(null|none|nil|undefined|unknown|anonymous|invalid|noemail|no-email|nomail|n/a)@",
         "stands for no address",
     ),
-    like(Some("email"), "@([^@]+\\.)?example\\.(com|net|org)$", "domain reserved for documentation (RFC 2606)"),
-    like(Some("email"), "\\.(test|example|invalid|localhost)$", "top-level domain reserved for tests (RFC 2606)"),
     one("phone", "+8613800138000", "top-up line of a carrier, used as a placeholder"),
     one("phone", "+8613012345678", PLACEHOLDER),
     one("phone", "+8613112345678", PLACEHOLDER),

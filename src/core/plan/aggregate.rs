@@ -1,8 +1,8 @@
 //! Leaves over one event aggregate: which part of its window and filter day columns can answer.
 
 use super::{Columns, Edge, Outcome, Planner, Source, number_text, ranges, union};
-use crate::expr::ast::{Aggregate, AggregateFunction, Argument, Comparison, Expr, Node as Ast, Type};
 use crate::cells::Encoding;
+use crate::expr::ast::{Aggregate, AggregateFunction, Argument, Comparison, Expr, Node as Ast, Type};
 use crate::program::{Measure, Node};
 
 /// Whole days of a window: days since 2000-01-01, both inclusive; `first` is `None` when the window has no lower bound.
@@ -42,7 +42,13 @@ struct Filter {
 
 impl<C: Columns> Planner<'_, C> {
     /// `aggregate op literal`; `None` when day columns cannot answer it.
-    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, op: Comparison, literal: &Expr, outcome: Outcome) -> Result<Option<Node>, C::Error> {
+    pub(super) fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        op: Comparison,
+        literal: &Expr,
+        outcome: Outcome,
+    ) -> Result<Option<Node>, C::Error> {
         let Some(constant) = number_text(literal) else { return Ok(None) };
         let Some(sum) = function(aggregate) else { return Ok(None) };
         let Some((slot, scale)) = self.day_slot(aggregate)? else { return Ok(None) };
@@ -99,7 +105,8 @@ impl<C: Columns> Planner<'_, C> {
         let property = filter.property.as_ref().map(|(name, _)| name.as_str());
         let Some(column) = self.columns.days(&aggregate.event, property, measure) else { return Ok(None) };
         if filter.never || filter.from.is_some_and(|from| from > filter.to) {
-            let slot = self.slot(Encoding::Number, Source::Chunks { column_id: column.column_id, keys: vec![], edges: vec![] });
+            let slot = self
+                .slot(Encoding::Number, Source::Chunks { column_id: column.column_id, keys: vec![], edges: vec![] });
             return Ok(Some((slot, column.scale)));
         }
         let codes = match &filter.property {
@@ -146,8 +153,12 @@ impl<C: Columns> Planner<'_, C> {
                 Ast::Compare { op, left, right } => match (&left.node, &right.node) {
                     (Ast::EventTime, _) => self.bound(&mut out, *op, right)?,
                     (_, Ast::EventTime) => self.bound(&mut out, super::mirrored(*op), left)?,
-                    (Ast::Property(name), _) if *op == Comparison::Eq => values(&mut out, name, left, std::slice::from_ref(right)),
-                    (_, Ast::Property(name)) if *op == Comparison::Eq => values(&mut out, name, right, std::slice::from_ref(left)),
+                    (Ast::Property(name), _) if *op == Comparison::Eq => {
+                        values(&mut out, name, left, std::slice::from_ref(right))
+                    }
+                    (_, Ast::Property(name)) if *op == Comparison::Eq => {
+                        values(&mut out, name, right, std::slice::from_ref(left))
+                    }
                     _ => false,
                 },
                 Ast::Between { value, low, high, negated: false } if matches!(value.node, Ast::EventTime) => {

@@ -1,9 +1,9 @@
 //! Leaves over one attribute: equality on codes, ranges on numbers, and any predicate at all on the dictionary of a coded one.
 
 use super::{AttributeColumn, Columns, Outcome, Planner, is_constant, number_text, ranges, union};
+use crate::cells::Encoding;
 use crate::expr::ast::{Comparison, Expr, Node as Ast, Type};
 use crate::expr::walk;
-use crate::cells::Encoding;
 use crate::program::Node;
 
 impl<C: Columns> Planner<'_, C> {
@@ -20,7 +20,14 @@ impl<C: Columns> Planner<'_, C> {
     }
 
     /// `attribute op literal`; `None` when bits cannot answer it.
-    pub(super) fn attribute_compare(&mut self, name: &str, attribute: &Expr, op: Comparison, literal: &Expr, outcome: Outcome) -> Result<Option<Node>, C::Error> {
+    pub(super) fn attribute_compare(
+        &mut self,
+        name: &str,
+        attribute: &Expr,
+        op: Comparison,
+        literal: &Expr,
+        outcome: Outcome,
+    ) -> Result<Option<Node>, C::Error> {
         let Some(column) = self.columns.attribute(name) else { return Ok(None) };
         match column {
             AttributeColumn::Codes { dictionary_id, .. } | AttributeColumn::CodeNumbers { dictionary_id, .. } => {
@@ -47,7 +54,13 @@ impl<C: Columns> Planner<'_, C> {
                 };
                 let Some(bounds) = bounds else { return Ok(None) };
                 let slot = self.chunks(Encoding::Number, column_id, vec![(0, 0)]);
-                let set = union(bounds.iter().filter_map(|r| r.clamp_i64()).map(|(low, high)| Node::Range { slot, low, high }).collect());
+                let set = union(
+                    bounds
+                        .iter()
+                        .filter_map(|r| r.clamp_i64())
+                        .map(|(low, high)| Node::Range { slot, low, high })
+                        .collect(),
+                );
                 Ok(Some(match (outcome, set) {
                     (Outcome::True, set) => set,
                     (Outcome::False, Node::Empty) => Node::Present(slot),
@@ -58,10 +71,17 @@ impl<C: Columns> Planner<'_, C> {
     }
 
     /// `attribute IN (literals)` over a coded attribute: one slot for all its codes.
-    pub(super) fn attribute_in(&mut self, value: &Expr, list: &[Expr], outcome: Outcome) -> Result<Option<Node>, C::Error> {
+    pub(super) fn attribute_in(
+        &mut self,
+        value: &Expr,
+        list: &[Expr],
+        outcome: Outcome,
+    ) -> Result<Option<Node>, C::Error> {
         let Ast::Attribute(name) = &value.node else { return Ok(None) };
         let dictionary_id = match self.columns.attribute(name) {
-            Some(AttributeColumn::Codes { dictionary_id, .. } | AttributeColumn::CodeNumbers { dictionary_id, .. }) => dictionary_id,
+            Some(AttributeColumn::Codes { dictionary_id, .. } | AttributeColumn::CodeNumbers { dictionary_id, .. }) => {
+                dictionary_id
+            }
             _ => return Ok(None),
         };
         let mut codes = Vec::with_capacity(list.len());

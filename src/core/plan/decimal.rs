@@ -152,13 +152,23 @@ mod tests {
                             numerator.to_string()
                         } else {
                             let power = 10i128.pow(digits);
-                            format!("{}{}.{:0width$}", if numerator < 0 { "-" } else { "" }, numerator.abs() / power, numerator.abs() % power, width = digits as usize)
+                            format!(
+                                "{}{}.{:0width$}",
+                                if numerator < 0 { "-" } else { "" },
+                                numerator.abs() / power,
+                                numerator.abs() % power,
+                                width = digits as usize
+                            )
                         };
                         let got = ranges(op, &text, scale).unwrap();
                         let near = numerator * 10i128.pow(scale) / 10i128.pow(digits);
                         for stored in near - 2..=near + 2 {
                             let inside = got.iter().any(|r| r.low <= stored && stored <= r.high);
-                            assert_eq!(inside, holds(op, stored, scale, numerator, digits), "{stored}/10^{scale} {op:?} {text}");
+                            assert_eq!(
+                                inside,
+                                holds(op, stored, scale, numerator, digits),
+                                "{stored}/10^{scale} {op:?} {text}"
+                            );
                         }
                     }
                 }

@@ -16,9 +16,9 @@ mod decimal;
 pub use aggregate::{EdgeWindow, WholeDays};
 pub use decimal::{Range, ranges};
 
+use crate::cells::Encoding;
 use crate::expr::ast::{Comparison, Expr, Node as Ast, Type};
 use crate::expr::error::ExprError;
-use crate::cells::Encoding;
 use crate::program::{Node, Program};
 
 /// How the values of an attribute are kept in bits.
@@ -73,7 +73,13 @@ pub trait Columns {
     /// The code of one value of a dictionary.
     fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, Self::Error>;
     /// The codes for which a predicate over the one attribute is true, and for which it is false.
-    fn matching_codes(&mut self, dictionary_id: i32, attribute: &str, ty: Type, predicate: &Expr) -> Result<(Vec<i32>, Vec<i32>), Self::Error>;
+    fn matching_codes(
+        &mut self,
+        dictionary_id: i32,
+        attribute: &str,
+        ty: Type,
+        predicate: &Expr,
+    ) -> Result<(Vec<i32>, Vec<i32>), Self::Error>;
     /// What a predicate over the one attribute comes to when the attribute is NULL.
     fn outcome_of_null(&mut self, attribute: &str, ty: Type, predicate: &Expr) -> Result<Option<bool>, Self::Error>;
     /// A folded date or timestamptz literal as days or microseconds since 2000-01-01.
@@ -214,7 +220,11 @@ impl<C: Columns> Planner<'_, C> {
                 if conjunction { intersection(sets) } else { union(sets) }
             }
             Ast::Between { value, low, high, negated } => {
-                let bounds = Expr { node: Ast::And(vec![compare(Comparison::GtEq, value, low), compare(Comparison::LtEq, value, high)]), ty: Type::Boolean, at: expr.at };
+                let bounds = Expr {
+                    node: Ast::And(vec![compare(Comparison::GtEq, value, low), compare(Comparison::LtEq, value, high)]),
+                    ty: Type::Boolean,
+                    at: expr.at,
+                };
                 self.compile(&bounds, if *negated { outcome.opposite() } else { outcome })?
             }
             Ast::In { value, list, negated } => {
@@ -272,7 +282,14 @@ impl<C: Columns> Planner<'_, C> {
         Ok(union(sets))
     }
 
-    fn comparison(&mut self, expr: &Expr, op: Comparison, left: &Expr, right: &Expr, outcome: Outcome) -> Result<Node, C::Error> {
+    fn comparison(
+        &mut self,
+        expr: &Expr,
+        op: Comparison,
+        left: &Expr,
+        right: &Expr,
+        outcome: Outcome,
+    ) -> Result<Node, C::Error> {
         if is_constant(left) && !is_constant(right) {
             return self.comparison(expr, mirrored(op), right, left, outcome);
         }
@@ -295,7 +312,11 @@ impl<C: Columns> Planner<'_, C> {
             Ast::Call { function: crate::expr::ast::Function::Coalesce, arguments } => {
                 let mut branches = Vec::new();
                 for argument in arguments {
-                    let known = Expr { node: Ast::IsNull { value: Box::new(argument.clone()), negated: true }, ty: Type::Boolean, at: argument.at };
+                    let known = Expr {
+                        node: Ast::IsNull { value: Box::new(argument.clone()), negated: true },
+                        ty: Type::Boolean,
+                        at: argument.at,
+                    };
                     branches.push((known, compare(op, argument, right)));
                 }
                 let null = Expr { node: Ast::Null, ty: Type::Boolean, at: left.at };
@@ -328,7 +349,9 @@ impl<C: Columns> Planner<'_, C> {
     fn scan(&mut self, expr: &Expr, outcome: Outcome) -> Result<Node, C::Error> {
         let query = match outcome {
             Outcome::True => self.columns.scan(expr)?,
-            Outcome::False => self.columns.scan(&Expr { node: Ast::Not(Box::new(expr.clone())), ty: Type::Boolean, at: expr.at })?,
+            Outcome::False => {
+                self.columns.scan(&Expr { node: Ast::Not(Box::new(expr.clone())), ty: Type::Boolean, at: expr.at })?
+            }
         };
         Ok(Node::Present(self.slot(Encoding::Set, Source::Query(query))))
     }
@@ -410,7 +433,11 @@ fn mirrored(op: Comparison) -> Comparison {
 }
 
 fn compare(op: Comparison, left: &Expr, right: &Expr) -> Expr {
-    Expr { node: Ast::Compare { op, left: Box::new(left.clone()), right: Box::new(right.clone()) }, ty: Type::Boolean, at: left.at }
+    Expr {
+        node: Ast::Compare { op, left: Box::new(left.clone()), right: Box::new(right.clone()) },
+        ty: Type::Boolean,
+        at: left.at,
+    }
 }
 
 fn union(sets: Vec<Node>) -> Node {
