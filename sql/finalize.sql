@@ -16,6 +16,7 @@ COMMENT ON FUNCTION _cdp_sync_batch(bigint, bigint) IS 'takes one batch of a run
 COMMENT ON FUNCTION _cdp_sync_begin(integer) IS 'begins a run of cdp_sync() for a source';
 COMMENT ON FUNCTION _cdp_sync_end(bigint, text) IS 'ends a run of cdp_sync()';
 COMMENT ON FUNCTION _cdp_sync_fold() IS 'folds what a run of cdp_sync() left pending';
+COMMENT ON FUNCTION _cdp_sync_refused(integer) IS 'enters a run of cdp_sync() that could not begin';
 COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() takes';
 COMMENT ON FUNCTION cdp_count(text) IS 'number of members of a segment as of its last refresh';
 COMMENT ON FUNCTION cdp_flush() IS 'rebuilds stale columns and folds pending changes into chunks; returns the number of chunks written';
@@ -53,6 +54,7 @@ REVOKE ALL ON FUNCTION _cdp_sync_batch(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_begin(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_end(bigint, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_fold() FROM PUBLIC;
+REVOKE ALL ON FUNCTION _cdp_sync_refused(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_sources(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_flush() FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_init(text, text, text) FROM PUBLIC;

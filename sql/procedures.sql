@@ -23,10 +23,24 @@ BEGIN
     END IF;
     EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(s) FROM %s._cdp_sync_sources($1) s', ext) INTO source_ids USING source;
     FOREACH source_id IN ARRAY coalesce(source_ids, '{}'::pg_catalog.int4[]) LOOP
-        EXECUTE pg_catalog.format('SELECT %s._cdp_sync_begin($1)', ext) INTO job_id USING source_id;
-        IF NOT whole THEN COMMIT; END IF;
-        reached := 0;
+        job_id := NULL;
         failed := false;
+        reached := 0;
+        IF whole THEN
+            EXECUTE pg_catalog.format('SELECT %s._cdp_sync_begin($1)', ext) INTO job_id USING source_id;
+        ELSE
+            BEGIN
+                EXECUTE pg_catalog.format('SELECT %s._cdp_sync_begin($1)', ext) INTO job_id USING source_id;
+            EXCEPTION WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+                failed := true;
+                reached := NULL;
+            END;
+            IF failed AND state OPERATOR(pg_catalog.<>) '55006' THEN
+                EXECUTE pg_catalog.format('SELECT %s._cdp_sync_refused($1)', ext) INTO job_id USING source_id;
+            END IF;
+            COMMIT;
+        END IF;
         WHILE reached IS NOT NULL LOOP
             IF whole THEN
                 EXECUTE pg_catalog.format('SELECT %s._cdp_sync_batch($1, $2)', ext) INTO reached USING job_id, reached;
@@ -41,7 +55,9 @@ BEGIN
                 COMMIT;
             END IF;
         END LOOP;
-        EXECUTE pg_catalog.format('SELECT %s._cdp_sync_end($1, $2)', ext) USING job_id, CASE WHEN failed THEN message END;
+        IF job_id IS NOT NULL THEN
+            EXECUTE pg_catalog.format('SELECT %s._cdp_sync_end($1, $2)', ext) USING job_id, CASE WHEN failed THEN message END;
+        END IF;
         IF NOT whole THEN COMMIT; END IF;
         IF failed THEN
             RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail,

@@ -36,6 +36,8 @@ pub enum Kind {
     UndefinedObject,
     /// 42710: a name that is taken.
     DuplicateObject,
+    /// 42809: not the kind of object that is needed.
+    WrongObject,
     /// 42804: types that do not go together.
     TypeMismatch,
     /// 54000: a value or result beyond what can be stored or returned.
@@ -67,6 +69,7 @@ impl Kind {
             Self::DuplicateSchema => PgSqlErrorCode::ERRCODE_DUPLICATE_SCHEMA,
             Self::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::DuplicateObject => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
+            Self::WrongObject => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             Self::TypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -172,6 +175,11 @@ impl CdpError {
         Self::new(Kind::WrongState, message)
     }
 
+    /// Not the kind of object that is needed (42809).
+    pub fn wrong_object(message: impl Into<String>) -> Self {
+        Self::new(Kind::WrongObject, message)
+    }
+
     /// Something else still uses it (55006).
     pub fn in_use(message: impl Into<String>) -> Self {
         Self::new(Kind::InUse, message)
@@ -211,10 +219,10 @@ impl CdpError {
         self
     }
 
-    /// Adds the hint line: what to do next.
+    /// Adds the hint line: what to do next. A hint is a sentence: it begins with a capital and ends with a full stop.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(sentence(&hint.into()));
         self
     }
 
@@ -241,6 +249,27 @@ impl CdpError {
         ErrorReport::from(self).report(PgLogLevel::ERROR);
         unreachable!("reporting an error does not return")
     }
+}
+
+/// What an SQL function was called with, or an error that names the argument (22004).
+pub fn given<T>(value: Option<T>, argument: &str) -> Result<T, CdpError> {
+    value.ok_or_else(|| {
+        CdpError::new(Kind::NullValue, format!("argument {} must not be null", quoted(argument)))
+            .with_hint("Give it a value.")
+    })
+}
+
+/// The text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut out: String = match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => return String::new(),
+    };
+    if !out.ends_with(['.', '?', '!', ';', ')']) {
+        out.push('.');
+    }
+    out
 }
 
 impl fmt::Display for CdpError {
@@ -287,7 +316,7 @@ impl From<StoreError> for CdpError {
         match error {
             StoreError::Overflow => Self::new(Kind::OutOfRange, error.to_string()),
             _ => Self::new(Kind::Corrupted, format!("a stored column is damaged: {error}"))
-                .with_hint("The facts are intact: mark the column stale and call cdp_flush() to rebuild it."),
+                .with_hint("The facts are intact: set state to stale in the workspace's table store_column, for that column or all, and call cdp_flush() to rebuild."),
         }
     }
 }
@@ -295,7 +324,12 @@ impl From<StoreError> for CdpError {
 impl From<ExprError> for CdpError {
     fn from(error: ExprError) -> Self {
         let code = sqlstate(error.sqlstate());
-        Self(Box::new(Said { kind: Kind::Given(code), message: error.message, detail: None, hint: error.hint }))
+        Self(Box::new(Said {
+            kind: Kind::Given(code),
+            message: error.message,
+            detail: None,
+            hint: error.hint.as_deref().map(sentence),
+        }))
     }
 }
 

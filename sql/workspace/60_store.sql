@@ -64,8 +64,9 @@ COMMENT ON COLUMN @workspace@.dictionary.dictionary_id IS 'whose values';
 COMMENT ON COLUMN @workspace@.dictionary.code IS 'the code, from 0 up';
 COMMENT ON COLUMN @workspace@.dictionary.value IS 'the value';
 
+-- chunk and pending are derived and hot: no foreign key is checked for their rows; whoever drops a column clears it first.
 CREATE TABLE @workspace@.chunk (
-    column_id integer NOT NULL REFERENCES @workspace@.store_column ON DELETE CASCADE,
+    column_id integer NOT NULL,
     key bigint NOT NULL,
     shard integer NOT NULL,
     bits bytea NOT NULL,
@@ -79,7 +80,7 @@ COMMENT ON COLUMN @workspace@.chunk.shard IS 'profile_id >> 20';
 COMMENT ON COLUMN @workspace@.chunk.bits IS 'set: portable 32-bit Roaring of the low 20 bits; number: number chunk';
 
 CREATE TABLE @workspace@.pending (
-    column_id integer NOT NULL REFERENCES @workspace@.store_column ON DELETE CASCADE,
+    column_id integer NOT NULL,
     key bigint NOT NULL,
     shard integer NOT NULL,
     cells bytea NOT NULL

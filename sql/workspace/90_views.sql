@@ -1,7 +1,7 @@
 -- What people and tools query: plain types only. cdp.profiles is made from the attributes (see profile/view.rs).
 -- The members are unpacked by a function of the extension, called late-bound, so that no view depends on the
 -- extension and DROP EXTENSION leaves every view in place.
-CREATE FUNCTION @workspace@._segment_members(segment_id integer) RETURNS SETOF bigint
+CREATE FUNCTION @workspace@._unpack(bits bytea, changes bytea[], shard integer) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10000 SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
     extension_schema name := (SELECT n.nspname FROM pg_catalog.pg_extension e
@@ -11,18 +11,11 @@ BEGIN
         RAISE EXCEPTION 'extension "pg_cdp" is not installed in this database'
             USING ERRCODE = 'undefined_object', HINT = 'Run CREATE EXTENSION pg_cdp; the members are still here.';
     END IF;
-    RETURN QUERY EXECUTE pg_catalog.format($query$
-        SELECT m FROM (
-            SELECT x.shard, %1$I._cdp_fold('set', (pg_catalog.array_agg(x.bits) FILTER (WHERE x.is_base))[1],
-                   pg_catalog.array_agg(x.bits) FILTER (WHERE NOT x.is_base)) AS bits
-            FROM (SELECT c.shard, c.bits, true AS is_base FROM %2$I.chunk c JOIN %2$I.store_column s USING (column_id) WHERE s.segment_id OPERATOR(pg_catalog.=) $1
-                  UNION ALL
-                  SELECT p.shard, p.cells, false FROM %2$I.pending p JOIN %2$I.store_column s USING (column_id) WHERE s.segment_id OPERATOR(pg_catalog.=) $1) x
-            GROUP BY x.shard) f CROSS JOIN LATERAL %1$I._cdp_set_members(f.bits, f.shard) m
-        $query$, extension_schema, @workspace_string@) USING segment_id;
+    RETURN QUERY EXECUTE pg_catalog.format('SELECT %1$I._cdp_set_members(%1$I._cdp_fold(''set'', $1, $2), $3)', extension_schema)
+        USING bits, changes, shard;
 END
 $function$;
-COMMENT ON FUNCTION @workspace@._segment_members(integer) IS 'the members of a segment, for the view segment_members';
+COMMENT ON FUNCTION @workspace@._unpack(bytea, bytea[], integer) IS 'the profiles of a set chunk and its pending changes; reads no table, so that a view can show what it was granted and no more';
 
 CREATE VIEW @workspace@.identifiers AS
 SELECT n.profile_id, t.name AS type, n.value, s.name AS source, n.first_seen, n.last_seen
@@ -131,7 +124,13 @@ COMMENT ON COLUMN @workspace@.segments.refreshed_as_of IS 'the moment it was las
 
 CREATE VIEW @workspace@.segment_members AS
 SELECT g.name AS segment, m.profile_id
-FROM @workspace@.segment g CROSS JOIN LATERAL @workspace@._segment_members(g.segment_id) AS m(profile_id);
+FROM @workspace@.segment g JOIN @workspace@.store_column s USING (segment_id)
+CROSS JOIN LATERAL (SELECT c.shard FROM @workspace@.chunk c WHERE c.column_id = s.column_id
+                    UNION SELECT p.shard FROM @workspace@.pending p WHERE p.column_id = s.column_id) h
+CROSS JOIN LATERAL @workspace@._unpack(
+    (SELECT c.bits FROM @workspace@.chunk c WHERE c.column_id = s.column_id AND c.key = 0 AND c.shard = h.shard),
+    ARRAY(SELECT p.cells FROM @workspace@.pending p WHERE p.column_id = s.column_id AND p.key = 0 AND p.shard = h.shard),
+    h.shard) AS m(profile_id);
 COMMENT ON VIEW @workspace@.segment_members IS 'who is in which segment, as of its last refresh';
 COMMENT ON COLUMN @workspace@.segment_members.segment IS 'name of the segment';
 COMMENT ON COLUMN @workspace@.segment_members.profile_id IS 'the member';

@@ -30,11 +30,6 @@ enum Content {
 }
 
 impl Bitmap {
-    /// The empty set.
-    pub fn empty() -> Self {
-        Bitmap(Content::Set(RoaringTreemap::new()))
-    }
-
     /// A set built in memory. Every value must be at most [`treemap::MAX_VALUE`].
     pub fn new(set: RoaringTreemap) -> Self {
         Bitmap(Content::Set(set))

@@ -58,9 +58,14 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
     if types.is_empty() {
         return Ok(());
     }
+    let mut lost = Vec::new();
     for column in emit::day_columns(ws, "ready")? {
-        if types.contains(&column.event_type_id) {
-            emit::events(ws, &column, "pg_temp.cdp_event_change")?;
+        let property = column.property_id;
+        if types.contains(&column.event_type_id)
+            && !lost.contains(&property)
+            && !emit::events(ws, &column, "pg_temp.cdp_event_change")?
+        {
+            lost.push(property);
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 pub mod catalog;
 mod columns;
+pub mod dependants;
 mod evaluate;
 pub mod question;
 pub mod set;

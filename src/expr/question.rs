@@ -2,7 +2,7 @@
 
 use super::catalog::Catalog;
 use crate::error::CdpError;
-use crate::pg::{spi, transaction};
+use crate::pg::{spi, stack, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::sql::SqlContext;
@@ -94,6 +94,7 @@ impl<'a> Question<'a> {
 
 /// Replaces tags and dynamic segments by their expressions: what they would have been at the moment asked about.
 fn written_out(mut expr: Expr, catalog: &Catalog, depth: usize) -> Result<Expr, CdpError> {
+    stack::check_depth();
     let inner = match &expr.node {
         Node::Attribute(name) => {
             catalog.attributes.get(name).and_then(|a| a.expression.clone()).map(|text| (text, expr.ty))

@@ -38,9 +38,12 @@ pub fn find(ws: &Workspace, ty: &str, value: &str) -> Result<Option<i64>, CdpErr
     Ok(found.into_iter().next())
 }
 
-#[pg_extern(stable, strict, parallel_unsafe)]
-fn cdp_profile_id(r#type: &str, value: &str) -> Result<Option<i64>, ErrorReport> {
-    Ok(workspace::enter(|ws| find(ws, r#type, value))?)
+// Written out because an argument called "type" is a keyword of Rust.
+#[pg_extern(
+    sql = "CREATE FUNCTION cdp_profile_id(\"type\" text, value text) RETURNS bigint STRICT STABLE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
+)]
+fn cdp_profile_id(kind: &str, value: &str) -> Result<Option<i64>, ErrorReport> {
+    Ok(workspace::enter(|ws| find(ws, kind, value))?)
 }
 
 /// The live profile that a profile number, live or retired, now stands for; `None` when there never was such a profile.

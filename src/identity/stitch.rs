@@ -202,7 +202,7 @@ fn merge(
     )?;
     for (column_id, segment_id) in segments {
         // Only real changes of membership: a set forgets how often it was told.
-        let changes = "(WITH s AS MATERIALIZED (SELECT s.profile_id FROM @ws@._segment_members($2) AS s(profile_id)), \
+        let changes = "(WITH s AS MATERIALIZED (SELECT s.profile_id FROM @ws@.segment_members s JOIN @ws@.segment g ON g.name = s.segment WHERE g.segment_id = $2), \
                r AS (SELECT m.retired, m.survivor FROM pg_temp.cdp_merge m JOIN s ON s.profile_id = m.retired) \
              SELECT r.retired AS profile_id, (-1)::pg_catalog.int8 AS n FROM r UNION ALL \
              SELECT DISTINCT r.survivor, 1::pg_catalog.int8 FROM r WHERE NOT EXISTS (SELECT FROM s WHERE s.profile_id = r.survivor))";

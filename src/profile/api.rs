@@ -45,9 +45,12 @@ fn cdp_profile_by_id(profile_id: i64) -> Result<Option<JsonText>, ErrorReport> {
     })?)
 }
 
-#[pg_extern(name = "cdp_profile", stable, strict, parallel_unsafe)]
-fn cdp_profile_by_identifier(r#type: &str, value: &str) -> Result<Option<JsonText>, ErrorReport> {
-    Ok(workspace::enter(|ws| match identity::find(ws, r#type, value)? {
+// Written out because an argument called "type" is a keyword of Rust.
+#[pg_extern(
+    sql = "CREATE FUNCTION cdp_profile(\"type\" text, value text) RETURNS jsonb STRICT STABLE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
+)]
+fn cdp_profile_by_identifier(kind: &str, value: &str) -> Result<Option<JsonText>, ErrorReport> {
+    Ok(workspace::enter(|ws| match identity::find(ws, kind, value)? {
         Some(profile_id) => picture(ws, profile_id),
         None => Ok(None),
     })?)

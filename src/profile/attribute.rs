@@ -1,6 +1,6 @@
 //! The registry of attributes: entering one makes its column in the wide table and its column of bits.
 
-use crate::error::CdpError;
+use crate::error::{CdpError, given};
 use crate::pg::spi;
 use crate::profile::view;
 use crate::store::column;
@@ -11,8 +11,8 @@ use pgrx::prelude::*;
 /// Types an attribute may have.
 const TYPES: [&str; 6] = ["boolean", "bigint", "numeric", "text", "date", "timestamptz"];
 
-/// Names that the wide table or the language keeps for itself.
-const RESERVED: [&str; 2] = ["profile_id", "at"];
+/// Names that the wide table, the language or PostgreSQL keeps for itself.
+const RESERVED: [&str; 8] = ["profile_id", "at", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
 
 /// A new attribute.
 pub struct New<'a> {
@@ -120,15 +120,20 @@ pub fn trait_of(ws: &Workspace, name: &str) -> Result<(i32, String), CdpError> {
     .ok_or_else(|| CdpError::undefined_object("trait", name))
 }
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
+// Written out because an argument called "type" is a keyword of Rust.
+#[pg_extern(
+    sql = "CREATE FUNCTION cdp_trait_create(name text, \"type\" text, rule text DEFAULT 'most_recent', class text DEFAULT 'descriptive', indexed boolean DEFAULT true) RETURNS void VOLATILE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
+)]
 fn cdp_trait_create(
-    name: &str,
-    r#type: &str,
-    rule: default!(&str, "'most_recent'"),
-    class: default!(&str, "'descriptive'"),
-    indexed: default!(bool, true),
+    name: Option<&str>,
+    ty: Option<&str>,
+    rule: Option<&str>,
+    class: Option<&str>,
+    indexed: Option<bool>,
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
+        let (name, ty) = (given(name, "name")?, given(ty, "type")?);
+        let (rule, class, indexed) = (given(rule, "rule")?, given(class, "class")?, given(indexed, "indexed")?);
         if rule != "most_recent" {
             return Err(CdpError::not_supported(format!("survivorship rule \"{rule}\" is not supported yet"))
                 .with_hint("Use most_recent."));
@@ -141,16 +146,7 @@ fn cdp_trait_create(
         ws.lock()?;
         create(
             ws,
-            &New {
-                name,
-                kind: "trait",
-                ty: r#type,
-                rule: Some(rule),
-                class,
-                indexed,
-                expression: None,
-                description: None,
-            },
+            &New { name, kind: "trait", ty, rule: Some(rule), class, indexed, expression: None, description: None },
         )?;
         view::refresh(ws)
     })?)

@@ -1,7 +1,7 @@
 //! `cdp_segment`, `cdp_segment_count`, `cdp_segment_sql`.
 
 use crate::bitmap::Bitmap;
-use crate::error::CdpError;
+use crate::error::{CdpError, given};
 use crate::expr::question::{Moment, Question};
 use crate::expr::set;
 use crate::tag::person;
@@ -22,32 +22,34 @@ pub fn question<'a>(
 
 #[pg_extern(stable, parallel_unsafe, cost = 10000)]
 fn cdp_segment(
-    expression: &str,
+    expression: Option<&str>,
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
-    entity: default!(&str, "'person'"),
+    entity: default!(Option<&str>, "'person'"),
 ) -> Result<Bitmap, ErrorReport> {
     Ok(workspace::enter(|ws| {
         person(entity)?;
+        let expression = given(expression, "expression")?;
         Ok(Bitmap::from_canonical(set::members(&question(ws, expression, as_of)?)?))
     })?)
 }
 
 #[pg_extern(stable, parallel_unsafe, cost = 10000)]
 fn cdp_segment_count(
-    expression: &str,
+    expression: Option<&str>,
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
-    entity: default!(&str, "'person'"),
+    entity: default!(Option<&str>, "'person'"),
 ) -> Result<i64, ErrorReport> {
     Ok(workspace::enter(|ws| {
         person(entity)?;
+        let expression = given(expression, "expression")?;
         set::count(&question(ws, expression, as_of)?)
     })?)
 }
 
 #[pg_extern(stable, parallel_unsafe)]
 fn cdp_segment_sql(
-    expression: &str,
+    expression: Option<&str>,
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
 ) -> Result<String, ErrorReport> {
-    Ok(workspace::enter(|ws| Ok(question(ws, expression, as_of)?.members_sql()))?)
+    Ok(workspace::enter(|ws| Ok(question(ws, given(expression, "expression")?, as_of)?.members_sql()))?)
 }

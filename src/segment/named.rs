@@ -2,8 +2,9 @@
 
 use super::api::question;
 use crate::bitmap::BitmapBytes;
-use crate::error::CdpError;
+use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
+use crate::expr::dependants;
 use crate::expr::set;
 use crate::pg::spi;
 use crate::store::SHARD_BITS;
@@ -11,6 +12,7 @@ use crate::store::cells::portable;
 use crate::store::column::clear;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::bitmap::assemble;
+use pg_cdp_core::expr::ast::Node;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -148,11 +150,12 @@ fn refresh(
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_segment_create(
-    name: &str,
-    expression: &str,
+    name: Option<&str>,
+    expression: Option<&str>,
     description: default!(Option<&str>, "NULL"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
+        let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
         question(ws, expression, None)?;
@@ -161,9 +164,9 @@ fn cdp_segment_create(
     })?)
 }
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
-fn cdp_segment_freeze(name: &str, members: BitmapBytes<'_>) -> Result<(), ErrorReport> {
-    let members = members.set()?;
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_segment_freeze(name: Option<&str>, members: Option<BitmapBytes<'_>>) -> Result<(), ErrorReport> {
+    let (name, members) = (given(name, "name")?, given(members, "members")?.set()?);
     Ok(workspace::enter(|ws| {
         ws.lock()?;
         let unknown = spi::one::<i64>(
@@ -213,36 +216,21 @@ fn cdp_segment_refresh(
     })?)
 }
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
-fn cdp_segment_drop(name: &str) -> Result<(), ErrorReport> {
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_segment_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
+        let name = given(name, "name")?;
         ws.lock()?;
         let segment = find(ws, name)?;
-        let users = spi::rows(
-            &ws.sql(
-                "SELECT g.name FROM @ws@.segment g WHERE g.segment_id <> $1 AND g.expression IS NOT NULL ORDER BY 1",
-            ),
-            &[segment.segment_id.into()],
-            |row| spi::must::<String>(row, 1),
-        )?;
-        for user in users {
-            let expression = find(ws, &user)?.expression.unwrap_or_default();
-            let parsed =
-                pg_cdp_core::expr::parse::parse(&expression).map_err(|e| CdpError::expression(&e, &expression))?;
-            if refers(&parsed, name) {
-                return Err(CdpError::in_use(format!("segment \"{name}\" is used by segment \"{user}\""))
-                    .with_hint("Drop that one first."));
-            }
+        let users = dependants::of(ws, |node| matches!(node, Node::InSegment(n) if n == name))?;
+        if !users.is_empty() {
+            return Err(CdpError::in_use(format!("segment \"{name}\" is used by {}", users.join(", ")))
+                .with_hint("Drop those first."));
         }
         clear(ws, segment.column_id)?;
         spi::run(&ws.sql("DELETE FROM @ws@.segment WHERE segment_id = $1"), &[segment.segment_id.into()])?;
         Ok(())
     })?)
-}
-
-fn refers(expr: &pg_cdp_core::expr::ast::Expr, name: &str) -> bool {
-    matches!(&expr.node, pg_cdp_core::expr::ast::Node::InSegment(n) if n == name)
-        || pg_cdp_core::expr::walk::children(expr).into_iter().any(|child| refers(child, name))
 }
 
 #[pg_extern(name = "cdp_members", stable, parallel_unsafe, strict)]

@@ -1,7 +1,7 @@
 //! `cdp_source_create`, `cdp_source_drop`.
 
 use super::{describe, mapping};
-use crate::error::CdpError;
+use crate::error::{CdpError, given};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
 use crate::profile::attribute;
@@ -9,18 +9,21 @@ use crate::workspace::{self, Workspace};
 use pgrx::PgRelation;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::quote_qualified_identifier;
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
+#[pg_extern(volatile, parallel_unsafe)]
 fn cdp_source_create(
-    name: &str,
-    relation: PgRelation,
-    mapping: JsonText,
-    trust: default!(i32, 50),
+    name: Option<&str>,
+    relation: Option<PgRelation>,
+    mapping: Option<JsonText>,
+    trust: default!(Option<i32>, 50),
 ) -> Result<(), ErrorReport> {
-    let quoted = quote_qualified_identifier(relation.namespace(), relation.name());
+    let relation = given(relation, "relation")?;
+    let oid = relation.oid();
     drop(relation);
-    Ok(workspace::enter(|ws| create(ws, name, &quoted, mapping, trust))?)
+    Ok(workspace::enter(|ws| {
+        let relation = describe::relation(oid)?;
+        create(ws, given(name, "name")?, &relation, given(mapping, "mapping")?, given(trust, "trust")?)
+    })?)
 }
 
 fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32) -> Result<(), CdpError> {
@@ -60,6 +63,7 @@ fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32
             describe::oid_of(relation, entry, expression)?;
         }
     }
+    describe::check_order(relation, &mapping)?;
     describe::check_filter(relation, &mapping)?;
     for (name, expression) in &mapping.traits {
         let ty = describe::type_of(relation, &format!("traits.{name}"), expression)?;
@@ -98,9 +102,10 @@ fn constant(expression: &str) -> Option<String> {
     if text.contains('\'') { None } else { Some(text.replace('\u{0}', "'")) }
 }
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
-fn cdp_source_drop(name: &str) -> Result<(), ErrorReport> {
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_source_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
+        let name = given(name, "name")?;
         ws.lock()?;
         let Some(source_id) =
             spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])?
@@ -116,7 +121,7 @@ fn cdp_source_drop(name: &str) -> Result<(), ErrorReport> {
         )?;
         if facts == Some(true) {
             return Err(CdpError::in_use(format!("source \"{name}\" has given facts that are still kept"))
-                .with_hint("Facts name the source they came from. A source that has been synced stays; to stop taking rows, set its filter to false."));
+                .with_hint("Facts name the source they came from, so a source that has been synced stays; CALL cdp_sync() with the names of the others to leave it out."));
         }
         spi::run(&ws.sql("DELETE FROM @ws@.source WHERE source_id = $1"), &[source_id.into()])?;
         Ok(())

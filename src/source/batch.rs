@@ -131,20 +131,25 @@ fn map_sql(plan: &Plan) -> String {
 /// and rows whose event has no time are rejected. Returns how many rows were rejected.
 pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
     let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
-    // Each distinct raw value is cleaned and checked once.
+    // Each distinct raw value is cleaned and checked once; what is a node already was checked when it became one. A pattern goes through all values before the
+    // next one does: PostgreSQL keeps only a few compiled patterns.
     spi::run(
         &ws.sql(
             "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at, now()) AS seen, t.type_id, x.raw \
                  FROM pg_temp.cdp_row r CROSS JOIN LATERAL unnest(r.identifiers, $2::pg_catalog.int4[]) AS t(raw, type_id) CROSS JOIN LATERAL (SELECT t.raw) x(raw) \
                  WHERE x.raw IS NOT NULL AND x.raw <> ''), \
-             cleaned AS MATERIALIZED (SELECT d.type_id, d.raw, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
+             normal AS MATERIALIZED (SELECT d.type_id, d.raw, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
                  FROM (SELECT DISTINCT type_id, raw FROM raw) d JOIN @ws@.identifier_type t USING (type_id)), \
+             cleaned AS MATERIALIZED (SELECT m.type_id, m.raw, m.value, n.node_id IS NOT NULL AS known \
+                 FROM normal m LEFT JOIN @ws@.node n ON n.type_id = m.type_id AND n.value = m.value), \
+             blocked AS MATERIALIZED (SELECT x.type_id, x.raw, min(x.reason) AS reason FROM ( \
+                 SELECT c.type_id, c.raw, b.reason FROM cleaned c JOIN @ws@.blocked_value b ON b.value = lower(c.value) AND (b.type_id IS NULL OR b.type_id = c.type_id) WHERE NOT c.known \
+                 UNION ALL SELECT h.type_id, h.raw, b.reason FROM @ws@.blocked_value b CROSS JOIN LATERAL ( \
+                     SELECT c.type_id, c.raw FROM cleaned c WHERE NOT c.known AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.value) ~ b.pattern OFFSET 0) h \
+                 WHERE b.pattern IS NOT NULL) x GROUP BY 1, 2), \
              checked AS MATERIALIZED (SELECT c.type_id, c.raw, c.value, \
-                 CASE WHEN c.value IS NULL THEN 'not a valid value' \
-                      WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' \
-                      ELSE (SELECT 'blocked: ' || b.reason FROM @ws@.blocked_value b WHERE (b.type_id IS NULL OR b.type_id = c.type_id) \
-                              AND (b.value = lower(c.value) OR lower(c.value) ~ b.pattern) LIMIT 1) END AS fault \
-                 FROM cleaned c), \
+                 CASE WHEN c.value IS NULL THEN 'not a valid value' WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' ELSE 'blocked: ' || b.reason END AS fault \
+                 FROM cleaned c LEFT JOIN blocked b ON b.type_id = c.type_id AND b.raw = c.raw), \
              told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
                  SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', c.raw), 'identifier ' || t.name || ' is ' || c.fault \
                  FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL \

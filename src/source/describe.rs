@@ -18,7 +18,8 @@ pub fn type_of(relation: &str, entry: &str, expression: &str) -> Result<String, 
 
 /// Checks one expression; returns the type PostgreSQL gives it.
 pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::Oid, CdpError> {
-    let sql = format!("SELECT (\n{expression}\n) FROM {relation} AS {ROW} LIMIT 0");
+    // WHERE refuses aggregates, window functions and functions that return sets.
+    let sql = format!("SELECT (\n{expression}\n) FROM {relation} AS {ROW} WHERE (\n{expression}\n) IS NULL LIMIT 0");
     let described = subtransaction::run(|| {
         Spi::connect(|client| {
             let table = client.select(&sql, None, &[]).map_err(CdpError::from)?;
@@ -30,7 +31,8 @@ pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::O
     });
     match described {
         Ok((columns, oid)) => {
-            if columns != 1 {
+            // Two expressions in parentheses are a row.
+            if columns != 1 || oid == pg_sys::RECORDOID {
                 return Err(CdpError::invalid_parameter(format!("mapping entry \"{entry}\" is not one SQL expression: {expression}"))
                     .with_hint("Give one expression over the columns of the relation."));
             }
@@ -50,6 +52,41 @@ fn columns_of(relation: &str) -> Result<String, CdpError> {
         &[relation.into()],
     )?
     .unwrap_or_default())
+}
+
+/// The quoted name of a relation that rows can be taken from.
+///
+/// # Errors
+/// 42809 for anything but a table, partitioned table, view, materialised view or foreign table, and for temporary ones.
+pub fn relation(oid: pg_sys::Oid) -> Result<String, CdpError> {
+    let found = spi::rows(
+        "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p', 'v', 'm', 'f'), c.relpersistence = 't' \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
+        &[oid.into()],
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<bool>(row, 2)?, spi::must::<bool>(row, 3)?)),
+    )?;
+    match found.into_iter().next() {
+        Some((name, true, false)) => Ok(name),
+        Some((name, false, _)) => Err(CdpError::wrong_object(format!("{name} holds no rows to take"))
+            .with_hint("Give a table, partitioned table, view, materialised view or foreign table.")),
+        Some((name, true, true)) => Err(CdpError::wrong_object(format!("{name} is a temporary table"))
+            .with_hint("Other sessions cannot see it; give a table that stays.")),
+        None => Err(CdpError::internal("the relation is gone")),
+    }
+}
+
+/// Checks that rows can be put in the order of `updated_at`.
+pub fn check_order(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
+    let Some(updated_at) = &mapping.updated_at else { return Ok(()) };
+    let sql = format!(
+        "SELECT FROM {relation} AS {ROW} WHERE (\n{updated_at}\n) >= (\n{updated_at}\n) ORDER BY (\n{updated_at}\n) LIMIT 0"
+    );
+    subtransaction::run(|| Ok(spi::run(&sql, &[])?)).map_err(|failure| {
+        CdpError::from(failure)
+            .in_context("mapping entry \"updated_at\"")
+            .or_hint("Give something that grows when a row changes, such as a timestamptz.")
+    })?;
+    Ok(())
 }
 
 /// Checks that a filter is boolean.

@@ -41,7 +41,8 @@ pub fn ensure(ws: &Workspace, relation: &str, event: &EventMapping, name: &str) 
         let listed =
             |names: &Option<Vec<String>>, otherwise: bool| names.as_ref().map_or(otherwise, |n| n.contains(property));
         let tracked = column::coded(&ty) && listed(&event.tracked, true);
-        let measure = matches!(ty.as_str(), "bigint" | "numeric") && listed(&event.measures, true);
+        // Whole numbers are as often ids as quantities: their sums are kept when asked for.
+        let measure = matches!(ty.as_str(), "bigint" | "numeric") && listed(&event.measures, ty == "numeric");
         spi::run(
             &ws.sql(
                 "INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure) VALUES ($1, $2, $3, $4, $5)",

@@ -45,16 +45,27 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
             &ws.sql("UPDATE @ws@.job SET state = 'failed', message = 'interrupted', finished_at = updated_at WHERE source_id = $1 AND state = 'running'"),
             &[source_id.into()],
         )?;
-        let job_id = spi::one::<i64>(
-            &ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"),
-            &[source_id.into()],
-        )?
-        .ok_or_else(|| CdpError::internal("a job was not entered"))?;
+        let job_id = enter_job(ws, source_id)?;
         let source = spool::source(ws, source_id)?;
         let total = spool::fill(ws, &source, job_id)?;
         spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
         Ok(job_id)
     })?)
+}
+
+/// Enters a run that could not begin. Returns the job.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn _cdp_sync_refused(source_id: i32) -> Result<i64, ErrorReport> {
+    Ok(workspace::enter(|ws| enter_job(ws, source_id))?)
+}
+
+/// Enters a run.
+fn enter_job(ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
+    spi::one::<i64>(
+        &ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"),
+        &[source_id.into()],
+    )?
+    .ok_or_else(|| CdpError::internal("a job was not entered"))
 }
 
 /// Takes the batch of rows after a position. Returns the position reached; NULL when nothing was left.
@@ -116,7 +127,8 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
 
 /// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
 fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
-    if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some()) {
+    if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some() && event.id != plan.source.mapping.key)
+    {
         return Ok(false);
     }
     let earlier = spi::one::<bool>(

@@ -154,7 +154,7 @@ pub fn day_columns(ws: &Workspace, state: &str) -> Result<Vec<DayColumn>, CdpErr
         &ws.sql(
             "SELECT c.column_id, c.event_type_id, p.name, p.type, p.dictionary_id, m.name, m.type, c.scale, c.property_id \
              FROM @ws@.store_column c LEFT JOIN @ws@.property p ON p.property_id = c.property_id LEFT JOIN @ws@.property m ON m.property_id = c.measure_id \
-             WHERE c.kind = 'day' AND c.state = $1 ORDER BY c.column_id",
+             WHERE c.kind = 'day' AND c.state = $1 ORDER BY c.measure_id NULLS FIRST, c.column_id",
         ),
         &[state.into()],
         |row| {
@@ -172,19 +172,19 @@ pub fn day_columns(ws: &Workspace, state: &str) -> Result<Vec<DayColumn>, CdpErr
 }
 
 /// Changes of events. `changes` is a FROM item with columns `profile_id`, `n` (1 or -1), `event_type_id`, `day` (since 2000-01-01) and
-/// `properties`. A tracked property with too many values loses its day columns; a measure that does not fit makes its column stale.
-pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), CdpError> {
+/// `properties`. A tracked property with too many values loses its day columns, which `false` tells; a measure that does not fit makes its column stale.
+pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<bool, CdpError> {
     let mut filter = String::from("c.event_type_id = $2");
     let (mut join, mut code) = (String::new(), "0".to_owned());
     if let Some((name, ty, dictionary_id)) = &column.property {
         let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
-        let values = learn(
-            ws,
-            *dictionary_id,
-            &format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id),
-        )?;
-        if values > MOST_TRACKED_VALUES {
-            return untrack(ws, column, name);
+        // The column without a measure comes first and learns the values for the others.
+        if column.measure.is_none() {
+            let values =
+                format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id);
+            if learn(ws, *dictionary_id, &values)? > MOST_TRACKED_VALUES {
+                return untrack(ws, column, name).map(|()| false);
+            }
         }
         join = format!("JOIN @ws@.dictionary d ON d.dictionary_id = {dictionary_id} AND d.value = {text}");
         code = "d.code::pg_catalog.int8".to_owned();
@@ -198,7 +198,7 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), C
             &[column.event_type_id.into()],
         )?;
         if unfit.is_some() {
-            return retire(ws, column.column_id, "stale");
+            return retire(ws, column.column_id, "stale").map(|()| true);
         }
         filter.push_str(&format!(" AND {typed} IS NOT NULL"));
         v = format!("c.n * {value}");
@@ -211,7 +211,7 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<(), C
         ))),
         &[column.column_id.into(), column.event_type_id.into()],
     )?;
-    Ok(())
+    Ok(true)
 }
 
 /// Stops keeping day columns by value for a property that turned out to have too many values.

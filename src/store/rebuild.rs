@@ -13,8 +13,12 @@ pub fn stale(ws: &Workspace) -> Result<(), CdpError> {
             attribute(ws, &mut column)?;
         }
     }
+    let mut lost = Vec::new();
     for mut column in emit::day_columns(ws, "stale")? {
-        days(ws, &mut column)?;
+        let property = column.property_id;
+        if !lost.contains(&property) && !days(ws, &mut column)? {
+            lost.push(property);
+        }
     }
     Ok(())
 }
@@ -38,7 +42,7 @@ fn attribute(ws: &Workspace, column: &mut AttributeColumn) -> Result<(), CdpErro
     still_ready(ws, column.column_id, &format!("attribute \"{}\"", column.name))
 }
 
-fn days(ws: &Workspace, column: &mut DayColumn) -> Result<(), CdpError> {
+fn days(ws: &Workspace, column: &mut DayColumn) -> Result<bool, CdpError> {
     clear(ws, column.column_id)?;
     let changes = format!(
         "(SELECT n.profile_id, 1::pg_catalog.int8 AS n, e.event_type_id, {day}::pg_catalog.int8 AS day, e.properties FROM @ws@.event e JOIN @ws@.node n USING (node_id) \
@@ -49,12 +53,12 @@ fn days(ws: &Workspace, column: &mut DayColumn) -> Result<(), CdpError> {
     if let Some((name, ty)) = &column.measure {
         let value = property_sql("c.properties", name, ty);
         let Some(scale) = scale(ws, ty, &format!("SELECT {value} AS value FROM {changes} c"))? else {
-            return off(ws, column.column_id, &format!("property \"{name}\""));
+            return off(ws, column.column_id, &format!("property \"{name}\"")).map(|()| true);
         };
         column.scale = scale;
         ready(ws, column.column_id, column.scale)?;
         emit::events(ws, column, &changes)?;
-        return still_ready(ws, column.column_id, &format!("property \"{name}\""));
+        return still_ready(ws, column.column_id, &format!("property \"{name}\"")).map(|()| true);
     }
     ready(ws, column.column_id, column.scale)?;
     emit::events(ws, column, &changes)

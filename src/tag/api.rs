@@ -1,16 +1,16 @@
 //! `cdp_tag_create`, `cdp_tag_refresh`, `cdp_tag_drop`.
 
-use crate::error::CdpError;
+use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
+use crate::expr::dependants;
 use crate::expr::question::{Moment, Question};
 use crate::pg::{spi, temp};
 use crate::profile::{attribute, view};
 use crate::store::column::{coded, pg_type, retire, value_column};
 use crate::store::emit;
 use crate::workspace::{self, Workspace};
-use pg_cdp_core::expr::ast::{Expr, Node, Type};
+use pg_cdp_core::expr::ast::{Node, Type};
 use pg_cdp_core::expr::print::type_name;
-use pg_cdp_core::expr::{parse, walk};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -18,13 +18,14 @@ use std::time::Instant;
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_tag_create(
-    name: &str,
-    expression: &str,
+    name: Option<&str>,
+    expression: Option<&str>,
     description: default!(Option<&str>, "NULL"),
-    entity: default!(&str, "'person'"),
+    entity: default!(Option<&str>, "'person'"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         person(entity)?;
+        let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
         ws.lock()?;
         let question = Question::ask(ws, expression, None, Moment::new(None)?)?;
         let ty = match question.expr.ty {
@@ -51,7 +52,8 @@ fn cdp_tag_create(
 }
 
 /// The one entity type there is.
-pub fn person(entity: &str) -> Result<(), CdpError> {
+pub fn person(entity: Option<&str>) -> Result<(), CdpError> {
+    let entity = given(entity, "entity")?;
     if entity == "person" {
         return Ok(());
     }
@@ -138,12 +140,13 @@ fn refresh(ws: &Workspace, tag: &Tag, moment: Moment) -> Result<(i64, i64), CdpE
     Ok((profiles, changed))
 }
 
-#[pg_extern(volatile, parallel_unsafe, strict)]
-fn cdp_tag_drop(name: &str) -> Result<(), ErrorReport> {
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
+        let name = given(name, "name")?;
         ws.lock()?;
         let Some(tag) = in_order(ws)?.into_iter().find(|t| t.name == name) else { return Err(undefined(ws, name)?) };
-        let dependants = dependants(ws, name)?;
+        let dependants = dependants::of(ws, |node| matches!(node, Node::Attribute(n) if n == name))?;
         if !dependants.is_empty() {
             return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", dependants.join(", ")))
                 .with_hint("Drop those first."));
@@ -162,31 +165,6 @@ fn cdp_tag_drop(name: &str) -> Result<(), ErrorReport> {
         spi::run(&ws.sql(&format!("ALTER TABLE @ws@.profile_value DROP COLUMN {}", value_column(name))), &[])?;
         Ok(())
     })?)
-}
-
-/// The tags and segments whose expression names an attribute.
-fn dependants(ws: &Workspace, name: &str) -> Result<Vec<String>, CdpError> {
-    let users = spi::rows(
-        &ws.sql(
-            "SELECT 'tag', a.name, a.expression FROM @ws@.attribute a WHERE a.kind = 'tag' AND a.expression IS NOT NULL \
-             UNION ALL SELECT 'segment', g.name, g.expression FROM @ws@.segment g WHERE g.expression IS NOT NULL ORDER BY 1, 2",
-        ),
-        &[],
-        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
-    )?;
-    let mut out = Vec::new();
-    for (kind, user, expression) in users {
-        let parsed = parse::parse(&expression).map_err(|e| CdpError::expression(&e, &expression))?;
-        if names(&parsed, name) {
-            out.push(format!("{kind} \"{user}\""));
-        }
-    }
-    Ok(out)
-}
-
-fn names(expr: &Expr, name: &str) -> bool {
-    matches!(&expr.node, Node::Attribute(n) if n == name)
-        || walk::children(expr).into_iter().any(|child| names(child, name))
 }
 
 fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {

@@ -1,14 +1,14 @@
 //! `cdp_init`, `cdp_version`, `cdp_status`.
 
 use super::Workspace;
-use crate::error::CdpError;
-use crate::pg::spi;
+use crate::error::{CdpError, given};
+use crate::pg::{settings, spi};
 use crate::profile::view;
 use pg_cdp_core::norm::blocked::BLOCKED;
 use pg_cdp_core::norm::catalogue::IDENTIFIER_TYPES;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::{quote_identifier, quote_literal};
+use pgrx::spi::quote_identifier;
 
 /// What `cdp_init()` makes, in order.
 const SCRIPTS: [&str; 6] = [
@@ -25,10 +25,11 @@ const NAME_BYTES: usize = 63;
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_init(
-    workspace: default!(&str, "'cdp'"),
+    workspace: default!(Option<&str>, "'cdp'"),
     time_zone: default!(Option<&str>, "NULL"),
-    phone_region: default!(&str, "'CN'"),
+    phone_region: default!(Option<&str>, "'CN'"),
 ) -> Result<(), ErrorReport> {
+    let (workspace, phone_region) = (given(workspace, "workspace")?, given(phone_region, "phone_region")?);
     if workspace.is_empty() || workspace.len() > NAME_BYTES || workspace.starts_with("pg_") {
         return Err(CdpError::invalid_parameter(format!("\"{workspace}\" cannot be the name of a workspace"))
             .with_hint(format!("Choose a schema name of 1 to {NAME_BYTES} bytes that does not start with pg_."))
@@ -47,20 +48,17 @@ fn cdp_init(
         CdpError::invalid_parameter(format!("unknown phone region \"{phone_region}\""))
             .with_hint("Give an ISO 3166 code of two letters, such as 'CN' or 'US'.")
     })?;
-    // PostgreSQL itself refuses an unknown zone.
+    // PostgreSQL itself refuses what cannot be a session's time zone.
     let zone = match time_zone {
         Some(zone) => zone.to_owned(),
         None => spi::one::<String>("SELECT pg_catalog.current_setting('TimeZone')", &[])?
             .unwrap_or_else(|| "UTC".to_owned()),
     };
-    spi::run("SELECT pg_catalog.timezone($1, '2000-01-01 00:00:00'::pg_catalog.timestamp)", &[zone.as_str().into()])?;
+    settings::scoped(&[("TimeZone", &zone)], || Ok(()))?;
 
     let quoted = quote_identifier(workspace);
     for script in SCRIPTS {
-        let sql = script
-            .replace("@workspace@", &quoted)
-            .replace("@workspace_literal@", &quoted.replace('\'', "''"))
-            .replace("@workspace_string@", &quote_literal(workspace));
+        let sql = script.replace("@workspace@", &quoted).replace("@workspace_literal@", &quoted.replace('\'', "''"));
         Spi::run(&sql).map_err(CdpError::from)?;
     }
     spi::run(

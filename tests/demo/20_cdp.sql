@@ -59,7 +59,9 @@ SELECT cdp_source_create('pos', 'pos.sale', $${
       "quantity": "quantity",
       "amount": "amount",
       "discount": "discount"
-    }
+    },
+    "tracked": ["department", "brand"],
+    "measures": ["amount", "quantity"]
   }
 }$$);
 SELECT cdp_source_create('web', 'web.visit', $${

@@ -40,7 +40,7 @@ const WRONG: &[(&str, Kind, u32, &str, &str)] = &[
         ("purchase.amount > 5", NotSupported, 1, "qualified name \"purchase.amount\" outside an aggregate", "write an aggregate over the event, for example last(purchase.amount), or \"amount\" alone for an attribute"),
         ("cdp.purchase.amount > 5", NotSupported, 1, "qualified name \"cdp.purchase.amount\" outside an aggregate", "write names without a schema"),
         ("count(purchse) > 0", UnknownEvent, 7, "event \"purchse\" does not exist", "did you mean \"purchase\"?"),
-        ("count(nothing_like_it) > 0", UnknownEvent, 7, "event \"nothing_like_it\" does not exist", "the view event_type lists them"),
+        ("count(nothing_like_it) > 0", UnknownEvent, 7, "event \"nothing_like_it\" does not exist", "the table event_type lists them"),
         ("sum(purchase.amuont) > 0", UnknownProperty, 14, "event \"purchase\" has no property \"amuont\"", "did you mean \"amount\"?"),
         ("sum(purchase) > 0", NotSupported, 5, "aggregate \"sum\" needs a property of the event", "write sum(event.property)"),
         ("sum(purchase.sku) > 0", TypeMismatch, 1, "function sum(text) does not exist", "it needs a number; use count, min, max, first or last"),

@@ -365,7 +365,7 @@ impl Checker<'_> {
             format!("event \"{event}\" has no property \"{name}\""),
             name,
             self.catalog.properties(event),
-            "the view event_type lists them",
+            "the table event_type lists them",
         ))
     }
 
@@ -379,7 +379,7 @@ impl Checker<'_> {
             format!("event \"{name}\" does not exist"),
             name,
             self.catalog.events(),
-            "the view event_type lists them",
+            "the table event_type lists them",
         ))
     }
 }
