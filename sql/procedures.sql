@@ -60,8 +60,11 @@ BEGIN
         END IF;
         IF NOT whole THEN COMMIT; END IF;
         IF failed THEN
-            RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail,
-                HINT = coalesce(nullif(hint, ''), 'The batches before this one are kept; correct the cause and call cdp_sync() again: it goes on from there.');
+            hint := coalesce(nullif(hint, ''), 'The batches before this one are kept; correct the cause and call cdp_sync() again: it goes on from there.');
+            IF detail OPERATOR(pg_catalog.=) '' THEN
+                RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, HINT = hint;
+            END IF;
+            RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
         END IF;
     END LOOP;
     EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);

@@ -20,7 +20,7 @@ COMMENT ON COLUMN @workspace@.source.created_at IS 'when the source was created'
 COMMENT ON COLUMN @workspace@.source.synced_at IS 'when cdp_sync() last finished this source';
 
 CREATE TABLE @workspace@.source_row (
-    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    source_id integer NOT NULL,
     key text NOT NULL,
     hash uuid NOT NULL,
     PRIMARY KEY (source_id, key)
@@ -64,7 +64,9 @@ CREATE TABLE @workspace@.reject (
     key text,
     payload jsonb NOT NULL,
     reason text NOT NULL,
-    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    digest uuid NOT NULL GENERATED ALWAYS AS (pg_catalog.md5(coalesce(key, '') || ' ' || payload::text || ' ' || reason)::uuid) STORED,
+    UNIQUE (source_id, digest)
 );
 CREATE INDEX reject_source ON @workspace@.reject (source_id, key);
 COMMENT ON TABLE @workspace@.reject IS 'rows and values that could not be used, with the reason';
@@ -73,4 +75,5 @@ COMMENT ON COLUMN @workspace@.reject.source_id IS 'where it came from';
 COMMENT ON COLUMN @workspace@.reject.key IS 'key of the row, when it could be computed';
 COMMENT ON COLUMN @workspace@.reject.payload IS 'the row, or the identifier, as it came';
 COMMENT ON COLUMN @workspace@.reject.reason IS 'why it could not be used';
-COMMENT ON COLUMN @workspace@.reject.at IS 'when it was rejected';
+COMMENT ON COLUMN @workspace@.reject.at IS 'when it was first rejected';
+COMMENT ON COLUMN @workspace@.reject.digest IS 'of key, payload and reason: the same row is told once';

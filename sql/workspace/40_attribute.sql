@@ -38,8 +38,8 @@ COMMENT ON COLUMN @workspace@.attribute.refreshed_at IS 'when the tag was last r
 COMMENT ON COLUMN @workspace@.attribute.refreshed_as_of IS 'the moment it was last refreshed as of';
 
 CREATE TABLE @workspace@.trait_observation (
-    node_id bigint NOT NULL REFERENCES @workspace@.node,
-    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    node_id bigint NOT NULL,
+    source_id integer NOT NULL,
     observed_at timestamptz NOT NULL,
     traits jsonb NOT NULL,
     PRIMARY KEY (node_id, source_id, observed_at)
@@ -51,7 +51,7 @@ COMMENT ON COLUMN @workspace@.trait_observation.observed_at IS 'when';
 COMMENT ON COLUMN @workspace@.trait_observation.traits IS 'object of attribute_id to the text of the value';
 
 CREATE TABLE @workspace@.profile_value (
-    profile_id bigint PRIMARY KEY REFERENCES @workspace@.profile
+    profile_id bigint PRIMARY KEY
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE @workspace@.profile_value IS 'one row a live profile, one column an attribute: what the observations and tags come to';
 COMMENT ON COLUMN @workspace@.profile_value.profile_id IS 'the live profile';

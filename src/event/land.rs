@@ -27,8 +27,8 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
     spi::run(
         &ws.sql(
             "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties) \
-             SELECT DISTINCT ON (r.event_key) n.profile_id, r.node_id, t.event_type_id, r.event_at, r.event_key, r.properties \
-             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN @ws@.node n ON n.node_id = r.node_id ORDER BY r.event_key, r.rn DESC",
+             SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties \
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn DESC",
         ),
         &[],
     )?;

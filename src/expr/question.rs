@@ -17,17 +17,21 @@ pub struct Moment {
     pub as_of: Option<String>,
 }
 
+/// 4600 BC and 100000 AD, in microseconds since 2000-01-01 UTC: a day before and after each is still a timestamp.
+const EARLIEST: i64 = -208_000_000_000_000_000;
+const LATEST: i64 = 3_092_000_000_000_000_000;
+
 impl Moment {
     /// `as_of`, or the start of the transaction.
     ///
     /// # Errors
-    /// 22023 for an infinite `as_of`.
+    /// 22023 for an `as_of` that is infinite or out of range.
     pub fn new(as_of: Option<TimestampWithTimeZone>) -> Result<Self, CdpError> {
         let Some(as_of) = as_of else { return Ok(Self { micros: transaction::started_at(), as_of: None }) };
         let micros: i64 = as_of.into();
-        if micros == i64::MIN || micros == i64::MAX {
-            return Err(CdpError::invalid_parameter("as_of is infinite")
-                .with_hint("Give a moment, or leave as_of out for now."));
+        if !(EARLIEST..=LATEST).contains(&micros) {
+            return Err(CdpError::invalid_parameter("as_of is out of range")
+                .with_hint("Give a moment between 4600 BC and 100000 AD, or leave as_of out for now."));
         }
         let text = spi::one::<String>("SELECT $1::pg_catalog.text", &[as_of.into()])?;
         Ok(Self { micros, as_of: text })

@@ -71,9 +71,10 @@ fn inputs(question: &Question, plan: &Plan) -> Result<Vec<String>, CdpError> {
     if !keys.is_empty() {
         let slots = keys.join(", ");
         for (table, bits, part) in [("chunk", "bits", 0), ("pending", "cells", 1)] {
+            // Without the barrier the planner, which has no statistics of a handful of constants, may read the whole table to hash it.
             out.push(format!(
-                "SELECT s.slot, c.shard, c.key, {part} AS part, c.{bits} AS bits FROM (VALUES {slots}) AS s(slot, column_id, low, high) \
-                 JOIN @ws@.{table} c ON c.column_id = s.column_id AND c.key >= s.low AND c.key <= s.high"
+                "SELECT s.slot, c.shard, c.key, {part} AS part, c.{bits} AS bits FROM (VALUES {slots}) AS s(slot, column_id, low, high) CROSS JOIN LATERAL \
+                 (SELECT c.shard, c.key, c.{bits} FROM @ws@.{table} c WHERE c.column_id = s.column_id AND c.key >= s.low AND c.key <= s.high OFFSET 0) c"
             ));
         }
     }

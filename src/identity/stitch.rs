@@ -1,27 +1,31 @@
 //! Stitching a batch: nodes and edges from the rows, components from the edges, profiles from the components.
 
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
 use crate::store::emit;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{NodeState, Profile, Rows, stitch};
 
-/// Enters the identifiers of the batch as nodes and tells each row its nodes.
+/// Enters the identifiers of the batch as nodes, in the order in which the rows show them, and tells each row its nodes.
 pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     spi::run(
         &ws.sql(
             "INSERT INTO @ws@.node AS n (type_id, value, source_id, first_seen, last_seen) \
-             SELECT i.type_id, i.value, $1, min(i.seen), max(i.seen) FROM pg_temp.cdp_identifier i GROUP BY i.type_id, i.value \
+             SELECT i.type_id, i.value, $1, min(i.seen), max(i.seen) FROM pg_temp.cdp_value i GROUP BY i.type_id, i.value ORDER BY min(i.rn), i.type_id, i.value COLLATE \"C\" \
              ON CONFLICT (type_id, value) DO UPDATE SET first_seen = least(n.first_seen, excluded.first_seen), last_seen = greatest(n.last_seen, excluded.last_seen) \
              WHERE excluded.first_seen < n.first_seen OR excluded.last_seen > n.last_seen",
         ),
         &[source_id.into()],
     )?;
     spi::run(
-        &ws.sql("UPDATE pg_temp.cdp_identifier i SET node_id = n.node_id FROM @ws@.node n WHERE n.type_id = i.type_id AND n.value = i.value"),
+        &ws.sql(
+            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id) \
+             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value",
+        ),
         &[],
     )?;
+    spi::run("ANALYZE pg_temp.cdp_identifier", &[])?;
     Ok(())
 }
 
@@ -225,10 +229,12 @@ fn merge(
 
 /// Tells each row the node its facts are kept on: the most telling strong identifier it has.
 pub fn subjects() -> Result<(), CdpError> {
+    temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8")?;
     spi::run(
-        "UPDATE pg_temp.cdp_row r SET node_id = x.node_id FROM \
-           (SELECT DISTINCT ON (i.rn) i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong ORDER BY i.rn, i.priority, i.node_id) x WHERE x.rn = r.rn",
+        "INSERT INTO pg_temp.cdp_subject (rn, node_id) \
+         SELECT DISTINCT ON (i.rn) i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong ORDER BY i.rn, i.priority, i.node_id",
         &[],
     )?;
+    spi::run("ANALYZE pg_temp.cdp_subject", &[])?;
     Ok(())
 }

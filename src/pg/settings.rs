@@ -38,3 +38,9 @@ pub fn set(name: &str, value: &str) -> Result<(), CdpError> {
     }
     Ok(())
 }
+
+/// Memory for each sort and hash, in kilobytes.
+pub fn work_mem_kb() -> i32 {
+    // SAFETY: reads a setting on PostgreSQL's only thread.
+    unsafe { pg_sys::work_mem }
+}

@@ -26,19 +26,33 @@ pub fn observe(ws: &Workspace, source_id: i32, merged: bool) -> Result<(), CdpEr
 
 /// Enters the observations; of each trait of an identifier and source only the latest stays.
 fn keep(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
-    temp::table("cdp_incoming", "node_id pg_catalog.int8, seen pg_catalog.timestamptz, traits pg_catalog.jsonb")?;
+    temp::table(
+        "cdp_incoming",
+        "node_id pg_catalog.int8, seen pg_catalog.timestamptz, timed pg_catalog.bool, traits pg_catalog.jsonb",
+    )?;
     // Most identifiers occur once in a batch: their traits are taken as they are.
     spi::run(
-        "WITH r AS MATERIALIZED (SELECT r.node_id, coalesce(r.seen, r.event_at, now()) AS seen, r.traits, count(*) OVER (PARTITION BY r.node_id) AS times \
-             FROM pg_temp.cdp_row r WHERE r.traits <> '{}'), \
-         latest AS (SELECT DISTINCT ON (r.node_id, t.key) r.node_id, r.seen, t.key, t.value FROM r CROSS JOIN LATERAL jsonb_each(r.traits) t \
+        "WITH r AS MATERIALIZED (SELECT j.node_id, coalesce(r.seen, r.event_at, now()) AS seen, coalesce(r.seen, r.event_at) IS NOT NULL AS timed, r.traits, count(*) OVER (PARTITION BY j.node_id) AS times \
+             FROM pg_temp.cdp_row r JOIN pg_temp.cdp_subject j USING (rn) WHERE r.traits <> '{}'), \
+         latest AS (SELECT DISTINCT ON (r.node_id, t.key) r.node_id, r.seen, r.timed, t.key, t.value FROM r CROSS JOIN LATERAL jsonb_each(r.traits) t \
              WHERE r.times > 1 ORDER BY r.node_id, t.key, r.seen DESC, t.value) \
-         INSERT INTO pg_temp.cdp_incoming (node_id, seen, traits) \
-         SELECT r.node_id, r.seen, r.traits FROM r WHERE r.times = 1 \
-         UNION ALL SELECT l.node_id, l.seen, jsonb_object_agg(l.key, l.value) FROM latest l GROUP BY 1, 2",
+         INSERT INTO pg_temp.cdp_incoming (node_id, seen, timed, traits) \
+         SELECT r.node_id, r.seen, r.timed, r.traits FROM r WHERE r.times = 1 \
+         UNION ALL SELECT l.node_id, l.seen, l.timed, jsonb_object_agg(l.key, l.value) FROM latest l GROUP BY 1, 2, 3",
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_incoming", &[])?;
+    // A row without a time that says what is known already is no new observation.
+    spi::run(
+        &ws.sql(
+            "UPDATE pg_temp.cdp_incoming i SET traits = i.traits - n.keys \
+             FROM (SELECT i.node_id, i.seen, array_agg(k.key) AS keys FROM pg_temp.cdp_incoming i \
+                   JOIN @ws@.trait_observation o ON o.node_id = i.node_id AND o.source_id = $1 CROSS JOIN LATERAL jsonb_each(i.traits) k \
+                   WHERE NOT i.timed AND o.traits -> k.key = k.value GROUP BY 1, 2) n \
+             WHERE n.node_id = i.node_id AND n.seen = i.seen AND NOT i.timed",
+        ),
+        &[source_id.into()],
+    )?;
     // What is already known from later on is not news.
     spi::run(
         &ws.sql(
@@ -80,6 +94,7 @@ fn keep(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
 
 /// Computes the values of the touched profiles and writes what changed, to the wide table and to the columns of bits.
 fn survive(ws: &Workspace) -> Result<(), CdpError> {
+    spi::run("ANALYZE pg_temp.cdp_touched", &[])?;
     let traits: Vec<Trait> = spi::rows(&ws.sql("SELECT a.attribute_id, a.name, a.type FROM @ws@.attribute a WHERE a.kind = 'trait' ORDER BY a.attribute_id"), &[], |row| {
         Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?))
     })?;
@@ -94,17 +109,26 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
         after.push(format!("c.a{id}"));
         set.push(format!("{column} = c.a{id}"));
     }
+    // Tables and not subqueries: the planner knows their size, and twenty thousand profiles are not two hundred.
+    temp::table("cdp_golden", "profile_id pg_catalog.int8, traits pg_catalog.jsonb")?;
+    spi::run(
+        &ws.sql(
+            "WITH o AS MATERIALIZED (SELECT t.profile_id, o.traits, o.observed_at, s.trust, s.source_id, count(*) OVER (PARTITION BY t.profile_id) AS times \
+                 FROM (SELECT DISTINCT x.profile_id FROM pg_temp.cdp_touched x) t JOIN @ws@.node n USING (profile_id) \
+                 JOIN @ws@.trait_observation o USING (node_id) JOIN @ws@.source s ON s.source_id = o.source_id), \
+             w AS (SELECT DISTINCT ON (o.profile_id, k.key) o.profile_id, k.key, k.value FROM o CROSS JOIN LATERAL jsonb_each(o.traits) k WHERE o.times > 1 \
+                 ORDER BY o.profile_id, k.key, o.observed_at DESC, o.trust DESC, o.source_id, k.value) \
+             INSERT INTO pg_temp.cdp_golden (profile_id, traits) \
+             SELECT o.profile_id, o.traits FROM o WHERE o.times = 1 UNION ALL SELECT w.profile_id, jsonb_object_agg(w.key, w.value) FROM w GROUP BY 1",
+        ),
+        &[],
+    )?;
+    spi::run("ANALYZE pg_temp.cdp_golden", &[])?;
     temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change AS \
-             WITH t AS MATERIALIZED (SELECT DISTINCT x.profile_id FROM pg_temp.cdp_touched x), \
-             o AS MATERIALIZED (SELECT t.profile_id, o.traits, o.observed_at, s.trust, s.source_id, count(*) OVER (PARTITION BY t.profile_id) AS times \
-                 FROM t JOIN @ws@.node n USING (profile_id) JOIN @ws@.trait_observation o USING (node_id) JOIN @ws@.source s ON s.source_id = o.source_id), \
-             w AS (SELECT DISTINCT ON (o.profile_id, k.key) o.profile_id, k.key, k.value FROM o CROSS JOIN LATERAL jsonb_each(o.traits) k WHERE o.times > 1 \
-                 ORDER BY o.profile_id, k.key, o.observed_at DESC, o.trust DESC, o.source_id, k.value), \
-             g AS (SELECT o.profile_id, o.traits FROM o WHERE o.times = 1 UNION ALL SELECT w.profile_id, jsonb_object_agg(w.key, w.value) FROM w GROUP BY 1) \
-             SELECT v.profile_id{pairs} FROM t JOIN @ws@.profile_value v USING (profile_id) LEFT JOIN g USING (profile_id)"
+            "CREATE TEMPORARY TABLE cdp_change AS SELECT v.profile_id{pairs} FROM (SELECT DISTINCT x.profile_id FROM pg_temp.cdp_touched x) t \
+             JOIN @ws@.profile_value v USING (profile_id) LEFT JOIN pg_temp.cdp_golden g USING (profile_id)"
         )),
         &[],
     )?;

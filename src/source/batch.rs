@@ -34,11 +34,15 @@ pub fn prepare() -> Result<(), CdpError> {
     temp::table(
         "cdp_row",
         "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
-         event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb, node_id pg_catalog.int8",
+         event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb",
+    )?;
+    temp::table(
+        "cdp_value",
+        "rn pg_catalog.int8, type_id pg_catalog.int4, value pg_catalog.text, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz",
     )?;
     temp::table(
         "cdp_identifier",
-        "rn pg_catalog.int8, type_id pg_catalog.int4, value pg_catalog.text, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8",
+        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8",
     )
 }
 
@@ -62,10 +66,11 @@ pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, Cd
             ranges.push((middle, upto));
             continue;
         }
-        rejected += spi::run(
-            &ws.sql("INSERT INTO @ws@.reject (source_id, key, payload, reason) SELECT $1, s.k, to_jsonb(s.r), $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3"),
+        rejected += 1;
+        spi::run(
+            &ws.sql("INSERT INTO @ws@.reject (source_id, key, payload, reason) SELECT $1, s.k, to_jsonb(s.r), $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3 ON CONFLICT DO NOTHING"),
             &[plan.source.source_id.into(), failure.message.into(), upto.into()],
-        )? as i64;
+        )?;
     }
     Ok(rejected)
 }
@@ -127,6 +132,11 @@ fn map_sql(plan: &Plan) -> String {
     )
 }
 
+/// Events outside this span are rejected: inside it a day before and after each is still a timestamp in every time zone.
+const EARLIEST_EVENT: &str = "4600-01-01 00:00:00+00 BC";
+/// See [`EARLIEST_EVENT`].
+const LATEST_EVENT: &str = "100000-01-01 00:00:00+00";
+
 /// Splits the rows into identifiers, normalised; values that are invalid or blocked are told to the rejects, rows without any strong identifier
 /// and rows whose event has no time are rejected. Returns how many rows were rejected.
 pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
@@ -152,9 +162,8 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
                  FROM cleaned c LEFT JOIN blocked b ON b.type_id = c.type_id AND b.raw = c.raw), \
              told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
                  SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', c.raw), 'identifier ' || t.name || ' is ' || c.fault \
-                 FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL \
-                   AND NOT EXISTS (SELECT FROM @ws@.reject x WHERE x.source_id = $1 AND x.key IS NULL AND x.payload = jsonb_build_object('identifier_type', t.name, 'value', c.raw))) \
-             INSERT INTO pg_temp.cdp_identifier (rn, type_id, value, strong, priority, seen) \
+                 FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL ON CONFLICT DO NOTHING) \
+             INSERT INTO pg_temp.cdp_value (rn, type_id, value, strong, priority, seen) \
              SELECT r.rn, r.type_id, c.value, t.strength = 'strong', t.priority, r.seen \
              FROM raw r JOIN checked c ON c.type_id = r.type_id AND c.raw = r.raw AND c.fault IS NULL JOIN @ws@.identifier_type t ON t.type_id = r.type_id",
         ),
@@ -162,22 +171,24 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
     )?;
     let rejected = spi::one::<i64>(
         &ws.sql(
-            "WITH unusable AS (DELETE FROM pg_temp.cdp_row r WHERE NOT EXISTS (SELECT FROM pg_temp.cdp_identifier i WHERE i.rn = r.rn AND i.strong) \
-                   OR (r.event IS NOT NULL AND (r.event_at IS NULL OR NOT isfinite(r.event_at) OR r.event_key IS NULL OR r.event = '' OR octet_length(r.event) > 63)) \
+            "WITH unusable AS (DELETE FROM pg_temp.cdp_row r WHERE NOT EXISTS (SELECT FROM pg_temp.cdp_value i WHERE i.rn = r.rn AND i.strong) \
+                   OR (r.event IS NOT NULL AND (r.event_at IS NULL OR NOT isfinite(r.event_at) OR r.event_at < $2::pg_catalog.text::pg_catalog.timestamptz \
+                       OR r.event_at >= $3::pg_catalog.text::pg_catalog.timestamptz OR r.event_key IS NULL OR r.event = '' OR octet_length(r.event) > 63)) \
                  RETURNING r.rn, r.event, r.event_at, r.event_key), \
-             gone AS (DELETE FROM pg_temp.cdp_identifier i USING unusable u WHERE i.rn = u.rn), \
+             gone AS (DELETE FROM pg_temp.cdp_value i USING unusable u WHERE i.rn = u.rn), \
              told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
                  SELECT $1, s.k, to_jsonb(s.r), CASE WHEN u.event IS NOT NULL AND u.event_at IS NULL THEN 'event time is null' \
                         WHEN u.event IS NOT NULL AND NOT isfinite(u.event_at) THEN 'event time is infinite' \
+                        WHEN u.event IS NOT NULL AND (u.event_at < $2::pg_catalog.text::pg_catalog.timestamptz OR u.event_at >= $3::pg_catalog.text::pg_catalog.timestamptz) THEN 'event time is out of range' \
                         WHEN u.event IS NOT NULL AND u.event_key IS NULL THEN 'event id is null' \
                         WHEN u.event = '' OR octet_length(u.event) > 63 THEN 'event name is not 1 to 63 bytes long' \
                         ELSE 'no usable strong identifier' END \
-                 FROM unusable u JOIN pg_temp.cdp_spool s USING (rn) RETURNING 1) \
-             SELECT count(*) FROM told",
+                 FROM unusable u JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING) \
+             SELECT count(*) FROM unusable",
         ),
-        &[plan.source.source_id.into()],
+        &[plan.source.source_id.into(), EARLIEST_EVENT.into(), LATEST_EVENT.into()],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_identifier", &[])?;
+    spi::run("ANALYZE pg_temp.cdp_value", &[])?;
     spi::run("ANALYZE pg_temp.cdp_row", &[])?;
     Ok(rejected.unwrap_or(0))
 }
@@ -187,10 +198,10 @@ pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<()
     if plan.source.mapping.updated_at.is_some() {
         spi::run(
             &ws.sql(
-                "UPDATE @ws@.source SET watermark = coalesce((SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL ORDER BY s.rn DESC LIMIT 1), watermark) \
+                "UPDATE @ws@.source SET watermark = coalesce((SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL AND (NOT $4 OR s.seen IS NOT NULL) ORDER BY s.rn DESC LIMIT 1), watermark) \
                  WHERE source_id = $1",
             ),
-            &[plan.source.source_id.into(), after.into(), upto.into()],
+            &[plan.source.source_id.into(), after.into(), upto.into(), plan.source.timed()?.into()],
         )?;
         return Ok(());
     }

@@ -40,7 +40,7 @@ pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::O
         }
         Err(failure) => Err(CdpError::from(failure)
             .in_context(&format!("mapping entry \"{entry}\""))
-            .or_hint(format!("Entries are SQL expressions over the columns of {relation}: {}. Functions outside pg_catalog need their schema.", columns_of(relation)?))),
+            .with_hint(format!("Entries are SQL expressions over the columns of {relation}: {}. Functions outside pg_catalog need their schema.", columns_of(relation)?))),
     }
 }
 

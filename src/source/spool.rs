@@ -21,6 +21,19 @@ pub struct Source {
     pub watermark: Option<String>,
 }
 
+impl Source {
+    /// Whether `updated_at` is a time: then a row whose time is infinite does not move the watermark.
+    pub fn timed(&self) -> Result<bool, CdpError> {
+        match &self.mapping.updated_at {
+            None => Ok(false),
+            Some(updated_at) => {
+                let oid = describe::oid_of(&self.relation, "updated_at", updated_at)?;
+                Ok(matches!(describe::attribute_type(oid), "timestamptz" | "date"))
+            }
+        }
+    }
+}
+
 /// Reads a source.
 pub fn source(ws: &Workspace, source_id: i32) -> Result<Source, CdpError> {
     let found = spi::rows(
@@ -57,7 +70,7 @@ fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     })
 }
 
-/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, key, watermark as text, time the row speaks of, hash (full compare only)
+/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, key, watermark as text, time the row speaks of (null when it is infinite), hash (full compare only)
 /// and the row. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
@@ -69,7 +82,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64) -> Result<i64, CdpErro
             let oid = describe::oid_of(relation, "updated_at", updated_at)?;
             let ty = spi::one::<String>("SELECT format_type($1, NULL)", &[oid.into()])?.unwrap_or_else(|| "text".to_owned());
             let seen = if describe::attribute_type(oid) == "timestamptz" || describe::attribute_type(oid) == "date" {
-                "x.u::pg_catalog.timestamptz"
+                "CASE WHEN isfinite(x.u) THEN x.u::pg_catalog.timestamptz END"
             } else {
                 "NULL::pg_catalog.timestamptz"
             };
@@ -117,8 +130,8 @@ fn single_keys(ws: &Workspace, source: &Source, job_id: i64, unique: bool) -> Re
                               WHERE d.rn = s.rn AND (d.age > 1 OR d.k IS NULL) RETURNING s.k, s.r), \
              told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
                       SELECT $1, g.k, to_jsonb(g.r), CASE WHEN g.k IS NULL THEN 'key is null' ELSE 'another row of the source has the same key' END \
-                      FROM surplus g WHERE $2 OR g.k IS NULL RETURNING 1) \
-             UPDATE @ws@.job SET rows_rejected = rows_rejected + (SELECT count(*) FROM told), rows_done = rows_done + (SELECT count(*) FROM surplus) WHERE job_id = $3",
+                      FROM surplus g WHERE $2 OR g.k IS NULL ON CONFLICT DO NOTHING) \
+             UPDATE @ws@.job SET rows_rejected = rows_rejected + (SELECT count(*) FROM surplus g WHERE $2 OR g.k IS NULL), rows_done = rows_done + (SELECT count(*) FROM surplus) WHERE job_id = $3",
         ),
         &[source.source_id.into(), unique.into(), job_id.into()],
     )?;

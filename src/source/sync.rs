@@ -31,7 +31,7 @@ fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>
 /// Starts a run: reads what there is to take into the session's spool. Returns the job.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_bulk(|ws| {
         ws.lock()?;
         let running = spi::one::<String>(
             &ws.sql("SELECT 'backend ' || j.backend_pid FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.source_id = $1 AND v.state = 'running' LIMIT 1"),
@@ -71,7 +71,7 @@ fn enter_job(ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
 /// Takes the batch of rows after a position. Returns the position reached; NULL when nothing was left.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn _cdp_sync_batch(job_id: i64, after: i64) -> Result<Option<i64>, ErrorReport> {
-    Ok(workspace::enter(|ws| take(ws, job_id, after))?)
+    Ok(workspace::enter_bulk(|ws| take(ws, job_id, after))?)
 }
 
 fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
@@ -195,7 +195,7 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
 /// Folds what the run left pending.
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_sync_fold() -> Result<(), ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_bulk(|ws| {
         ws.lock()?;
         store::flush::flush(ws)?;
         Ok(())

@@ -26,7 +26,7 @@ pub fn flush(ws: &Workspace) -> Result<i64, CdpError> {
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_flush() -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_bulk(|ws| {
         ws.lock()?;
         flush(ws)
     })?)

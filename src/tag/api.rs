@@ -89,7 +89,7 @@ fn cdp_tag_refresh(
     TableIterator<'static, (name!(name, String), name!(profiles, i64), name!(changed, i64), name!(ms, f64))>,
     ErrorReport,
 > {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_bulk(|ws| {
         ws.lock()?;
         let tags = in_order(ws)?;
         if let Some(name) = name

@@ -93,6 +93,19 @@ const PINNED: [(&str, &str); 5] = [
     ("jit", "off"),
 ];
 
+/// Memory for each sort and hash of work on many rows, when the session allows less: a batch then sorts without a file.
+const BULK_MEMORY_KB: i32 = 65_536;
+
+/// As [`enter`], for work on many rows.
+pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    enter(|ws| {
+        if settings::work_mem_kb() < BULK_MEMORY_KB {
+            settings::set("work_mem", &format!("{BULK_MEMORY_KB}kB"))?;
+        }
+        body(ws)
+    })
+}
+
 /// Runs the body of a public function on the current workspace, under pinned settings and the workspace's time zone.
 pub fn enter<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
     settings::scoped(&PINNED, || {

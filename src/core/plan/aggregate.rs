@@ -26,6 +26,9 @@ pub struct EdgeWindow {
 /// Bias that keeps the day in a key non-negative.
 const DAY_BIAS: i64 = 1 << 31;
 
+/// Before the earliest event there can be, in microseconds since 2000-01-01 UTC (about 4650 BC); a day before it is still a timestamp.
+const EARLIEST: i64 = -210_000_000_000_000_000;
+
 /// The key of a code and day in a day column.
 fn day_key(code: i64, day: i64) -> i64 {
     (code << 32) | (day + DAY_BIAS)
@@ -199,6 +202,9 @@ impl<C: Columns> Planner<'_, C> {
         if from.is_none() && to.is_none() {
             filter.never = true;
         }
+        // No event is that early: such a lower bound says nothing, such an upper one leaves nothing.
+        let from = from.filter(|from| *from >= EARLIEST);
+        filter.never |= to.is_some_and(|to| to < EARLIEST);
         filter.from = filter.from.max(from);
         if let Some(to) = to {
             filter.to = filter.to.min(to);

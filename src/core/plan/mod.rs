@@ -19,6 +19,7 @@ pub use decimal::{Range, ranges};
 use crate::cells::Encoding;
 use crate::expr::ast::{Comparison, Expr, Node as Ast, Type};
 use crate::expr::error::ExprError;
+use crate::expr::walk;
 use crate::program::{Node, Program};
 
 /// How the values of an attribute are kept in bits.
@@ -157,8 +158,13 @@ impl Outcome {
 /// # Errors
 /// Whatever [`Columns`] reports.
 pub fn plan<C: Columns>(expr: &Expr, columns: &mut C) -> Result<Plan, C::Error> {
-    let mut planner = Planner { columns, slots: Vec::new(), sources: Vec::new() };
-    let root = planner.compile(expr, Outcome::True)?;
+    let mut planner = Planner { columns, slots: Vec::new(), sources: Vec::new(), whole: false };
+    let mut root = planner.compile(expr, Outcome::True)?;
+    if planner.whole {
+        planner = Planner { columns: planner.columns, slots: Vec::new(), sources: Vec::new(), whole: false };
+        let query = planner.columns.scan(expr)?;
+        root = Node::Present(planner.slot(Encoding::Set, Source::Query(query)));
+    }
     Ok(Plan { program: Program { slots: planner.slots, root }, sources: planner.sources })
 }
 
@@ -166,6 +172,9 @@ struct Planner<'a, C: Columns> {
     columns: &'a mut C,
     slots: Vec<Encoding>,
     sources: Vec<Source>,
+    /// A leaf that can fail for some profiles would be evaluated for everybody, also for those that the rest of the expression keeps from it
+    /// (`age <> 0 AND 100 / age > 3`): then PostgreSQL evaluates the expression as a whole.
+    whole: bool,
 }
 
 impl<C: Columns> Planner<'_, C> {
@@ -340,6 +349,12 @@ impl<C: Columns> Planner<'_, C> {
 
     /// A predicate over one coded attribute is answered by its dictionary; anything else by a scan.
     fn leaf(&mut self, expr: &Expr, outcome: Outcome) -> Result<Node, C::Error> {
+        if can_fail(expr) {
+            self.whole = true;
+        }
+        if self.whole {
+            return Ok(Node::Empty);
+        }
         match self.dictionary_leaf(expr, outcome)? {
             Some(node) => Ok(node),
             None => self.scan(expr, outcome),
@@ -347,6 +362,12 @@ impl<C: Columns> Planner<'_, C> {
     }
 
     fn scan(&mut self, expr: &Expr, outcome: Outcome) -> Result<Node, C::Error> {
+        if can_fail(expr) {
+            self.whole = true;
+        }
+        if self.whole {
+            return Ok(Node::Empty);
+        }
         let query = match outcome {
             Outcome::True => self.columns.scan(expr)?,
             Outcome::False => {
@@ -367,6 +388,21 @@ impl<C: Columns> Planner<'_, C> {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// Whether evaluating the expression can raise an error for some values: division, overflow, casts. What stands in a FILTER is evaluated for every event
+/// whatever the rest says, here as in SQL.
+fn can_fail(expr: &Expr) -> bool {
+    use crate::expr::ast::Function;
+    match &expr.node {
+        Ast::Arithmetic { .. } | Ast::Cast { .. } | Ast::Negate(_) if !is_constant(expr) => true,
+        Ast::Call {
+            function: Function::Abs | Function::Round | Function::DateTrunc | Function::Extract(_), ..
+        } => true,
+        Ast::Like { pattern, .. } if !matches!(&pattern.node, Ast::Text(text) if !text.contains('\\')) => true,
+        Ast::Aggregate(_) => false,
+        _ => walk::children(expr).into_iter().any(can_fail),
     }
 }
 
