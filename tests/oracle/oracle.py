@@ -45,11 +45,11 @@ def psql(sql, check=True):
     return run.stdout if check else run
 
 
-def rows(sql):
-    """Runs one query before which `sql` may prepare something; gives its rows as dictionaries. The query comes last, after `---`."""
+def rows(sql, after=""):
+    """Runs one query before and after which SQL may do more; gives its rows as dictionaries. The query stands behind `---`."""
     before, _, query = sql.rpartition("---")
     query = query.strip().rstrip(";")
-    out = psql(f"{before}\nSELECT to_jsonb(q) FROM ({query}) q;")
+    out = psql(f"{before}\nSELECT to_jsonb(q) FROM ({query}) q;\n{after}")
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
@@ -144,6 +144,8 @@ class Company:
         self.customers = self.sales = self.visits = self.members = 0
         self.clock = 0
         self.moments = []
+        # Later values need more digits than the first.
+        self.late = False
 
     def setup(self):
         return SCHEMA.format(zone=quote(self.zone)) + SYNC_WITHOUT_FOLD
@@ -196,7 +198,7 @@ class Company:
         return {
             "city": self.maybe(rng.choice(CITIES + [""])), "nick": self.maybe(f"Nick {rng.randrange(10 ** 6)}" if rng.random() < 0.95 else "Nick"),
             "age": self.maybe(rng.choice([0, -1, 18, 30, 30, 65, 120, rng.randrange(-5, 99)])),
-            "income": self.maybe(Sql(f"{rng.choice([0, rng.randrange(-20000, 900000) / 100, rng.randrange(100) * 10, 12.5])}::numeric")),
+            "income": self.maybe(Sql(f"{rng.choice([0, rng.randrange(-20000, 900000) / 100, rng.randrange(100) * 10, 12.5, 0.12345 if self.late else 1])}::numeric")),
             "ratio": self.maybe(Sql(rng.choice(["'NaN'::numeric", "0.5", "1.000000000001", "-3", "1e-9", "2.50"]))),
             "balance": self.maybe(Sql(rng.choice(["9223372036854775807", "(-9223372036854775807 - 1)", "0", "-1", str(rng.randrange(10 ** 12))]))),
             "vip": self.maybe(rng.random() < 0.4),

@@ -53,13 +53,15 @@ DROP FUNCTION objects;
 
 -- 6. One source, some facts, so that there are columns, partitions and views over them.
 CREATE TABLE shop (id int PRIMARY KEY, email text, phone text, city text, tier int, at timestamptz, item text, price numeric(8,2));
-INSERT INTO shop VALUES
-    (1, 'ann@example.com', '13912340001', 'Paris', 1, '2024-05-01 10:00+00', 'shoe', 20.50),
-    (2, 'ann@example.com', NULL,          'Paris', 2, '2024-05-02 10:00+00', 'hat',   9.00),
-    (3, 'bob@example.com', '13912340002', 'Rome',  1, '2024-06-01 10:00+00', 'shoe', 30.00),
-    (4, 'cid@example.com', '13912340002', NULL,    3, '2024-06-05 10:00+00', 'hat',   7.25);
 SELECT cdp_source_create('shop', 'shop', '{"identifiers": {"email": "email", "phone": "phone"}, "updated_at": "at",
     "traits": {"city": "city", "tier": "tier"}, "event": {"name": "''buy''", "at": "at", "properties": {"item": "item", "price": "price"}}}');
+INSERT INTO shop VALUES
+    (1, 'ann@example.com', '13912340001', 'Paris', 1, '2024-05-01 10:00+00', 'shoe', 20.50),
+    (2, 'ann@example.com', NULL,          'Paris', 2, '2024-05-02 10:00+00', 'hat',   9.00);
+CALL cdp_sync();
+INSERT INTO shop VALUES
+    (3, 'bob@example.com', '13912340002', 'Rome',  1, '2024-06-01 10:00+00', 'shoe', 30.00),
+    (4, 'cid@example.com', '13912340002', NULL,    3, '2024-06-05 10:00+00', 'hat',   7.25);
 CALL cdp_sync();
 SELECT cdp_tag_create('spent', 'sum(buy.price)');
 SELECT name, profiles, changed FROM cdp_tag_refresh();

@@ -299,8 +299,8 @@ fn runs_must_be_maximal_and_counted() {
 fn texts() {
     let read = |text: &str| Values::new(text.as_bytes()).collect::<Result<Vec<_>, _>>();
     let message = |text: &str| read(text).unwrap_err().to_string();
-    assert_eq!(read("{}").unwrap(), vec![]);
-    assert_eq!(read(" {\t} \n").unwrap(), vec![]);
+    assert_eq!(read("{}").unwrap(), Vec::<u64>::new());
+    assert_eq!(read(" {\t} \n").unwrap(), Vec::<u64>::new());
     assert_eq!(read("{ 5, 1 ,+1,-0,007}").unwrap(), vec![5, 1, 1, 0, 7]);
     assert_eq!(read("{9223372036854775807}").unwrap(), vec![MAX_VALUE]);
     assert_eq!(read("{-1}"), Err(TextError::OutOfRange("-1".into())));
