@@ -31,7 +31,7 @@ BEGIN
         ELSE
             BEGIN
                 EXECUTE pg_catalog.format('SELECT %s._cdp_sync_begin($1)', ext) INTO job_id USING source_id;
-            EXCEPTION WHEN OTHERS THEN
+            EXCEPTION WHEN OTHERS OR query_canceled THEN
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
                 failed := true;
                 reached := NULL;
@@ -47,7 +47,7 @@ BEGIN
             ELSE
                 BEGIN
                     EXECUTE pg_catalog.format('SELECT %s._cdp_sync_batch($1, $2)', ext) INTO reached USING job_id, reached;
-                EXCEPTION WHEN OTHERS THEN
+                EXCEPTION WHEN OTHERS OR query_canceled THEN
                     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
                     failed := true;
                     reached := NULL;

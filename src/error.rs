@@ -207,7 +207,10 @@ impl CdpError {
             let at = error.position as usize - 1;
             let shown: String =
                 text.chars().skip(at).take(SHOWN_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-            out = out.with_detail(format!("At character {} of the expression: {}", error.position, shown.trim_end()));
+            out = out.with_detail(match shown.trim_end() {
+                "" => "At the end of the expression.".to_owned(),
+                shown => format!("At character {} of the expression: {shown}", error.position),
+            });
         }
         out
     }
@@ -266,7 +269,7 @@ fn sentence(text: &str) -> String {
         Some(first) => first.to_uppercase().chain(characters).collect(),
         None => return String::new(),
     };
-    if !out.ends_with(['.', '?', '!', ';', ')']) {
+    if !out.ends_with(['.', '?', '!', ';', ')', '…']) {
         out.push('.');
     }
     out
@@ -348,6 +351,7 @@ fn sqlstate(text: &str) -> PgSqlErrorCode {
         "42883" => PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION,
         "42804" => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
         "22P02" => PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
+        "22008" => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
         "22003" => PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
         "0A000" => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         "54001" => PgSqlErrorCode::ERRCODE_STATEMENT_TOO_COMPLEX,

@@ -1,5 +1,6 @@
 -- Events, kept on the identifier they were observed on, so that a merge rewrites none. Partitioned by month (UTC);
--- partitions are made as months appear, the default one takes what lies outside 1970 to 2100.
+-- partitions are made as months appear; one takes what lies before 1970, one what lies after 2100. There is no default partition: attaching a
+-- month would have to lock it against readers.
 CREATE TABLE @workspace@.event_type (
     event_type_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -43,9 +44,11 @@ CREATE TABLE @workspace@.event (
 ) PARTITION BY RANGE (at);
 CREATE INDEX event_node ON @workspace@.event (node_id, at);
 CREATE INDEX event_type_at ON @workspace@.event (event_type_id, at);
-CREATE TABLE @workspace@.event_default PARTITION OF @workspace@.event DEFAULT;
+CREATE TABLE @workspace@.event_early PARTITION OF @workspace@.event FOR VALUES FROM (MINVALUE) TO ('1970-01-01 00:00:00+00');
+CREATE TABLE @workspace@.event_late PARTITION OF @workspace@.event FOR VALUES FROM ('2101-01-01 00:00:00+00') TO (MAXVALUE);
 COMMENT ON TABLE @workspace@.event IS 'what happened';
-COMMENT ON TABLE @workspace@.event_default IS 'events outside the months that have a partition';
+COMMENT ON TABLE @workspace@.event_early IS 'events before 1970';
+COMMENT ON TABLE @workspace@.event_late IS 'events after 2100';
 COMMENT ON COLUMN @workspace@.event.event_id IS 'number of the event';
 COMMENT ON COLUMN @workspace@.event.event_type_id IS 'its type';
 COMMENT ON COLUMN @workspace@.event.source_id IS 'the source it came from';

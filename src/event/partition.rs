@@ -4,8 +4,8 @@ use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 
-/// Makes the partitions for the months (UTC) of the events in `cdp_event_new`, as far as they are missing. Times outside 1970 to 2100 stay in
-/// the default partition, so that a few wrong clocks cannot make thousands of tables.
+/// Makes the partitions for the months (UTC) of the events in `cdp_event_new`, as far as they are missing. Times outside 1970 to 2100 have
+/// a partition each, so that a few wrong clocks cannot make thousands of tables.
 pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {
     let missing = spi::rows(
         &ws.sql(
@@ -17,9 +17,11 @@ pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
     )?;
     for (name, from, to) in missing {
+        // Attached and not made in place: readers of other months go on.
+        spi::run(&ws.sql(&format!("CREATE TABLE @ws@.{name} (LIKE @ws@.event)")), &[])?;
         spi::run(
             &ws.sql(&format!(
-                "CREATE TABLE @ws@.{name} PARTITION OF @ws@.event FOR VALUES FROM ('{from}+00') TO ('{to}+00')"
+                "ALTER TABLE @ws@.event ATTACH PARTITION @ws@.{name} FOR VALUES FROM ('{from}+00') TO ('{to}+00')"
             )),
             &[],
         )?;

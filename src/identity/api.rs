@@ -43,7 +43,7 @@ pub fn find(ws: &Workspace, ty: &str, value: &str) -> Result<Option<i64>, CdpErr
     sql = "CREATE FUNCTION cdp_profile_id(\"type\" text, value text) RETURNS bigint STRICT STABLE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
 fn cdp_profile_id(kind: &str, value: &str) -> Result<Option<i64>, ErrorReport> {
-    Ok(workspace::enter(|ws| find(ws, kind, value))?)
+    Ok(workspace::enter_reading(|ws| find(ws, kind, value))?)
 }
 
 /// The live profile that a profile number, live or retired, now stands for; `None` when there never was such a profile.
@@ -58,5 +58,5 @@ pub fn resolve(ws: &Workspace, profile_id: i64) -> Result<Option<i64>, CdpError>
 
 #[pg_extern(stable, strict, parallel_unsafe)]
 fn cdp_resolve(profile_id: i64) -> Result<Option<i64>, ErrorReport> {
-    Ok(workspace::enter(|ws| resolve(ws, profile_id))?)
+    Ok(workspace::enter_reading(|ws| resolve(ws, profile_id))?)
 }

@@ -4,7 +4,7 @@ use crate::error::CdpError;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// Runs a statement; returns how many rows it touched.
@@ -19,7 +19,7 @@ pub fn rows<T>(
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
-        let table = client.update(sql, None, args)?;
+        let table = if reading() { client.select(sql, None, args)? } else { client.update(sql, None, args)? };
         let mut out = Vec::with_capacity(table.len());
         for row in table {
             out.push(read(&row)?);
@@ -31,9 +31,25 @@ pub fn rows<T>(
 /// The first column of the first row; `None` when there is no row or the value is NULL.
 pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<Option<T>, CdpError> {
     Spi::connect_mut(|client| {
-        let table = client.update(sql, Some(1), args)?;
+        // No row limit: with one PostgreSQL would not use parallel workers.
+        let table = if reading() { client.select(sql, None, args)? } else { client.update(sql, None, args)? };
         if table.is_empty() { Ok(None) } else { Ok(table.first().get_one::<T>()?) }
     })
+}
+
+thread_local! {
+    /// Whether the function that runs only reads. Then its statements see what the statement that calls it sees, all of them the same, and need no
+    /// transaction id, so that it works on a standby.
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn reading() -> bool {
+    READING.get()
+}
+
+/// Says whether the function that begins only reads.
+pub fn set_reading(only: bool) {
+    READING.set(only);
 }
 
 /// A column that the schema declares NOT NULL.
@@ -42,8 +58,8 @@ pub fn must<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, ordinal: usize) ->
 }
 
 thread_local! {
-    /// Plans of the statements that run on every question, by their text. PostgreSQL revalidates a plan when its tables change.
-    static PLANS: RefCell<HashMap<String, OwnedPreparedStatement>> = RefCell::new(HashMap::new());
+    /// Plans of the statements that run on every question, by whether they only read and their text. PostgreSQL revalidates a plan when its tables change.
+    static PLANS: RefCell<HashMap<(bool, String), OwnedPreparedStatement>> = RefCell::new(HashMap::new());
 }
 
 /// The most plans kept: a handful of statements for each workspace in use.
@@ -56,26 +72,27 @@ pub fn rows_cached<T>(
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
-        let known = PLANS.with_borrow(|plans| plans.contains_key(sql));
+        let key = (reading(), sql.to_owned());
+        let known = PLANS.with_borrow(|plans| plans.contains_key(&key));
         if !known {
             let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
-            let plan = client.prepare_mut(sql, &types)?.keep();
+            let plan = if reading() { client.prepare(sql, &types)? } else { client.prepare_mut(sql, &types)? }.keep();
             PLANS.with_borrow_mut(|plans| {
                 if plans.len() >= MOST_PLANS {
                     plans.clear();
                 }
-                plans.insert(sql.to_owned(), plan);
+                plans.insert(key.clone(), plan);
             });
         }
         // The map is not borrowed while SQL runs: an error in it unwinds past this frame.
-        let plan = PLANS.with_borrow_mut(|plans| plans.remove(sql));
+        let plan = PLANS.with_borrow_mut(|plans| plans.remove(&key));
         let Some(plan) = plan else { return Err(CdpError::internal("a kept plan is gone")) };
-        let table = client.update(&plan, None, args)?;
+        let table = if reading() { client.select(&plan, None, args)? } else { client.update(&plan, None, args)? };
         let mut out = Vec::with_capacity(table.len());
         for row in table {
             out.push(read(&row)?);
         }
-        PLANS.with_borrow_mut(|plans| plans.insert(sql.to_owned(), plan));
+        PLANS.with_borrow_mut(|plans| plans.insert(key.clone(), plan));
         Ok(out)
     })
 }

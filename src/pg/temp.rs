@@ -1,14 +1,14 @@
-//! Temporary tables that a session reuses.
+//! Temporary tables of one transaction: the next one may run as another role, which could not use them.
 
 use crate::error::CdpError;
 use crate::pg::spi;
 
-/// Makes a temporary table, or empties the one the session has.
+/// Makes a temporary table, or empties the one the transaction has.
 pub fn table(name: &str, columns: &str) -> Result<(), CdpError> {
     if spi::one::<bool>("SELECT to_regclass($1) IS NOT NULL", &[format!("pg_temp.{name}").into()])? == Some(true) {
         spi::run(&format!("TRUNCATE pg_temp.{name}"), &[])?;
     } else {
-        spi::run(&format!("CREATE TEMPORARY TABLE {name} ({columns})"), &[])?;
+        spi::run(&format!("CREATE TEMPORARY TABLE {name} ({columns}) ON COMMIT DROP"), &[])?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ fn picture(ws: &Workspace, profile_id: i64) -> Result<Option<JsonText>, CdpError
 
 #[pg_extern(name = "cdp_profile", stable, strict, parallel_unsafe)]
 fn cdp_profile_by_id(profile_id: i64) -> Result<Option<JsonText>, ErrorReport> {
-    Ok(workspace::enter(|ws| match identity::resolve(ws, profile_id)? {
+    Ok(workspace::enter_reading(|ws| match identity::resolve(ws, profile_id)? {
         Some(live) => picture(ws, live),
         None => Ok(None),
     })?)
@@ -50,7 +50,7 @@ fn cdp_profile_by_id(profile_id: i64) -> Result<Option<JsonText>, ErrorReport> {
     sql = "CREATE FUNCTION cdp_profile(\"type\" text, value text) RETURNS jsonb STRICT STABLE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
 fn cdp_profile_by_identifier(kind: &str, value: &str) -> Result<Option<JsonText>, ErrorReport> {
-    Ok(workspace::enter(|ws| match identity::find(ws, kind, value)? {
+    Ok(workspace::enter_reading(|ws| match identity::find(ws, kind, value)? {
         Some(profile_id) => picture(ws, profile_id),
         None => Ok(None),
     })?)

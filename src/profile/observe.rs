@@ -127,7 +127,7 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
     temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change AS SELECT v.profile_id{pairs} FROM (SELECT DISTINCT x.profile_id FROM pg_temp.cdp_touched x) t \
+            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT v.profile_id{pairs} FROM (SELECT DISTINCT x.profile_id FROM pg_temp.cdp_touched x) t \
              JOIN @ws@.profile_value v USING (profile_id) LEFT JOIN pg_temp.cdp_golden g USING (profile_id)"
         )),
         &[],

@@ -26,7 +26,7 @@ fn cdp_segment(
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
     entity: default!(Option<&str>, "'person'"),
 ) -> Result<Bitmap, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_reading(|ws| {
         person(entity)?;
         let expression = given(expression, "expression")?;
         Ok(Bitmap::from_canonical(set::members(&question(ws, expression, as_of)?)?))
@@ -39,7 +39,7 @@ fn cdp_segment_count(
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
     entity: default!(Option<&str>, "'person'"),
 ) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_reading(|ws| {
         person(entity)?;
         let expression = given(expression, "expression")?;
         set::count(&question(ws, expression, as_of)?)
@@ -51,5 +51,5 @@ fn cdp_segment_sql(
     expression: Option<&str>,
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
 ) -> Result<String, ErrorReport> {
-    Ok(workspace::enter(|ws| Ok(question(ws, given(expression, "expression")?, as_of)?.members_sql()))?)
+    Ok(workspace::enter_reading(|ws| Ok(question(ws, given(expression, "expression")?, as_of)?.members_sql()))?)
 }

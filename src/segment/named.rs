@@ -159,7 +159,7 @@ fn cdp_segment_create(
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
         question(ws, expression, None)?;
-        let segment = enter(ws, name, "dynamic", Some(expression), description)?;
+        let segment = enter(ws, name, "dynamic", Some(expression.trim()), description)?;
         refresh(ws, &segment, None).map(|_| ())
     })?)
 }
@@ -235,13 +235,13 @@ fn cdp_segment_drop(name: Option<&str>) -> Result<(), ErrorReport> {
 
 #[pg_extern(name = "cdp_members", stable, parallel_unsafe, strict)]
 fn cdp_members_of_segment(segment: &str) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
-    let members = workspace::enter(|ws| kept(ws, &find(ws, segment)?))?;
+    let members = workspace::enter_reading(|ws| kept(ws, &find(ws, segment)?))?;
     Ok(SetOfIterator::new(members.into_iter().map(|m| m as i64)))
 }
 
 #[pg_extern(name = "cdp_count", stable, parallel_unsafe, strict)]
 fn cdp_count_of_segment(segment: &str) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_reading(|ws| {
         i64::try_from(kept(ws, &find(ws, segment)?)?.len())
             .map_err(|_| CdpError::limit("the count does not fit into bigint"))
     })?)

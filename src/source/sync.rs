@@ -34,7 +34,7 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
     Ok(workspace::enter_bulk(|ws| {
         ws.lock()?;
         let running = spi::one::<String>(
-            &ws.sql("SELECT 'backend ' || j.backend_pid FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.source_id = $1 AND v.state = 'running' LIMIT 1"),
+            &ws.sql("SELECT 'backend ' || j.backend_pid FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.source_id = $1 AND v.state = 'running' AND j.backend_pid <> pg_backend_pid() LIMIT 1"),
             &[source_id.into()],
         )?;
         if let Some(backend) = running {

@@ -43,7 +43,7 @@ fn cdp_tag_create(
             rule: None,
             class: "behavioural",
             indexed: true,
-            expression: Some(expression),
+            expression: Some(expression.trim()),
             description,
         };
         attribute::create(ws, &new)?;
@@ -117,7 +117,7 @@ fn refresh(ws: &Workspace, tag: &Tag, moment: Moment) -> Result<(i64, i64), CdpE
     temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change AS SELECT v.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) \
+            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT v.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) \
              WHERE v.{column} IS DISTINCT FROM q.value::pg_catalog.{ty}",
             question.values_sql()
         )),

@@ -29,6 +29,7 @@ fn cdp_init(
     time_zone: default!(Option<&str>, "NULL"),
     phone_region: default!(Option<&str>, "'CN'"),
 ) -> Result<(), ErrorReport> {
+    spi::set_reading(false);
     let (workspace, phone_region) = (given(workspace, "workspace")?, given(phone_region, "phone_region")?);
     if workspace.is_empty() || workspace.len() > NAME_BYTES || workspace.starts_with("pg_") {
         return Err(CdpError::invalid_parameter(format!("\"{workspace}\" cannot be the name of a workspace"))
@@ -110,6 +111,7 @@ fn cdp_version() -> &'static str {
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_status() -> Result<TableIterator<'static, (name!(metric, String), name!(value, String))>, ErrorReport> {
+    spi::set_reading(true);
     let ws = Workspace::current()?;
     let rows = spi::rows(
         &ws.sql(
@@ -134,5 +136,6 @@ fn cdp_status() -> Result<TableIterator<'static, (name!(metric, String), name!(v
         &[ws.name.as_str().into()],
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
     )?;
+    spi::set_reading(false);
     Ok(TableIterator::new(rows))
 }

@@ -106,8 +106,22 @@ pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Re
     })
 }
 
-/// Runs the body of a public function on the current workspace, under pinned settings and the workspace's time zone.
+/// Runs the body of a public function that writes on the current workspace, under pinned settings and the workspace's time zone.
 pub fn enter<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    spi::set_reading(false);
+    pinned(body)
+}
+
+/// As [`enter`], for a function that only reads: all its statements see what the statement that calls it sees.
+pub fn enter_reading<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    // An error leaves the mark behind: every function that writes sets its own.
+    spi::set_reading(true);
+    let result = pinned(body);
+    spi::set_reading(false);
+    result
+}
+
+fn pinned<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
     settings::scoped(&PINNED, || {
         let ws = Workspace::current()?;
         settings::set("TimeZone", &ws.time_zone)?;

@@ -1,5 +1,6 @@
 -- The type cdp_bitmap: input and output, casts, functions, operators, aggregates, rows.
 -- Every result is checked against plain SQL over the same numbers where that is possible.
+CREATE EXTENSION pg_cdp;
 
 -- 1. Text. Both forms are read; cdp.bitmap_output chooses what is printed.
 SELECT '{5, 1 ,9,1}'::cdp_bitmap, ' { } '::cdp_bitmap AS empty, '{9223372036854775807}'::cdp_bitmap AS largest;
@@ -85,15 +86,15 @@ SELECT bool_and((x.b & y.b) = (y.b & x.b) AND (x.b | y.b) = (y.b | x.b) AND (x.b
 FROM bitmap_set x JOIN bitmap_set y ON x.s <= y.s;
 
 -- 7. Rows.
-SELECT * FROM cdp_members('{9,4294967296,1}');
+SELECT * FROM cdp_members('{9,4294967296,1}'::cdp_bitmap);
 SELECT cdp_bitmap_iterate('{2,1}');
-SELECT count(*) FROM cdp_members('{}');
+SELECT count(*) FROM cdp_members('{}'::cdp_bitmap);
 SELECT bool_and(ARRAY(SELECT m FROM cdp_members(b) WITH ORDINALITY AS r(m, n) ORDER BY n) = b::bigint[]) AS members_ascending FROM bitmap_set;
 SELECT m FROM bitmap_set, LATERAL (SELECT m FROM cdp_members(b) AS m LIMIT 2) AS first WHERE s = 3 ORDER BY m;
 -- The planner knows the size of a constant set, and asks nothing else of the function.
 CREATE FUNCTION pg_temp.planned_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE plan json; BEGIN EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan; RETURN plan->0->'Plan'->>'Plan Rows'; END $$;
-SELECT pg_temp.planned_rows($$SELECT * FROM cdp_members('{1,2,3}')$$) AS constant,
+SELECT pg_temp.planned_rows($$SELECT * FROM cdp_members('{1,2,3}'::cdp_bitmap)$$) AS constant,
        pg_temp.planned_rows($$SELECT * FROM cdp_bitmap_iterate(cdp_bitmap_build(ARRAY[1,2,3,4]))$$) AS folded,
        pg_temp.planned_rows($$SELECT * FROM cdp_members((SELECT b FROM pg_temp.bitmap_set LIMIT 1))$$) AS unknown;
 
@@ -181,7 +182,7 @@ SELECT cdp_count(v::cdp_bitmap), v::cdp_bitmap::bigint[] = v AS same FROM bitmap
 
 -- 11. COPY, text and binary.
 CREATE TABLE bitmap_copy (id int, b cdp_bitmap);
-\set file `echo ${PG_ABS_BUILDDIR:-/tmp}/bitmap_copy.data`
+\set file `mktemp -u /tmp/pg_cdp_copy.XXXXXX`
 COPY (SELECT s, b FROM bitmap_set ORDER BY s) TO :'file' (FORMAT binary);
 COPY bitmap_copy FROM :'file' (FORMAT binary);
 COPY (SELECT s + 100, b FROM bitmap_set ORDER BY s) TO :'file';
@@ -198,9 +199,12 @@ SELECT pg_describe_object(classid, objid, 0) AS without_comment FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_cdp') AND deptype = 'e'
   AND pg_describe_object(classid, objid, 0) LIKE '%cdp_bitmap%' AND obj_description(objid, classid::regclass::name) IS NULL ORDER BY 1;
 SELECT p.oid::regprocedure AS not_immutable_strict_safe, provolatile, proisstrict, proparallel FROM pg_proc p
-WHERE (proname LIKE 'cdp\_bitmap%' OR proargtypes::oid[] && ARRAY['cdp_bitmap'::regtype::oid]) AND NOT (provolatile = 'i' AND proisstrict AND proparallel = 's')
+WHERE (proname LIKE 'cdp\_bitmap%' OR proargtypes::oid[] && ARRAY['cdp_bitmap'::regtype::oid]) AND NOT (provolatile = 'i' AND proisstrict AND proparallel = 's') AND proname NOT LIKE 'cdp\_segment%'
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT o.oid::regoperator AS operator, oprcom::regoperator AS commutator, oprnegate::regoperator AS negator, oprrest, oprjoin
 FROM pg_operator o WHERE 'cdp_bitmap'::regtype IN (oprleft, oprright) ORDER BY o.oid::regoperator::text COLLATE "C";
 DROP VIEW bitmap_answer, bitmap_total;
 DROP TABLE bitmap_parallel, bitmap_toast, bitmap_from_array, bitmap_copy;
+SET client_min_messages = warning;
+DROP EXTENSION pg_cdp CASCADE;
+\set removed `rm -f :'file'`

@@ -1,4 +1,5 @@
 -- What cdp_bitmap refuses, and how it says so. Nothing from outside may crash the server or make a set that lies.
+CREATE EXTENSION pg_cdp;
 \set VERBOSITY default
 
 -- 1. Text.
@@ -96,7 +97,7 @@ SELECT name, pg_temp.judge(set_byte(set_byte(bytes, (i * 7919 % length(bytes))::
 FROM victim, generate_series(1::bigint, 1500) AS i WHERE name <> 'bitset' OR i <= 100 GROUP BY 1, 2 ORDER BY 1, 2;
 -- The same bytes through binary COPY: the receive function is the same door.
 CREATE TABLE bitmap_hostile (b cdp_bitmap);
-\set file `echo ${PG_ABS_BUILDDIR:-/tmp}/bitmap_hostile.data`
+\set file `mktemp -u /tmp/pg_cdp_copy.XXXXXX`
 COPY (SELECT '\x0100000000000000000000003a3000000100000000000200100000000100050001'::bytea) TO :'file' (FORMAT binary);
 COPY bitmap_hostile FROM :'file' (FORMAT binary);
 COPY (SELECT '\x0100000000000000'::bytea) TO :'file' (FORMAT binary);
@@ -108,3 +109,6 @@ COPY (SELECT '\x0200000000000000000000003a30000000000000010000003a30000001000000
 COPY bitmap_hostile FROM :'file' (FORMAT binary);
 SELECT b, length(b::bytea) FROM bitmap_hostile ORDER BY cdp_bitmap_min(b);
 DROP TABLE bitmap_hostile;
+SET client_min_messages = warning;
+DROP EXTENSION pg_cdp CASCADE;
+\set removed `rm -f :'file'`

@@ -25,6 +25,8 @@ pub enum Kind {
     InvalidValue,
     /// A number outside the range of its type.
     OutOfRange,
+    /// A date or time that the calendar does not have.
+    TimeOutOfRange,
     /// SQL, but not part of this language.
     NotSupported,
     /// Too long, too deep or too many words.
@@ -46,6 +48,7 @@ impl Kind {
             Kind::TypeMismatch => "42804",
             Kind::InvalidValue => "22P02",
             Kind::OutOfRange => "22003",
+            Kind::TimeOutOfRange => "22008",
             Kind::NotSupported => "0A000",
             Kind::TooComplex => "54001",
             Kind::Ambiguous => "42725",

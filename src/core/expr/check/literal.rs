@@ -121,7 +121,7 @@ pub(super) fn plausible(text: &str, ty: Type, at: Position) -> Result<(), ExprEr
         && let Some(day) = iso_day(text.trim_ascii())
         && !day
     {
-        return Err(ExprError::new(Kind::OutOfRange, at, format!("date/time field value out of range: \"{text}\""))
+        return Err(ExprError::new(Kind::TimeOutOfRange, at, format!("date/time field value out of range: \"{text}\""))
             .with_word(text)
             .with_hint("there is no such day in the calendar"));
     }
