@@ -156,9 +156,10 @@ COMMENT ON COLUMN @workspace@.sources.watermark IS 'how far it has been taken';
 COMMENT ON COLUMN @workspace@.sources.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.sources.synced_at IS 'when it was last taken whole';
 
+-- What others' backends do is hidden from most roles: a backend that cannot be looked at counts as alive.
 CREATE VIEW @workspace@.jobs AS
 SELECT j.job_id, j.kind, s.name AS source,
-       CASE WHEN j.state = 'running' AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.pid = j.backend_pid AND a.backend_start <= j.started_at AND a.state IS DISTINCT FROM 'idle')
+       CASE WHEN j.state = 'running' AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.pid = j.backend_pid AND (a.backend_start <= j.started_at) IS NOT FALSE AND a.state IS DISTINCT FROM 'idle')
             THEN 'interrupted' ELSE j.state END AS state,
        j.rows_done, j.rows_total, j.rows_rejected,
        pg_catalog.round((j.rows_done / nullif(extract(epoch FROM coalesce(j.finished_at, j.updated_at) - j.started_at), 0))::numeric) AS rows_per_second,

@@ -7,12 +7,14 @@ use crate::store::emit;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{NodeState, Profile, Rows, stitch};
 
-/// Enters the identifiers of the batch as nodes, in the order in which the rows show them, and tells each row its nodes.
+/// Enters the identifiers of the batch as nodes, in the order in which the rows show them, and tells each row its nodes. A row that says no time moves no
+/// `last_seen`: it may be the same row again.
 pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     spi::run(
         &ws.sql(
             "INSERT INTO @ws@.node AS n (type_id, value, source_id, first_seen, last_seen) \
-             SELECT i.type_id, i.value, $1, min(i.seen), max(i.seen) FROM pg_temp.cdp_value i GROUP BY i.type_id, i.value ORDER BY min(i.rn), i.type_id, i.value COLLATE \"C\" \
+             SELECT i.type_id, i.value, $1, coalesce(min(i.seen), now()), coalesce(max(i.seen), now()) FROM pg_temp.cdp_value i GROUP BY i.type_id, i.value \
+             HAVING max(i.seen) IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.node k WHERE k.type_id = i.type_id AND k.value = i.value) ORDER BY min(i.rn), i.type_id, i.value COLLATE \"C\" \
              ON CONFLICT (type_id, value) DO UPDATE SET first_seen = least(n.first_seen, excluded.first_seen), last_seen = greatest(n.last_seen, excluded.last_seen) \
              WHERE excluded.first_seen < n.first_seen OR excluded.last_seen > n.last_seen",
         ),
@@ -34,8 +36,9 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
     spi::run(
         &ws.sql(
             "INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, first_seen, last_seen) \
-             SELECT a.node_id, b.node_id, $1, $2 / 100.0, CASE WHEN bool_and(a.strong AND b.strong) THEN 'accepted' ELSE 'weak' END, min(a.seen), max(a.seen) \
+             SELECT a.node_id, b.node_id, $1, $2 / 100.0, CASE WHEN bool_and(a.strong AND b.strong) THEN 'accepted' ELSE 'weak' END, coalesce(min(a.seen), now()), coalesce(max(a.seen), now()) \
              FROM pg_temp.cdp_identifier a JOIN pg_temp.cdp_identifier b ON b.rn = a.rn AND a.node_id < b.node_id GROUP BY a.node_id, b.node_id \
+             HAVING max(a.seen) IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.edge k WHERE k.from_node = a.node_id AND k.to_node = b.node_id AND k.source_id = $1) \
              ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
              WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen",
         ),

@@ -48,9 +48,7 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
         &ws.sql("SELECT a.kind FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
         &[new.name.into()],
     )? {
-        return Err(
-            CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name, or drop the one that exists.")
-        );
+        return Err(CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name."));
     }
     let attribute_id = spi::one::<i32>(
         &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING attribute_id"),

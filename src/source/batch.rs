@@ -145,7 +145,7 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
     // next one does: PostgreSQL keeps only a few compiled patterns.
     spi::run(
         &ws.sql(
-            "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at, now()) AS seen, t.type_id, x.raw \
+            "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at) AS seen, t.type_id, x.raw \
                  FROM pg_temp.cdp_row r CROSS JOIN LATERAL unnest(r.identifiers, $2::pg_catalog.int4[]) AS t(raw, type_id) CROSS JOIN LATERAL (SELECT t.raw) x(raw) \
                  WHERE x.raw IS NOT NULL AND x.raw <> ''), \
              normal AS MATERIALIZED (SELECT d.type_id, d.raw, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \

@@ -59,7 +59,13 @@ SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "trait
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email +"}, "traits": {"city": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"city": "city; DROP TABLE crm"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email) , (phone"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email, phone"}, "traits": {"city": "city"}}');
+-- What is not of one row: an aggregate, a set, a window.
+SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"n": "count(*)"}}');
+SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"n": "generate_series(1, age)"}}');
+SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"n": "row_number() OVER ()"}}');
 -- Types.
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "to_json(at)", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"filter": "age", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "event": {"name": "''seen''", "at": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"total": "city"}}');
@@ -94,6 +100,14 @@ SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}', 101);
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}', -1);
 SELECT cdp_source_create('x', 'nowhere', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}', NULL);
+SELECT cdp_source_create(NULL, 'crm', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+-- A temporary table, which other sessions cannot see; the message names its schema, which differs from run to run.
+CREATE TEMPORARY TABLE passing (email text, city text);
+\set VERBOSITY sqlstate
+SELECT cdp_source_create('x', 'passing', '{"identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+\set VERBOSITY default
+DROP TABLE passing;
 -- A refused source leaves nothing behind: no attribute, no event type, no column of the view.
 SELECT name FROM cdp.sources WHERE name IN ('x', '');
 SELECT name FROM cdp.attribute ORDER BY name COLLATE "C";

@@ -121,9 +121,13 @@ pub(super) fn plausible(text: &str, ty: Type, at: Position) -> Result<(), ExprEr
         && let Some(day) = iso_day(text.trim_ascii())
         && !day
     {
-        return Err(ExprError::new(Kind::TimeOutOfRange, at, format!("date/time field value out of range: \"{text}\""))
-            .with_word(text)
-            .with_hint("there is no such day in the calendar"));
+        return Err(ExprError::new(
+            Kind::TimeOutOfRange,
+            at,
+            format!("date/time field value out of range: \"{text}\""),
+        )
+        .with_word(text)
+        .with_hint("there is no such day in the calendar"));
     }
     Ok(())
 }
