@@ -32,6 +32,13 @@ def zone(rng):
     return os.environ.get("ORACLE_TIME_ZONE") or rng.choice(sorted(ZONES))
 
 
+def numbering(rng):
+    """SQL that lets the numbers of people begin where they will cross a block of 2^16 or a shard of 2^20, now and then far up."""
+    first = rng.choice([1, 2 ** 16 - 300, 2 ** 20 - 300, 2 ** 20 - 300, 2 ** 33 - 300])
+    print(f"people are numbered from {first}", flush=True)
+    return f"ALTER SEQUENCE cdp.profile_id_seq RESTART {first};\n"
+
+
 def psql(sql, check=True):
     """Runs SQL text; returns what it prints, unaligned. Notices stay out of the way."""
     run = subprocess.run(

@@ -197,7 +197,7 @@ SELECT cdp_bitmap_send(b) = b::bytea AS wire_is_storage FROM bitmap_set WHERE s 
 -- 12. Nothing is without a comment, a volatility on purpose, and a parallel label.
 SELECT pg_describe_object(classid, objid, 0) AS without_comment FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_cdp') AND deptype = 'e'
-  AND pg_describe_object(classid, objid, 0) LIKE '%cdp_bitmap%' AND obj_description(objid, classid::regclass::name) IS NULL ORDER BY 1;
+  AND pg_describe_object(classid, objid, 0) LIKE '%cdp_bitmap%' AND pg_describe_object(classid, objid, 0) NOT LIKE '%[]' AND obj_description(objid, classid::regclass::name) IS NULL ORDER BY 1;
 SELECT p.oid::regprocedure AS not_immutable_strict_safe, provolatile, proisstrict, proparallel FROM pg_proc p
 WHERE (proname LIKE 'cdp\_bitmap%' OR proargtypes::oid[] && ARRAY['cdp_bitmap'::regtype::oid]) AND NOT (provolatile = 'i' AND proisstrict AND proparallel = 's') AND proname NOT LIKE 'cdp\_segment%'
 ORDER BY p.oid::regprocedure::text COLLATE "C";

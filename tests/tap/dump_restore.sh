@@ -98,7 +98,7 @@ round plain public cdp c
 round quoted '"Ext ""x"' 'Marke ß' p
 
 # --- An owner who is no superuser ------------------------------------------------------------------
-options= ws=cdp
+options='' ws=cdp
 db=${PGDATABASE}_owner
 psql -X -q -d postgres -c "CREATE ROLE $owner LOGIN" -c "CREATE ROLE ${owner}_stranger LOGIN"
 create "$db" "OWNER $owner"

@@ -125,7 +125,7 @@ runner() { # DATABASE: the backend that runs cdp_sync()
     sql "$1" -c "SELECT pid FROM pg_stat_activity WHERE datname = '$1' AND query LIKE 'CALL cdp_sync%' AND state = 'active'"
 }
 in_background() { psql -X -q -At -d "$1" -c 'CALL cdp_sync()' >"$TEST_TMP/$1.out" 2>&1 & }
-gone() { wait "$1" && wrong "cdp_sync() was not interrupted" || true; }
+gone() { if wait "$1"; then wrong "cdp_sync() was not interrupted"; fi; }
 
 # --- statement_timeout, again and again -----------------------------------------------------------------
 createdb -T seed timeout
