@@ -60,7 +60,9 @@ BEGIN
         END IF;
         IF NOT whole THEN COMMIT; END IF;
         IF failed THEN
-            hint := coalesce(nullif(hint, ''), 'The batches before this one are kept; correct the cause and call cdp_sync() again: it goes on from there.');
+            IF hint OPERATOR(pg_catalog.=) '' THEN
+                hint := 'The batches before this one are kept; correct the cause and call cdp_sync() again: it goes on from there.';
+            END IF;
             IF detail OPERATOR(pg_catalog.=) '' THEN
                 RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, HINT = hint;
             END IF;

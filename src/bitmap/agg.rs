@@ -167,42 +167,42 @@ fn cdp_bitmap_cardinality_final(state: Internal) -> Result<Option<i64>, ErrorRep
 
 extension_sql!(
     r#"
-CREATE AGGREGATE cdp_bitmap_build_agg(bigint) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_build_agg(bigint) (
     SFUNC = cdp_bitmap_build_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_final,
     COMBINEFUNC = cdp_bitmap_or_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_build_cardinality_agg(bigint) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_build_cardinality_agg(bigint) (
     SFUNC = cdp_bitmap_build_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_cardinality_final,
     COMBINEFUNC = cdp_bitmap_or_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_or_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_or_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_or_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_final,
     COMBINEFUNC = cdp_bitmap_or_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_or_cardinality_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_or_cardinality_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_or_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_cardinality_final,
     COMBINEFUNC = cdp_bitmap_or_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_and_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_and_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_and_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_final,
     COMBINEFUNC = cdp_bitmap_and_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_and_cardinality_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_and_cardinality_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_and_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_cardinality_final,
     COMBINEFUNC = cdp_bitmap_and_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_xor_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_xor_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_xor_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_final,
     COMBINEFUNC = cdp_bitmap_xor_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE
 );
-CREATE AGGREGATE cdp_bitmap_xor_cardinality_agg(cdp_bitmap) (
+CREATE AGGREGATE @extschema@.cdp_bitmap_xor_cardinality_agg(cdp_bitmap) (
     SFUNC = cdp_bitmap_xor_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_cardinality_final,
     COMBINEFUNC = cdp_bitmap_xor_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
     PARALLEL = SAFE

@@ -16,11 +16,11 @@ use crate::pg::interrupt::Pulse;
 use crate::pg::message;
 use crate::pg::varlena::{Bytea, MOST_BYTES};
 
-extension_sql!("CREATE TYPE cdp_bitmap;", name = "cdp_bitmap_shell");
+extension_sql!("CREATE TYPE @extschema@.cdp_bitmap;", name = "cdp_bitmap_shell");
 
 extension_sql!(
     r#"
-CREATE TYPE cdp_bitmap (
+CREATE TYPE @extschema@.cdp_bitmap (
     INPUT = cdp_bitmap_in,
     OUTPUT = cdp_bitmap_out,
     RECEIVE = cdp_bitmap_recv,

@@ -175,57 +175,57 @@ fn cdp_bitmap_max(bitmap: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
 
 extension_sql!(
     r#"
-CREATE OPERATOR & (
+CREATE OPERATOR @extschema@.& (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_and,
     COMMUTATOR = &
 );
-CREATE OPERATOR | (
+CREATE OPERATOR @extschema@.| (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_or,
     COMMUTATOR = |
 );
-CREATE OPERATOR # (
+CREATE OPERATOR @extschema@.# (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_xor,
     COMMUTATOR = #
 );
-CREATE OPERATOR - (
+CREATE OPERATOR @extschema@.- (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_andnot
 );
-CREATE OPERATOR | (
+CREATE OPERATOR @extschema@.| (
     LEFTARG = cdp_bitmap, RIGHTARG = bigint, FUNCTION = cdp_bitmap_add,
     COMMUTATOR = |
 );
-CREATE OPERATOR | (
+CREATE OPERATOR @extschema@.| (
     LEFTARG = bigint, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_add,
     COMMUTATOR = |
 );
-CREATE OPERATOR - (
+CREATE OPERATOR @extschema@.- (
     LEFTARG = cdp_bitmap, RIGHTARG = bigint, FUNCTION = cdp_bitmap_remove
 );
-CREATE OPERATOR @> (
+CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_contains,
     COMMUTATOR = <@, RESTRICT = contsel, JOIN = contjoinsel
 );
-CREATE OPERATOR <@ (
+CREATE OPERATOR @extschema@.<@ (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
     COMMUTATOR = @>, RESTRICT = contsel, JOIN = contjoinsel
 );
-CREATE OPERATOR @> (
+CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = bigint, FUNCTION = cdp_bitmap_contains,
     COMMUTATOR = <@, RESTRICT = contsel, JOIN = contjoinsel
 );
-CREATE OPERATOR <@ (
+CREATE OPERATOR @extschema@.<@ (
     LEFTARG = bigint, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
     COMMUTATOR = @>, RESTRICT = contsel, JOIN = contjoinsel
 );
-CREATE OPERATOR && (
+CREATE OPERATOR @extschema@.&& (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_intersect,
     COMMUTATOR = &&, RESTRICT = contsel, JOIN = contjoinsel
 );
-CREATE OPERATOR = (
+CREATE OPERATOR @extschema@.= (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_equals,
     COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel
 );
-CREATE OPERATOR <> (
+CREATE OPERATOR @extschema@.<> (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_not_equals,
     COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel
 );

@@ -111,8 +111,8 @@ fn _cdp_program_count(state: Internal) -> Result<Option<i64>, ErrorReport> {
 }
 
 extension_sql!(
-    "CREATE AGGREGATE _cdp_members_agg(text, integer, bigint, integer, bytea) (SFUNC = _cdp_program_trans, STYPE = internal, SSPACE = 1048576, FINALFUNC = _cdp_program_members, PARALLEL = SAFE);\n\
-     CREATE AGGREGATE _cdp_count_agg(text, integer, bigint, integer, bytea) (SFUNC = _cdp_program_trans, STYPE = internal, SSPACE = 1048576, FINALFUNC = _cdp_program_count, PARALLEL = SAFE);",
+    "CREATE AGGREGATE @extschema@._cdp_members_agg(text, integer, bigint, integer, bytea) (SFUNC = _cdp_program_trans, STYPE = internal, SSPACE = 1048576, FINALFUNC = _cdp_program_members, PARALLEL = SAFE);\n\
+     CREATE AGGREGATE @extschema@._cdp_count_agg(text, integer, bigint, integer, bytea) (SFUNC = _cdp_program_trans, STYPE = internal, SSPACE = 1048576, FINALFUNC = _cdp_program_count, PARALLEL = SAFE);",
     name = "cdp_program_aggregates",
     requires = [_cdp_program_trans, _cdp_program_members, _cdp_program_count]
 );

@@ -42,7 +42,7 @@ fn unsigned(offset: i32) -> Result<u32, CdpError> {
 }
 
 extension_sql!(
-    "CREATE AGGREGATE _cdp_cells_agg(integer, bigint, bigint) (SFUNC = _cdp_cells_trans, STYPE = internal, SSPACE = 1024, FINALFUNC = _cdp_cells_final, PARALLEL = SAFE);",
+    "CREATE AGGREGATE @extschema@._cdp_cells_agg(integer, bigint, bigint) (SFUNC = _cdp_cells_trans, STYPE = internal, SSPACE = 1024, FINALFUNC = _cdp_cells_final, PARALLEL = SAFE);",
     name = "cdp_cells_agg",
     requires = [_cdp_cells_trans, _cdp_cells_final]
 );
@@ -74,7 +74,7 @@ fn _cdp_offsets_final(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport> {
 }
 
 extension_sql!(
-    "CREATE AGGREGATE _cdp_offsets_agg(integer) (SFUNC = _cdp_offsets_trans, STYPE = internal, SSPACE = 65536, FINALFUNC = _cdp_offsets_final, PARALLEL = SAFE);",
+    "CREATE AGGREGATE @extschema@._cdp_offsets_agg(integer) (SFUNC = _cdp_offsets_trans, STYPE = internal, SSPACE = 65536, FINALFUNC = _cdp_offsets_final, PARALLEL = SAFE);",
     name = "cdp_offsets_agg",
     requires = [_cdp_offsets_trans, _cdp_offsets_final]
 );
