@@ -99,6 +99,7 @@ pub static BLOCKED: &[Blocked] = &[
         "variable of a template or advertising macro that was not filled in",
     ),
     one("email", "test@test.com", PLACEHOLDER),
+    one("email", "test@example.com", PLACEHOLDER),
     one("email", "a@a.com", PLACEHOLDER),
     one("email", "abc@abc.com", PLACEHOLDER),
     one("email", "123@123.com", PLACEHOLDER),
