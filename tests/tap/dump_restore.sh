@@ -95,7 +95,7 @@ round() { # NAME EXTENSION_SCHEMA (as SQL) WORKSPACE (as it is) FORMAT
     same "$name: the extension in another schema goes on" "$work/$name.further" "$work/$name.elsewhere"
 }
 round plain public cdp c
-round quoted '"Ext ""x"' 'Marke ß' p
+round quoted '"Ext x"' 'Marke ß' p
 
 # --- An owner who is no superuser ------------------------------------------------------------------
 options='' ws=cdp
