@@ -71,9 +71,8 @@ fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32
     }
     if let Some(event) = &mapping.event {
         describe::oid_of(relation, "event.name", &event.name)?;
-        if describe::type_of(relation, "event.at", &event.at)? != "timestamptz"
-            && describe::type_of(relation, "event.at", &event.at)? != "date"
-        {
+        let at = describe::type_of(relation, "event.at", &event.at)?;
+        if !matches!(at.as_str(), "timestamptz" | "date") {
             return Err(CdpError::type_mismatch(format!("mapping entry \"event.at\" is not a time: {}", event.at))
                 .with_hint("Give an expression of type timestamptz."));
         }
