@@ -71,7 +71,7 @@ pub fn init() {
     );
     GucRegistry::define_bool_guc(
         c"cdp.direct_read",
-        c"Reads column chunks without a query.",
+        c"Reads column chunks without a query, and keeps plans.",
         c"off reads them by a query, slower and with the same answers: to compare, or to see the plan.",
         &DIRECT_READ,
         GucContext::Userset,

@@ -85,6 +85,8 @@ CREATE TABLE @workspace@.pending (
     shard integer NOT NULL,
     cells bytea NOT NULL
 );
+-- Cells are varints already: trying to compress them costs more than it saves.
+ALTER TABLE @workspace@.pending ALTER COLUMN cells SET STORAGE EXTERNAL;
 CREATE INDEX pending_column ON @workspace@.pending (column_id, key, shard);
 COMMENT ON TABLE @workspace@.pending IS 'changes not yet folded into chunks';
 COMMENT ON COLUMN @workspace@.pending.column_id IS 'the column';

@@ -4,12 +4,14 @@
 //! sees exactly these versions takes it; so nothing has to be told to anybody, and a catalogue cannot be stale.
 
 use crate::error::CdpError;
-use crate::pg::scan::{Table, Version};
+use crate::guc;
+use crate::pg::scan::{Condition, Table, Version};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Type};
 use pg_cdp_core::expr::error::ExprError;
 use pg_cdp_core::expr::{check, compile};
+use pg_cdp_core::plan::Plan;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -66,14 +68,22 @@ pub struct Catalog {
     pub segments: HashMap<String, Segment>,
     /// Expressions that have been parsed and checked against it.
     parsed: RefCell<HashMap<(String, Option<Type>), Rc<Expr>>>,
-    /// Codes that dictionaries had for values; to be verified, because dictionaries change without the catalogue.
-    codes: RefCell<HashMap<(i32, String), i32>>,
+    /// Plans of expressions, by their text, with what else they depend on.
+    plans: RefCell<HashMap<String, KeptPlan>>,
 }
 
-/// The tables a catalogue is read from.
-const TABLES: [&str; 5] = ["attribute", "event_type", "property", "store_column", "segment"];
+/// The tables a catalogue is read from; plans also depend on the settings of the workspace.
+const TABLES: [&str; 6] = ["workspace", "attribute", "event_type", "property", "store_column", "segment"];
 
-/// The most expressions, and the most codes, that are kept with a catalogue; then they are collected anew.
+/// A plan, and the dictionaries that were looked into for it with the last row of each. Dictionaries only grow, one writer at a
+/// time, so the same last row means the same dictionary.
+#[derive(Clone)]
+struct KeptPlan {
+    plan: Rc<Plan>,
+    dictionaries: Vec<(i32, Option<Version>)>,
+}
+
+/// The most expressions, and the most plans, that are kept with a catalogue; then they are collected anew.
 const MOST_KEPT: usize = 1024;
 
 /// Row versions have their place to themselves for less than 2^32 transactions; nothing is kept for half as long.
@@ -109,7 +119,7 @@ impl Catalog {
     /// The catalogue of a workspace as the snapshot sees it.
     pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
         // A function that writes sees its own changes statement by statement.
-        let versions = if spi::reading() { versions(ws) } else { None };
+        let versions = if spi::reading() && guc::direct_read() { versions(ws) } else { None };
         let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
         let now = transaction::next_full_id();
         if let Some(kept) = KEPT.take()
@@ -147,19 +157,22 @@ impl Catalog {
         Ok(expr)
     }
 
-    /// The code that a value had when it was looked up last.
-    pub fn remembered_code(&self, dictionary_id: i32, value: &str) -> Option<i32> {
-        self.codes.try_borrow().ok()?.get(&(dictionary_id, value.to_owned())).copied()
+    /// The plan of a text that was kept, if the dictionaries are still what it was made from.
+    pub fn kept_plan(&self, ws: &Workspace, text: &str) -> Option<Rc<Plan>> {
+        let kept = self.plans.try_borrow().ok()?.get(text)?.clone();
+        let ids: Vec<i32> = kept.dictionaries.iter().map(|(id, _)| *id).collect();
+        (last_rows(ws, &ids)? == kept.dictionaries).then_some(kept.plan)
     }
 
-    /// Remembers the code of a value.
-    pub fn remember_code(&self, dictionary_id: i32, value: &str, code: i32) {
-        if let Ok(mut codes) = self.codes.try_borrow_mut() {
-            if codes.len() >= MOST_KEPT {
-                codes.clear();
-            }
-            codes.insert((dictionary_id, value.to_owned()), code);
+    /// Keeps a plan that depends on the text, the catalogue and these dictionaries, and on nothing else.
+    pub fn keep_plan(&self, ws: &Workspace, text: &str, plan: &Rc<Plan>, dictionaries: &[i32]) {
+        let (Some(dictionaries), Ok(mut plans)) = (last_rows(ws, dictionaries), self.plans.try_borrow_mut()) else {
+            return;
+        };
+        if plans.len() >= MOST_KEPT {
+            plans.clear();
         }
+        plans.insert(text.to_owned(), KeptPlan { plan: Rc::clone(plan), dictionaries });
     }
 
     /// Reads the catalogue.
@@ -170,7 +183,7 @@ impl Catalog {
             events: HashMap::new(),
             segments: HashMap::new(),
             parsed: RefCell::default(),
-            codes: RefCell::default(),
+            plans: RefCell::default(),
         };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
@@ -247,6 +260,18 @@ fn versions(ws: &Workspace) -> Option<Vec<Version>> {
         table.close();
     }
     Some(versions)
+}
+
+/// The last row of each dictionary; `None` when they cannot be looked at directly.
+fn last_rows(ws: &Workspace, dictionaries: &[i32]) -> Option<Vec<(i32, Option<Version>)>> {
+    if dictionaries.is_empty() {
+        return Some(Vec::new());
+    }
+    let table = Table::open(&ws.name, "dictionary")?;
+    let index = table.index("dictionary_pkey");
+    let last = dictionaries.iter().map(|id| (*id, table.last(index, &[Condition::Int4Is(1, *id)]))).collect();
+    table.close();
+    Some(last)
 }
 
 fn unsigned(scale: i32) -> Result<u32, CdpError> {

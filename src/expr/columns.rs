@@ -1,9 +1,8 @@
 //! What the planner asks of PostgreSQL: columns, codes, moments, whole days.
 
 use super::catalog::Catalog;
-use super::question::Moment;
+use super::question::{Moment, Question};
 use crate::error::CdpError;
-use crate::pg::scan::{Condition, Stored, Table};
 use crate::pg::spi;
 use crate::store::column::{day_sql, day_start_sql, micros_sql, moment_of_micros_sql, pg_type};
 use crate::workspace::Workspace;
@@ -12,6 +11,7 @@ use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::expr::sql::{self, SqlContext};
 use pg_cdp_core::plan::{AttributeColumn, Columns, DayColumn, EdgeWindow, WholeDays};
 use pgrx::datum::DatumWithOid;
+use std::collections::BTreeSet;
 
 /// The columns of a workspace at a moment.
 pub struct WorkspaceColumns<'a> {
@@ -21,25 +21,29 @@ pub struct WorkspaceColumns<'a> {
     pub catalog: &'a Catalog,
     /// The moment asked about.
     pub moment: &'a Moment,
+    /// What the plan came to depend on.
+    pub used: Used,
+}
+
+/// What a plan depends on besides the expression and the catalogue.
+#[derive(Default)]
+pub struct Used {
+    /// Dictionaries looked into.
+    pub dictionaries: BTreeSet<i32>,
+    /// Whether the moment of asking, or a query, has gone into it.
+    pub moment: bool,
+}
+
+impl<'a> WorkspaceColumns<'a> {
+    /// The columns that a question is about.
+    pub fn of(question: &'a Question) -> Self {
+        Self { ws: question.ws, catalog: &question.catalog, moment: &question.moment, used: Used::default() }
+    }
 }
 
 impl WorkspaceColumns<'_> {
     fn context(&self) -> SqlContext<'_> {
         SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
-    }
-
-    /// Whether the snapshot sees this code for this value: one look into an index.
-    fn has_code(&self, dictionary_id: i32, code: i32, value: &str) -> bool {
-        let open = if spi::reading() { Table::open(&self.ws.name, "dictionary") } else { None };
-        let Some(table) = open else { return false };
-        let mut same = false;
-        let conditions = [Condition::Int4Is(1, dictionary_id), Condition::Int4Is(2, code)];
-        let seen = table.rows(table.index("dictionary_pkey"), &conditions, |row| {
-            same = matches!(row.bytes(3), Stored::Here(bytes) if bytes == value.as_bytes());
-            Ok(())
-        });
-        table.close();
-        seen.is_ok() && same
     }
 
     fn codes(&self, sql: &str, args: &[DatumWithOid]) -> Result<Vec<i32>, CdpError> {
@@ -85,6 +89,7 @@ impl Columns for WorkspaceColumns<'_> {
         else {
             return Err(CdpError::internal(format!("event \"{event}\" lost its property \"{property}\"")));
         };
+        self.used.dictionaries.insert(dictionary_id);
         self.codes(
             "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1",
             &[dictionary_id.into(), values.to_vec().into()],
@@ -92,22 +97,14 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, CdpError> {
-        if let Some(code) = self.catalog.remembered_code(dictionary_id, value)
-            && self.has_code(dictionary_id, code, value)
-        {
-            return Ok(Some(code));
-        }
-        let found = self
+        self.used.dictionaries.insert(dictionary_id);
+        Ok(self
             .codes(
                 "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2",
                 &[dictionary_id.into(), value.into()],
             )?
             .first()
-            .copied();
-        if let Some(code) = found {
-            self.catalog.remember_code(dictionary_id, value, code);
-        }
-        Ok(found)
+            .copied())
     }
 
     fn matching_codes(
@@ -117,6 +114,7 @@ impl Columns for WorkspaceColumns<'_> {
         ty: Type,
         predicate: &Expr,
     ) -> Result<(Vec<i32>, Vec<i32>), CdpError> {
+        self.used.dictionaries.insert(dictionary_id);
         let value = if ty == Type::Boolean { "(d.value::pg_catalog.bool)" } else { "d.value" };
         let condition =
             sql::scalar_sql(predicate, &self.context(), &|name| (name == attribute).then(|| value.to_owned()));
@@ -139,6 +137,8 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn moment(&mut self, ty: Type, text: &str) -> Result<Option<i64>, CdpError> {
+        // 'today' and 'now' are moments too.
+        self.used.moment = true;
         let value = match ty {
             Type::Date => "CASE WHEN isfinite($1::pg_catalog.date) THEN ($1::pg_catalog.date - '2000-01-01'::pg_catalog.date)::pg_catalog.int8 END".to_owned(),
             Type::Timestamptz => micros_sql("$1::pg_catalog.timestamptz"),
@@ -158,6 +158,7 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn split(&mut self, from: Option<i64>, to: i64) -> Result<(Option<WholeDays>, Vec<EdgeWindow>), CdpError> {
+        self.used.moment = true;
         // The day of each bound, and where that day and the next begin.
         let at = moment_of_micros_sql("$1");
         let start = |day: &str| micros_sql(&day_start_sql(day));
@@ -198,6 +199,7 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn scan(&mut self, expr: &Expr) -> Result<String, CdpError> {
+        self.used.moment = true;
         Ok(sql::select_sql(&[], Some(expr), &self.context()))
     }
 }

@@ -10,7 +10,7 @@ use crate::store::column::moment_of_micros_sql;
 use pg_cdp_core::cells::{Encoding, NumberChunk};
 use pg_cdp_core::expr::ast::{Expr, Node as Ast, Type};
 use pg_cdp_core::expr::sql;
-use pg_cdp_core::plan::{AttributeColumn, Columns, Source};
+use pg_cdp_core::plan::{AttributeColumn, Columns, Plan, Source};
 use pg_cdp_core::program::{self, Node, Program, Totals};
 use pgrx::AnyNumeric;
 use std::collections::{BTreeMap, HashMap};
@@ -41,8 +41,7 @@ fn readable(question: &Question, attribute: &Expr) -> Option<(AttributeColumn, T
     if question.moment.as_of.is_some() {
         return None;
     }
-    let columns = WorkspaceColumns { ws: question.ws, catalog: &question.catalog, moment: &question.moment };
-    Some((columns.attribute(name)?, attribute.ty))
+    Some((WorkspaceColumns::of(question).attribute(name)?, attribute.ty))
 }
 
 /// The program of a question with one slot more, and what its slots read.
@@ -55,7 +54,7 @@ struct Extended {
 }
 
 fn extended(question: &Question, encoding: Encoding, column_id: i32) -> Result<Extended, CdpError> {
-    let mut plan = set::plan_of(question)?;
+    let mut plan = Plan::clone(&*set::plan_of(question)?);
     let mut add = |encoding, column_id, keys| {
         plan.program.slots.push(encoding);
         plan.sources.push(Source::Chunks { column_id, keys: vec![keys], edges: Vec::new() });

@@ -47,8 +47,18 @@ pub struct Question<'a> {
     pub catalog: Rc<Catalog>,
     /// When.
     pub moment: Moment,
+    /// Its text, when that says all of it.
+    pub text: Option<String>,
     /// The expression; with an `as_of`, tags and dynamic segments are written out.
     pub expr: Expr,
+}
+
+/// An expression whose constants are literals.
+pub struct Folded {
+    /// The expression.
+    pub expr: Expr,
+    /// Whether any had to be evaluated: it may depend on the moment.
+    pub evaluated: bool,
 }
 
 /// How deep tags may refer to tags.
@@ -64,7 +74,8 @@ impl<'a> Question<'a> {
         let parsed = catalog.expression(text, want).map_err(|e| CdpError::expression(&e, text))?;
         let expr = Expr::clone(&parsed);
         let expr = if moment.as_of.is_some() { written_out(expr, &catalog, DEEPEST)? } else { expr };
-        Ok(Self { ws, catalog, moment, expr })
+        let text = moment.as_of.is_none().then(|| text.to_owned());
+        Ok(Self { ws, catalog, moment, text, expr })
     }
 
     /// Whether the segment of this name, if there is one, else whether an expression is true.
@@ -77,7 +88,7 @@ impl<'a> Question<'a> {
             return Self::ask(ws, name, Some(Type::Boolean), moment);
         }
         let node = Node::InSegment(name.to_owned());
-        let mut question = Self { ws, catalog, moment, expr: Expr { node, ty: Type::Boolean, at: 0 } };
+        let mut question = Self { ws, catalog, moment, text: None, expr: Expr { node, ty: Type::Boolean, at: 0 } };
         question.expr = question.inlined(question.expr.clone())?;
         Ok(question)
     }
@@ -93,10 +104,10 @@ impl<'a> Question<'a> {
     }
 
     /// The expression with its constants evaluated by PostgreSQL.
-    pub fn folded(&self) -> Result<Expr, CdpError> {
+    pub fn folded(&self) -> Result<Folded, CdpError> {
         let constants = fold::constants(&self.expr);
         if constants.is_empty() {
-            return Ok(self.expr.clone());
+            return Ok(Folded { expr: self.expr.clone(), evaluated: false });
         }
         let ctx = self.context();
         let texts: Vec<String> =
@@ -104,7 +115,7 @@ impl<'a> Question<'a> {
         let values =
             spi::one::<Vec<Option<String>>>(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", texts.join(", ")), &[])?
                 .ok_or_else(|| CdpError::internal("constants were not evaluated"))?;
-        Ok(fold::substitute(&self.expr, &values)?)
+        Ok(Folded { expr: fold::substitute(&self.expr, &values)?, evaluated: true })
     }
 
     /// The question as plain SQL over the public views: `profile_id` of everybody it is true for.

@@ -7,6 +7,7 @@ use super::columns::WorkspaceColumns;
 use super::parallel;
 use super::question::Question;
 use crate::error::CdpError;
+use crate::guc;
 use crate::pg::spi;
 use crate::store::SHARD_BITS;
 use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
@@ -16,6 +17,7 @@ use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::plan::{self, Edge, Plan, Plans, Source};
 use pg_cdp_core::program::{self, Program};
 use pgrx::spi::quote_literal;
+use std::rc::Rc;
 
 /// Who the question is true for, as portable 64-bit Roaring bytes.
 pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
@@ -76,11 +78,24 @@ pub fn borrowed(slots: &Slots) -> Vec<Vec<&[u8]>> {
     slots.iter().map(|slot| slot.iter().map(|(_, bytes)| bytes.as_slice()).collect()).collect()
 }
 
-/// The plan of a question.
-pub fn plan_of(question: &Question) -> Result<Plan, CdpError> {
+/// The plan of a question: the one that was kept for its text, or a new one. A plan is kept unless time or the rows of tables went
+/// into it.
+pub fn plan_of(question: &Question) -> Result<Rc<Plan>, CdpError> {
+    let text = question.text.as_deref().filter(|_| spi::reading() && guc::direct_read());
+    if let Some(plan) = text.and_then(|text| question.catalog.kept_plan(question.ws, text)) {
+        return Ok(plan);
+    }
     let folded = question.folded()?;
-    let mut columns = WorkspaceColumns { ws: question.ws, catalog: &question.catalog, moment: &question.moment };
-    plan::plan(&folded, &mut columns)
+    let mut columns = WorkspaceColumns::of(question);
+    let plan = Rc::new(plan::plan(&folded.expr, &mut columns)?);
+    if let Some(text) = text
+        && !folded.evaluated
+        && !columns.used.moment
+    {
+        let dictionaries: Vec<i32> = columns.used.dictionaries.into_iter().collect();
+        question.catalog.keep_plan(question.ws, text, &plan, &dictionaries);
+    }
+    Ok(plan)
 }
 
 /// The plans of several questions of one moment.
@@ -88,9 +103,8 @@ pub fn plans_of(questions: &[Question]) -> Result<Plans, CdpError> {
     let Some(first) = questions.first() else {
         return Ok(Plans { slots: Vec::new(), roots: Vec::new(), sources: Vec::new() });
     };
-    let folded = questions.iter().map(Question::folded).collect::<Result<Vec<_>, _>>()?;
-    let mut columns = WorkspaceColumns { ws: first.ws, catalog: &first.catalog, moment: &first.moment };
-    plan::plans(&folded, &mut columns)
+    let folded = questions.iter().map(|q| Ok(q.folded()?.expr)).collect::<Result<Vec<_>, CdpError>>()?;
+    plan::plans(&folded, &mut WorkspaceColumns::of(first))
 }
 
 /// Bytes of a slot that do not come from the tables of chunks: the events of part of a day, the answer of a query.

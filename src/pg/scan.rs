@@ -120,15 +120,51 @@ impl Table {
                 if tuple.is_null() {
                     break;
                 }
-                let place = (*tuple).t_self;
-                into.push(Version {
-                    table: self.oid(),
-                    block: (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo),
-                    offset: place.ip_posid,
-                    xmin: u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin),
-                });
+                into.push(self.version(tuple));
             }
             pg_sys::systable_endscan(scan);
+        }
+    }
+
+    /// The version of the last visible row, in the order of an index, of those that meet the conditions.
+    pub fn last(&self, index: u32, conditions: &[Condition]) -> Option<Version> {
+        if index == 0 {
+            return None;
+        }
+        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(key).collect();
+        // SAFETY: as in rows(); the index is open while the scan lasts.
+        unsafe {
+            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let opened = pg_sys::index_open(pg_sys::Oid::from(index), lock);
+            let scan = pg_sys::systable_beginscan_ordered(
+                self.relation,
+                opened,
+                pg_sys::GetActiveSnapshot(),
+                keys.len() as i32,
+                keys.as_mut_ptr(),
+            );
+            let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::BackwardScanDirection);
+            let version = (!tuple.is_null()).then(|| self.version(tuple));
+            pg_sys::systable_endscan_ordered(scan);
+            pg_sys::index_close(opened, pg_sys::NoLock as pg_sys::LOCKMODE);
+            version
+        }
+    }
+
+    /// Which version of a row this is.
+    ///
+    /// # Safety
+    /// `tuple` must be a row of this table that a scan stands on.
+    unsafe fn version(&self, tuple: pg_sys::HeapTuple) -> Version {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let place = (*tuple).t_self;
+            Version {
+                table: self.oid(),
+                block: (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo),
+                offset: place.ip_posid,
+                xmin: u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin),
+            }
         }
     }
 

@@ -6,18 +6,37 @@
 //! So nothing has to be invalidated, and an answer cannot be stale: what another session has committed since is another
 //! value, what this session has rolled back is a value no row points to.
 //!
+//! A chunk with pending changes folded in is kept too, known by the chunk and the bytes of the changes.
+//!
 //! The numbers of values and of transactions are 32 bits and come round. Both would have to come round to the same pair, which
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
 use crate::pg::toast::Pointer;
 use crate::pg::transaction;
+use pg_cdp_core::cells::Encoding;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// What bytes are known by.
-pub type Key = (Pointer, u32);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A chunk: where it is kept, and the transaction that wrote the row.
+    Chunk(Pointer, u32),
+    /// A chunk with changes folded in: how it is encoded, the chunk, if there is one, and the very bytes of the changes.
+    Folded(Encoding, Option<(Pointer, u32)>, Vec<Rc<Vec<u8>>>),
+}
+
+impl Key {
+    /// Bytes that the key itself takes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Chunk(..) => 0,
+            Self::Folded(_, _, changes) => changes.iter().map(|bytes| bytes.capacity()).sum(),
+        }
+    }
+}
 
 /// Transactions after which the cache is emptied: half of those after which a number comes round.
 const LIFETIME: u64 = 1 << 31;
@@ -82,7 +101,7 @@ impl Cache {
     /// Keeps bytes if there is room or room can be made among what this question does not use. A question over more than the
     /// cache holds so keeps what it read first, and finds that again when it is repeated.
     pub fn put(&mut self, key: Key, bytes: &Rc<Vec<u8>>) {
-        let size = bytes.capacity();
+        let size = bytes.capacity() + key.size();
         if size > self.limit || (self.size + size > self.limit && !self.make_room(size)) {
             return;
         }
@@ -94,14 +113,14 @@ impl Cache {
     fn make_room(&mut self, wanted: usize) -> bool {
         let target = self.limit.saturating_sub(wanted.max(self.limit / 8));
         let mut old: Vec<(u64, Key)> =
-            self.entries.iter().filter(|(_, e)| e.used < self.question).map(|(key, e)| (e.used, *key)).collect();
+            self.entries.iter().filter(|(_, e)| e.used < self.question).map(|(key, e)| (e.used, key.clone())).collect();
         old.sort_unstable_by_key(|(used, _)| *used);
         for (_, key) in old {
             if self.size <= target {
                 break;
             }
             if let Some(entry) = self.entries.remove(&key) {
-                self.size -= entry.bytes.capacity();
+                self.size -= entry.bytes.capacity() + key.size();
             }
         }
         self.size + wanted <= self.limit

@@ -5,7 +5,7 @@
 //! tables ([`crate::pg::scan`], [`crate::pg::toast`]), and by a query, for whoever the tables cannot be opened directly for (row
 //! security, privileges on columns, another table access method) and to test the first against.
 
-use super::cache::Cache;
+use super::cache::{Cache, Key};
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{Condition, Stored, Table};
@@ -72,9 +72,7 @@ impl Listing {
         if wanted.is_empty() {
             return Ok(listing);
         }
-        let direct = guc::direct_read();
-        let tables = if direct { Table::open(&ws.name, "chunk").zip(Table::open(&ws.name, "pending")) } else { None };
-        let Some((chunk, pending)) = tables else {
+        let Some((chunk, pending)) = tables(ws) else {
             let all = spi::rows(&shards_sql(ws, wanted), &[], |row| spi::must::<i32>(row, 1))?;
             listing.shards = all.into_iter().filter(|s| shards.is_none_or(|only| only.contains(s))).collect();
             listing.by_query = Some(wanted.to_vec());
@@ -182,6 +180,21 @@ impl Listing {
     }
 }
 
+/// The tables of chunks and of changes, when both can be read directly.
+fn tables(ws: &Workspace) -> Option<(Table, Table)> {
+    if !guc::direct_read() {
+        return None;
+    }
+    let chunk = Table::open(&ws.name, "chunk")?;
+    match Table::open(&ws.name, "pending") {
+        Some(pending) => Some((chunk, pending)),
+        None => {
+            chunk.close();
+            None
+        }
+    }
+}
+
 /// Gets bytes out of the cache or the TOAST table.
 struct Loader {
     cache: Box<Cache>,
@@ -193,32 +206,45 @@ struct Loader {
 impl Loader {
     fn load(&mut self, rows: &[Listed], encodings: &[Encoding]) -> Result<Slots, CdpError> {
         let mut slots: Slots = encodings.iter().map(|_| Vec::new()).collect();
-        let mut rows = rows.iter().peekable();
-        while let Some(row) = rows.next() {
-            let mut deltas = Vec::new();
-            let base = if row.delta {
-                deltas.push(self.bytes(&row.place)?);
-                None
-            } else {
-                Some(self.bytes(&row.place)?)
-            };
-            while let Some(next) = rows.next_if(|next| (next.slot, next.key, true) == (row.slot, row.key, next.delta)) {
-                deltas.push(self.bytes(&next.place)?);
-            }
-            let (Some(slot), Some(encoding)) = (slots.get_mut(row.slot), encodings.get(row.slot)) else {
+        for group in rows.chunk_by(|a, b| (a.slot, a.key) == (b.slot, b.key)) {
+            let Some(first) = group.first() else { continue };
+            let (Some(slot), Some(encoding)) = (slots.get_mut(first.slot), encodings.get(first.slot)) else {
                 return Err(CdpError::internal("a program has no such slot"));
             };
-            match (base, deltas.is_empty()) {
-                (Some(base), true) => slot.push((row.key, base)),
-                (base, _) => {
-                    let base = base.as_ref().map(|bytes| bytes.as_slice());
-                    if let Some(bytes) = fold(*encoding, base, deltas.iter().map(|bytes| bytes.as_slice()))? {
-                        slot.push((row.key, Rc::new(bytes)));
-                    }
-                }
-            }
+            let bytes = match group {
+                [only] if !only.delta => Some(self.bytes(&only.place)?),
+                _ => self.folded(*encoding, group)?,
+            };
+            slot.extend(bytes.map(|bytes| (first.key, bytes)));
         }
         Ok(slots)
+    }
+
+    /// A chunk, if there is one, with the changes that follow it.
+    fn folded(&mut self, encoding: Encoding, rows: &[Listed]) -> Result<Option<Rc<Vec<u8>>>, CdpError> {
+        let (base, deltas) = match rows {
+            [base, deltas @ ..] if !base.delta => (Some(base), deltas),
+            deltas => (None, deltas),
+        };
+        let changes = deltas.iter().map(|delta| self.bytes(&delta.place)).collect::<Result<Vec<_>, _>>()?;
+        let key = match base.map(|base| &base.place) {
+            None => Some(None),
+            Some(Place::Elsewhere(pointer, xmin)) => Some(Some((*pointer, *xmin))),
+            // What is small enough to be in the row is folded quickly.
+            Some(Place::Here(_)) => None,
+        };
+        let key = key.filter(|_| !self.cache.is_off()).map(|base| Key::Folded(encoding, base, changes.clone()));
+        if let Some(bytes) = key.as_ref().and_then(|key| self.cache.get(key)) {
+            return Ok(Some(bytes));
+        }
+        let base = base.map(|base| self.bytes(&base.place)).transpose()?;
+        let base = base.as_ref().map(|bytes| bytes.as_slice());
+        let Some(bytes) = fold(encoding, base, changes.iter().map(|bytes| bytes.as_slice()))? else { return Ok(None) };
+        let bytes = Rc::new(bytes);
+        if let Some(key) = key {
+            self.cache.put(key, &bytes);
+        }
+        Ok(Some(bytes))
     }
 
     fn bytes(&mut self, place: &Place) -> Result<Rc<Vec<u8>>, CdpError> {
@@ -226,7 +252,7 @@ impl Loader {
             Place::Here(bytes) => return Ok(Rc::clone(bytes)),
             Place::Elsewhere(pointer, xmin) => (*pointer, *xmin),
         };
-        let key = (pointer, xmin);
+        let key = Key::Chunk(pointer, xmin);
         if let Some(bytes) = self.cache.get(&key) {
             return Ok(bytes);
         }

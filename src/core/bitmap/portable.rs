@@ -5,8 +5,10 @@
 //! `u16 12347, u16 count - 1, run flags of ceil(count / 8) bytes, (key, cardinality - 1) × count, containers`, with the
 //! starts before the containers only when there are at least four of them.
 
+use super::kernel::ends;
 use super::{SHARD_BLOCKS, WORDS};
 use crate::error::StoreError;
+use roaring::RoaringBitmap;
 
 const COOKIE_PLAIN: u16 = 12346;
 const COOKIE_RUNS: u16 = 12347;
@@ -104,6 +106,14 @@ impl<'a> Portable<'a> {
         }
     }
 
+    /// The set in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the containers are not what the format demands.
+    pub fn decoded(&self) -> Result<RoaringBitmap, StoreError> {
+        RoaringBitmap::deserialize_from(self.bytes).map_err(|_| damaged(0))
+    }
+
     /// Number of containers.
     pub fn len(&self) -> usize {
         self.heads.len()
@@ -189,6 +199,21 @@ impl<'a> Portable<'a> {
 }
 
 impl Container<'_> {
+    /// Whether a member is in it.
+    pub fn contains(&self, member: u16) -> bool {
+        match self {
+            Self::Array(members) => members.binary_search_by_key(&member, |m| u16::from_le_bytes(*m)).is_ok(),
+            Self::Bitmap(words) => {
+                let word = u64::from_le_bytes(words[usize::from(member >> 6)]);
+                word >> (member & 63) & 1 == 1
+            }
+            Self::Run(runs) => {
+                let after = runs.partition_point(|run| ends(run).0 <= member);
+                runs.get(after.wrapping_sub(1)).is_some_and(|run| member <= ends(run).1)
+            }
+        }
+    }
+
     /// Whether the container is one run over the whole block.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Run([[0, 0, 0xff, 0xff]]))

@@ -57,14 +57,26 @@ pub(super) fn encode_kept(kept: &[Cell]) -> Result<Vec<u8>, StoreError> {
 
     let presence =
         RoaringBitmap::from_sorted_iter(kept.iter().map(|cell| cell.offset)).map_err(|_| StoreError::Order(0))?;
-    let mut all = vec![presence];
-    all.extend(planes::write(kept, v_depth, |cell| above(cell.v, v_base)));
-    all.extend(planes::write(kept, n_depth, |cell| above(cell.n, 1)));
+    let v = planes::write(kept, v_depth, |cell| above(cell.v, v_base));
+    let n = planes::write(kept, n_depth, |cell| above(cell.n, 1));
+    write(kept.len() as u32, (v_base, v_max), presence, v, n)
+}
 
-    let mut bytes = vec![VERSION, n_depth as u8, v_depth as u8, 0];
-    bytes.extend((kept.len() as u32).to_le_bytes());
+/// Writes a chunk from its parts.
+fn write(
+    count: u32,
+    (v_base, v_max): (i64, i64),
+    presence: RoaringBitmap,
+    v: Vec<RoaringBitmap>,
+    n: Vec<RoaringBitmap>,
+) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![VERSION, n.len() as u8, v.len() as u8, 0];
+    bytes.extend(count.to_le_bytes());
     bytes.extend(v_base.to_le_bytes());
     bytes.extend(v_max.to_le_bytes());
+    let mut all = vec![presence];
+    all.extend(v);
+    all.extend(n);
     for plane in &mut all {
         plane.optimize();
         bytes.extend((plane.serialized_size() as u32).to_le_bytes());
@@ -239,6 +251,78 @@ impl<'a> NumberChunk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The cell of one offset, if it is present.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn cell(&self, offset: u32) -> Result<Option<Cell>, StoreError> {
+        let (key, member) = ((offset >> 16) as u16, offset as u16);
+        let has = |plane: &Portable<'_>| Ok(plane.get(key)?.is_some_and(|container| container.contains(member)));
+        if !has(&self.presence)? {
+            return Ok(None);
+        }
+        let number = |planes: &[Portable<'_>]| {
+            planes.iter().try_fold(0u64, |number, plane| Ok::<_, StoreError>(number << 1 | u64::from(has(plane)?)))
+        };
+        let n = i64::try_from(number(&self.n)?).ok().and_then(|n| n.checked_add(1));
+        let n = n.ok_or(StoreError::Damaged { what: WHAT, at: 1 })?;
+        Ok(Some(Cell { offset, n, v: below(self.v_base, number(&self.v)?) }))
+    }
+
+    /// The chunk with some cells replaced (`None`: gone), plane by plane, without putting the others together: a change of a few
+    /// cells among a million costs a hundredth of writing them all. `None` when the frame has to move: a cell at an end of the range
+    /// of v or in the top plane of n goes, one beyond them comes, or nobody is left.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`], and [`StoreError::Damaged`] for planes that are not sets.
+    pub(super) fn patched(&self, changes: &[(u32, Option<Cell>)]) -> Result<Option<Vec<u8>>, StoreError> {
+        let (mut count, mut v_max) = (i64::from(self.count), self.v_max);
+        for (offset, after) in changes {
+            let before = self.cell(*offset)?;
+            count += i64::from(after.is_some()) - i64::from(before.is_some());
+            if let Some(before) = before {
+                let top = !self.n.is_empty() && depth_of(above(before.n, 1)) == self.n.len();
+                let moved = after.is_none_or(|after| after.v != before.v);
+                if moved && (before.v == self.v_base || before.v == self.v_max)
+                    || top && after.is_none_or(|after| after.n != before.n)
+                {
+                    return Ok(None);
+                }
+            }
+            if let Some(after) = after {
+                if after.v < self.v_base || depth_of(above(after.n, 1)) > self.n.len() {
+                    return Ok(None);
+                }
+                v_max = v_max.max(after.v);
+            }
+        }
+        if count <= 0 || depth_of(above(v_max, self.v_base)) != self.v.len() {
+            return Ok(None);
+        }
+        let patch = |plane: &Portable<'_>, bit: &dyn Fn(&Cell) -> bool| {
+            let mut set = plane.decoded()?;
+            for (offset, after) in changes {
+                if after.as_ref().is_some_and(bit) {
+                    set.insert(*offset)
+                } else {
+                    set.remove(*offset)
+                };
+            }
+            Ok::<_, StoreError>(set)
+        };
+        let patch_all = |planes: &[Portable<'_>], number: &dyn Fn(&Cell) -> u64| {
+            let places = (0..planes.len()).rev();
+            places
+                .zip(planes)
+                .map(|(place, plane)| patch(plane, &|cell| number(cell) >> place & 1 == 1))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let presence = patch(&self.presence, &|_| true)?;
+        let v = patch_all(&self.v, &|cell| above(cell.v, self.v_base))?;
+        let n = patch_all(&self.n, &|cell| above(cell.n, 1))?;
+        write(count as u32, (self.v_base, v_max), presence, v, n).map(Some)
     }
 
     /// Adds up v over `members` of block `key`, all of whom are present: their number, sum, smallest and largest v. Each plane is

@@ -247,6 +247,38 @@ proptest! {
         prop_assert_eq!(fold(Encoding::Set, half.as_deref(), late.iter().map(Vec::as_slice)).unwrap(), folded);
     }
 
+    /// A few changes of a large chunk, also of its extremes and of what is gone: the bytes are those of writing it anew.
+    #[test]
+    fn few_changes_patch_to_the_bytes_of_a_new_chunk(base in cells(), touched in vec((any::<prop::sample::Index>(), 0u8..4, -3i64..=3), 0..6), fresh in vec((0u32..SHARD_WIDTH, -200i64..200), 0..3)) {
+        let all: Vec<(u32, (i64, i64))> = base.iter().map(|(offset, cell)| (*offset, *cell)).collect();
+        let extremes = [all.iter().min_by_key(|(_, (_, v))| *v), all.iter().max_by_key(|(_, (_, v))| *v)];
+        let mut changes = crate::testing::Cells::new();
+        for (at, kind, step) in touched.iter().filter(|_| !all.is_empty()) {
+            let (offset, (n, v)) = match kind {
+                0 => *extremes[0].unwrap(),
+                1 => *extremes[1].unwrap(),
+                _ => all[at.index(all.len())],
+            };
+            changes.insert(offset, if *step == 0 && *kind != 3 { (-n, v.checked_neg().unwrap_or(0)) } else { (i64::from(*kind == 2 && n < 9), *step) });
+        }
+        changes.extend(fresh.iter().filter(|(offset, _)| !base.contains_key(offset)).map(|(offset, v)| (*offset, (1, *v))));
+        let delta = delta::encode(as_cells(&changes)).unwrap();
+        let mut expected = base.clone();
+        let mut fits = true;
+        for (offset, (n, v)) in &changes {
+            let sum = expected.entry(*offset).or_insert((0, 0));
+            match sum.1.checked_add(*v) {
+                Some(v) => *sum = (sum.0 + n, v),
+                None => fits = sum.0 + n <= 0,
+            }
+        }
+        expected.retain(|_, sum| sum.0 > 0);
+        if fits {
+            let folded = fold(Encoding::Number, Some(&number_bytes(&base)), [delta.as_slice()]).unwrap();
+            prop_assert_eq!(folded, (!expected.is_empty()).then(|| number_bytes(&expected)));
+        }
+    }
+
     #[test]
     fn folding_over_any_base_adds(base in cells(), more in cells()) {
         let delta = delta::encode(as_cells(&more)).unwrap();
