@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Private database clusters, reached through a Unix socket only.
 #   cluster.sh start NAME [test|bench]   of the server made by server.sh for PG_CONFIG; "test" gives up durability,
-#                             "bench" takes a sixth of the memory for buffers, 512 MB to 4 GB
-#   cluster.sh stop [NAME…]        these, or all of this clone
-#   cluster.sh drop NAME           stop and delete
-#   cluster.sh psql NAME [ARG…]    psql, on the database NAME
+#                                        "bench" takes a sixth of the memory for buffers, 512 MB to 4 GB
+#   cluster.sh stop [NAME…]              these, or all of this clone
+#   cluster.sh drop NAME                 stop and delete
+#   cluster.sh psql NAME [ARG…]          psql, on the database NAME
 . "$(dirname "$0")/lib.sh"
 run_dir
 
