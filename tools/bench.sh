@@ -1,11 +1,29 @@
 #!/usr/bin/env bash
-# Runs tests/bench/run.sh against a private server with the release build, on an empty database `bench`.
+# The benchmarks, on a private server with the release build. SUITE chooses:
+#   bits (default)   tests/bench/bits: questions on the engine, beside DuckDB, ClickHouse and plain PostgreSQL; answers checked equal
+#   sync             tests/bench/sync: cdp_sync() of generated sources, then questions beside the plain SQL they are equal to
+# SCALE is a number of profiles such as 100k, 1M (the default) or 10M. REUSE=1 asks what an earlier run of the same suite and scale
+# has loaded.
 . "$(dirname "$0")/lib.sh"
 run_dir
-[ -x tests/bench/run.sh ] || die "tests/bench/run.sh does not exist"
+suite=${SUITE:-bits}
+case $suite in bits | sync) ;; *) die "SUITE=$suite: give bits or sync" ;; esac
+
+if [ "$suite" = bits ]; then
+    tools/setup-debian.sh bench
+    tools/setup-python.sh bench
+fi
 tools/server.sh release
-tools/cluster.sh start bench
-trap 'tools/cluster.sh stop bench' EXIT
-use_cluster bench
-fresh_database bench
-PGDATABASE=bench tests/bench/run.sh "$@" </dev/null
+tools/cluster.sh start "bench-$suite" bench
+trap 'tools/cluster.sh stop "bench-$suite"' EXIT
+use_cluster "bench-$suite"
+[ -n "${REUSE:-}" ] || fresh_database bench
+export PGDATABASE=bench
+if [ "$suite" = bits ]; then
+    # Parquet, CSV and ClickHouse's own files; run.py deletes what it makes there.
+    SCRATCH=${SCRATCH:-$TARGET/bench}
+    mkdir -p "$SCRATCH"
+    SCRATCH=$SCRATCH "$BENCH_VENV/bin/python" tests/bench/bits/run.py </dev/null
+else
+    tests/bench/sync/run.sh "$@" </dev/null
+fi

@@ -37,6 +37,8 @@ if is_root; then CACHE=/var/cache/pg_cdp; else CACHE=${XDG_CACHE_HOME:-$HOME/.ca
 CACHE=${PG_CDP_CACHE:-$CACHE}
 # shellcheck disable=SC2034  # what the other scripts use
 VENV=$CACHE/venv
+# shellcheck disable=SC2034
+BENCH_VENV=$CACHE/bench-venv
 CARGO_PGRX_ROOT=$CACHE/cargo-pgrx-$CARGO_PGRX_VERSION
 mkdir -p "$LOG"
 export PATH="$CARGO_PGRX_ROOT/bin:$PATH"

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: `setup-debian.sh build` for building and running,
-# `setup-debian.sh test` for the tests too. Calls apt only when something is missing.
+# `setup-debian.sh test` for the tests too, `bench` for the benchmark. Calls apt only when something is missing.
 . "$(dirname "$0")/lib.sh"
 
 packages=(gcc libc6-dev pkg-config libssl-dev libclang-dev)
 # With a PG_CONFIG of the caller's own, the server and its headers are the caller's.
 [ "$PG_CONFIG" != "$DEBIAN_PG_CONFIG" ] || packages+=(postgresql-15 postgresql-server-dev-15)
-if [ "${1:-build}" = test ]; then packages+=(patchelf libipc-run-perl python3-venv); fi
+case ${1:-build} in
+    test) packages+=(patchelf libipc-run-perl python3-venv) ;;
+    bench) packages+=(python3-venv) ;;
+esac
 
 missing=()
 for p in "${packages[@]}"; do

@@ -65,7 +65,8 @@ class DuckDB:
         self.db = duckdb.connect(config={"threads": 2})
         for name, columns in tables.items():
             self.db.execute(f"CREATE TABLE {name} AS SELECT * FROM columns")
-        self.sql = Wide(lambda c: f"count(*) FILTER (WHERE {c})").sql
+        # FILTER is some thirty times slower here: each of the 210 aggregates of Q7 selects the rows for itself.
+        self.sql = Wide(lambda c: f"count_if({c})").sql
 
     def ask(self, question):
         seconds, rows = timed(lambda: self.db.execute(self.sql[question]).fetchall())

@@ -2,9 +2,9 @@
 # The benchmark: generates people and events, takes them in with cdp_sync(), asks the questions of expressions.sql and asks the plain SQL
 # of cdp_segment_sql() the same in the same run.
 #
-#   make bench                          1M: a million profiles, five million events
-#   SCALE=100k make bench               10k, 100k, 1M, 10M: any number, with k or M
-#   REUSE=1 tests/bench/run.sh          the questions only, on the database an earlier run has left
+#   make bench SUITE=sync SCALE=250k    a quarter of a million profiles, five events a profile (1M takes more than ten minutes)
+#   make bench SUITE=sync SCALE=100k    10k, 100k, 1M, 10M: any number, with k or M
+#   REUSE=1 tests/bench/sync/run.sh     the questions only, on the database an earlier run has left
 #
 # Connects as libpq's environment says (tools/bench.sh sets it), to an empty database. Also read from the environment: RUNS, warm runs of
 # cdp_segment_count() and cdp_segment() (9); PLAIN_RUNS, warm runs of the plain SQL (3).

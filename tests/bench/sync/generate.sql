@@ -1,6 +1,6 @@
 -- Generated people and events for the benchmarks.
 --
---   psql -X -v profiles=1000000 -v events=5000000 -f tests/bench/generate.sql
+--   psql -X -v profiles=1000000 -v events=5000000 -f tests/bench/sync/generate.sql
 --
 -- Integer arithmetic only, no random(): the same rows on every machine and every version. A row's number goes through a 32-bit mixer
 -- (multiply, fold the high half into the low, twice); its output is dealt out to the columns by further multiplications.
