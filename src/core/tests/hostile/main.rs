@@ -68,12 +68,22 @@ fn attack(format: &str, values: &[Vec<u8>], seed: u64, check: impl Fn(&[u8]) -> 
     tally
 }
 
+/// 65,535 runs over the whole container each: if they were believed, a walk would hold 2^32 members.
+fn overlapping_runs() -> Vec<u8> {
+    let mut bytes = 1u64.to_le_bytes().to_vec();
+    bytes.extend([0, 0, 0, 0, 59, 48, 0, 0, 1, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
+    bytes.extend([0, 0, 0xFF, 0xFF].repeat(65_535));
+    bytes
+}
+
 #[test]
 fn mutants_are_refused_or_sound() {
     let seed = mutants::seed();
     println!("PG_CDP_MUTANT_SEED={seed}");
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage_as_mb();
+    assert!(!checks::treemap(&overlapping_runs()));
+    assert!(!checks::set_chunk(&overlapping_runs()[12..]));
     let formats = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let treemap = attack("64-bit set", &mutants::treemaps(), seed, checks::treemap);
