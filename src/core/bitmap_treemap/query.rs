@@ -130,11 +130,18 @@ fn each(entry: &Entry<'_>, found: &mut impl FnMut(u16)) -> Result<(), Damaged> {
             }
         }
         Container::Runs(runs) => {
+            let mut least = 0;
             for run in runs.chunks_exact(4) {
                 let first = u16_at(run, 0)?;
-                for value in first..=first.saturating_add(u16_at(run, 2)?) {
+                // Damaged runs that overlap would give 2^32 values out of 256 KB.
+                if u32::from(first) < least {
+                    return Err(damaged(entry.at, "the runs of a container overlap"));
+                }
+                let last = first.saturating_add(u16_at(run, 2)?);
+                for value in first..=last {
                     found(value);
                 }
+                least = u32::from(last) + 1;
             }
         }
     }

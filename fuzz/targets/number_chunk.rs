@@ -1,0 +1,11 @@
+//! Number chunks and deltas.
+#![no_main]
+
+#[path = "../../src/core/tests/common/checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    checks::number_chunk(bytes);
+    checks::delta(bytes);
+});
