@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::{self, Build, Fold, Join};
+use super::slices::{self, Build, Fold, Join};
 use super::{Bsi, BsiBytes, id};
 use crate::error::CdpError;
 use crate::pg::aggregate;
@@ -181,14 +181,14 @@ fn cdp_bsi_build_flat_trans(
     let mut build = Build::new();
     build.insert(self::id(id)?, value).map_err(CdpError::from)?;
     let one = build.finish().map_err(CdpError::from)?;
-    let both = own.map(|own| core::combine(own, &one, Join::Agree)).transpose().map_err(CdpError::from)?;
+    let both = own.map(|own| slices::combine(own, &one, Join::Agree)).transpose().map_err(CdpError::from)?;
     Ok(Some(Bsi::from_canonical(both.unwrap_or(one))))
 }
 
 /// The pairs of two states; an id of both must have one value.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_build_flat_combine(a: BsiBytes<'_>, b: BsiBytes<'_>) -> Result<Bsi, ErrorReport> {
-    let both = core::combine(a.bytes(), b.bytes(), Join::Agree).map_err(CdpError::from)?;
+    let both = slices::combine(a.bytes(), b.bytes(), Join::Agree).map_err(CdpError::from)?;
     Ok(Bsi::from_canonical(both))
 }
 

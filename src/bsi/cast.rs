@@ -4,7 +4,7 @@ use pgrx::Array;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::Build;
+use super::slices::Build;
 use super::{Bsi, id, io};
 use crate::error::CdpError;
 use crate::pg::interrupt::Pulse;

@@ -6,13 +6,13 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::{self, Comparison};
+use super::slices::{self, Comparison};
 use super::{Bsi, BsiBytes, chosen};
 use crate::bitmap::{Bitmap, BitmapBytes};
 use crate::error::{CdpError, quoted};
 
 fn compare(bsi: &BsiBytes<'_>, comparison: Comparison, filter: Option<&BitmapBytes<'_>>) -> Result<Bitmap, CdpError> {
-    Ok(Bitmap::from_canonical(core::compare(bsi.bytes(), comparison, chosen(filter))?))
+    Ok(Bitmap::from_canonical(slices::compare(bsi.bytes(), comparison, chosen(filter))?))
 }
 
 /// `op` as it is written in `cdp_bsi_compare`, in any case.
@@ -154,13 +154,13 @@ fn cdp_bsi_compare_two_in(
 /// The index without the ids that are not in a set.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_filter(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Bsi, ErrorReport> {
-    Ok(Bsi::from_canonical(core::restrict(bsi.bytes(), filter.bytes()).map_err(CdpError::from)?))
+    Ok(Bsi::from_canonical(slices::restrict(bsi.bytes(), filter.bytes()).map_err(CdpError::from)?))
 }
 
 /// The ids that have a value.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_ebm(bsi: BsiBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    let open = core::Bsi::open(bsi.bytes()).map_err(CdpError::from)?;
+    let open = slices::Bsi::open(bsi.bytes()).map_err(CdpError::from)?;
     Ok(Bitmap::from_canonical(open.existence().to_vec()))
 }
 
@@ -169,7 +169,7 @@ fn top(bsi: &BsiBytes<'_>, k: i64, filter: Option<&BitmapBytes<'_>>) -> Result<B
         CdpError::invalid_parameter(format!("k must not be negative: {}", quoted(&k.to_string())))
             .with_hint("give how many ids you want, 0 or more")
     })?;
-    Ok(Bitmap::from_canonical(core::top(bsi.bytes(), k, chosen(filter))?))
+    Ok(Bitmap::from_canonical(slices::top(bsi.bytes(), k, chosen(filter))?))
 }
 
 /// The `k` ids with the largest values; among equal values the lowest ids. All ids when there are no more.

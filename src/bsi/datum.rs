@@ -12,7 +12,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 
-use super::{TYPE_NAME, core};
+use super::{TYPE_NAME, slices};
 use crate::error::CdpError;
 use crate::pg::varlena::{self, Detoasted, Kept};
 
@@ -22,8 +22,8 @@ pub struct Bsi(Vec<u8>);
 
 impl Bsi {
     /// Bytes from outside: checked in full. `Err` says what is wrong with them; the caller picks the SQLSTATE.
-    pub fn from_untrusted(bytes: &[u8]) -> Result<Self, core::Error> {
-        core::canonical(bytes).map(Self)
+    pub fn from_untrusted(bytes: &[u8]) -> Result<Self, slices::Error> {
+        slices::canonical(bytes).map(Self)
     }
 
     /// Bytes that this extension wrote or has checked; not checked again.
@@ -42,7 +42,7 @@ impl Bsi {
 pub struct BsiBytes<'a>(Detoasted<'a>);
 
 impl BsiBytes<'_> {
-    /// The canonical bytes: see [`core`] for what can be asked of them directly.
+    /// The canonical bytes: see [`slices`] for what can be asked of them directly.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
     }

@@ -6,8 +6,8 @@ use pgrx::datum::Internal;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::{self, Build, Pairs, TextError, TextPairs};
 use super::datum::{Bsi, ShellBsi, ShellBsiBytes};
+use super::slices::{self, Build, Pairs, TextError, TextPairs};
 use super::{TYPE_NAME, bigint, id_out_of_range};
 use crate::bitmap::treemap::{parse_hex, push_hex};
 use crate::error::{CdpError, quoted};
@@ -49,7 +49,7 @@ fn read_text(text: &[u8]) -> Result<Bsi, CdpError> {
     if let Some(bytes) = parse_hex(text) {
         let bytes = bytes.map_err(|error| malformed_text(text, &error.to_string()))?;
         return Bsi::from_untrusted(&bytes).map_err(|error| match error {
-            core::Error::TooLarge(id) => id_out_of_range(id),
+            slices::Error::TooLarge(id) => id_out_of_range(id),
             damage => malformed_text(text, &damage.to_string()),
         });
     }
@@ -116,9 +116,9 @@ pub(super) fn pairs_text(bytes: &[u8], most: usize) -> Result<Vec<u8>, CdpError>
             break;
         }
         left -= 1;
-        core::push_number(&mut text, bigint(id)?);
+        slices::push_number(&mut text, bigint(id)?);
         text.push(b':');
-        core::push_number(&mut text, value);
+        slices::push_number(&mut text, value);
         if text.len() >= MOST_BYTES {
             return Err(text_too_large(text.len(), "SET cdp.bitmap_output = 'hex', or read it with cdp_bsi_iterate()"));
         }
@@ -143,8 +143,8 @@ fn cdp_bsi_recv(buffer: Internal) -> Result<ShellBsi, ErrorReport> {
 /// An index from bytes that a client or another column gave.
 pub(super) fn read_bytes(bytes: &[u8]) -> Result<Bsi, CdpError> {
     Bsi::from_untrusted(bytes).map_err(|error| match error {
-        core::Error::TooLarge(id) => id_out_of_range(id),
-        core::Error::Version(version) => CdpError::invalid_binary(TYPE_NAME)
+        slices::Error::TooLarge(id) => id_out_of_range(id),
+        slices::Error::Version(version) => CdpError::invalid_binary(TYPE_NAME)
             .with_detail(format!("unknown format version {}", quoted(&version.to_string())))
             .with_hint("give bytes that a cdp_bsi was cast to"),
         damage => CdpError::invalid_binary(TYPE_NAME)

@@ -26,7 +26,7 @@ mod srf;
 pub use datum::{Bsi, BsiBytes};
 
 /// The pure part: format, checks, evaluation.
-pub(crate) use pg_cdp_core::bsi as core;
+pub(crate) use pg_cdp_core::bsi as slices;
 
 use crate::bitmap::BitmapBytes;
 use crate::error::CdpError;
@@ -42,7 +42,7 @@ fn id(id: i64) -> Result<u64, CdpError> {
 /// A number that is no id.
 fn id_out_of_range(id: impl std::fmt::Display) -> CdpError {
     CdpError::beyond(format!("id {} is out of range for type {TYPE_NAME}", crate::error::quoted(&id.to_string())))
-        .with_hint(format!("ids are numbers from 0 to {}", core::MAX_ID))
+        .with_hint(format!("ids are numbers from 0 to {}", slices::MAX_ID))
 }
 
 /// An id as a `bigint`. Ids are at most 2^63 - 1: input refuses more.
@@ -60,11 +60,11 @@ fn chosen<'a>(filter: Option<&'a BitmapBytes<'_>>) -> Option<&'a [u8]> {
     filter.map(BitmapBytes::bytes)
 }
 
-impl From<core::Error> for CdpError {
+impl From<slices::Error> for CdpError {
     /// What the user gave does not go together, or damage met while reading a stored value: bytes from outside were
     /// refused at the door.
-    fn from(error: core::Error) -> Self {
-        use core::Error;
+    fn from(error: slices::Error) -> Self {
+        use slices::Error;
         match error {
             Error::TooLarge(id) => id_out_of_range(id),
             Error::Conflict(id, a, b) => CdpError::invalid_parameter(format!("id {id} has two values: {a} and {b}"))

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::{self, Join};
+use super::slices::{self, Join};
 use super::{Bsi, BsiBytes, chosen, count, id};
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, quoted};
@@ -11,12 +11,12 @@ use crate::error::{CdpError, quoted};
 /// The index with an id set to a value, whether it had one or not.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_add_value(bsi: BsiBytes<'_>, id: i64, value: i64) -> Result<Bsi, ErrorReport> {
-    let bytes = core::set_value(bsi.bytes(), self::id(id)?, value).map_err(CdpError::from)?;
+    let bytes = slices::set_value(bsi.bytes(), self::id(id)?, value).map_err(CdpError::from)?;
     Ok(Bsi::from_canonical(bytes))
 }
 
 fn combine(a: &BsiBytes<'_>, b: &BsiBytes<'_>, join: Join) -> Result<Bsi, CdpError> {
-    Ok(Bsi::from_canonical(core::combine(a.bytes(), b.bytes(), join)?))
+    Ok(Bsi::from_canonical(slices::combine(a.bytes(), b.bytes(), join)?))
 }
 
 /// The sum of the values by id; an id that only one has keeps its value.
@@ -36,11 +36,11 @@ fn cdp_bsi_merge(a: BsiBytes<'_>, b: BsiBytes<'_>) -> Result<Bsi, ErrorReport> {
 fn cdp_bsi_get(bsi: BsiBytes<'_>, id: i64) -> Result<Option<i64>, ErrorReport> {
     // A negative number is no id, so it has no value.
     let Ok(id) = u64::try_from(id) else { return Ok(None) };
-    Ok(core::get(bsi.bytes(), id).map_err(CdpError::from)?)
+    Ok(slices::get(bsi.bytes(), id).map_err(CdpError::from)?)
 }
 
 fn cardinality(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<i64, CdpError> {
-    count(core::cardinality(bsi.bytes(), chosen(filter))?)
+    count(slices::cardinality(bsi.bytes(), chosen(filter))?)
 }
 
 /// The number of ids that have a value.
@@ -58,29 +58,29 @@ fn cdp_bsi_cardinality_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<
 /// The smallest value; NULL when there is none.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_min(bsi: BsiBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(core::smallest(bsi.bytes(), None).map_err(CdpError::from)?)
+    Ok(slices::smallest(bsi.bytes(), None).map_err(CdpError::from)?)
 }
 
 /// The same, of the ids in a set.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_min")]
 fn cdp_bsi_min_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(core::smallest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
+    Ok(slices::smallest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
 }
 
 /// The largest value; NULL when there is none.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_max(bsi: BsiBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(core::largest(bsi.bytes(), None).map_err(CdpError::from)?)
+    Ok(slices::largest(bsi.bytes(), None).map_err(CdpError::from)?)
 }
 
 /// The same, of the ids in a set.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_max")]
 fn cdp_bsi_max_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(core::largest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
+    Ok(slices::largest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
 }
 
 fn average(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<Option<AnyNumeric>, CdpError> {
-    let total = core::sum(bsi.bytes(), chosen(filter))?;
+    let total = slices::sum(bsi.bytes(), chosen(filter))?;
     Ok((total.count > 0).then(|| AnyNumeric::from(total.sum) / AnyNumeric::from(total.count)))
 }
 
@@ -104,7 +104,7 @@ fn quantile(bsi: &BsiBytes<'_>, fraction: f64, filter: Option<&BitmapBytes<'_>>)
     }
     // A product of a fraction and a count is no larger than the count.
     let rank = |count: u64| ((fraction * count as f64).ceil() as u64).max(1);
-    Ok(core::quantile(bsi.bytes(), rank, chosen(filter))?)
+    Ok(slices::quantile(bsi.bytes(), rank, chosen(filter))?)
 }
 
 /// The smallest value that at least `fraction` of the values do not exceed; NULL when there is none.

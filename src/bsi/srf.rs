@@ -4,7 +4,7 @@ use pgrx::datum::{Array, Internal};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::core::{self, Pairs};
+use super::slices::{self, Pairs};
 use super::{BsiBytes, bigint, chosen, count, io};
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, quoted};
@@ -21,7 +21,7 @@ fn cdp_bsi_iterate(bsi: BsiBytes<'_>) -> TableIterator<'static, (name!(id, i64),
 /// Tells the planner how many rows a constant index has.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_iterate_support(request: Internal) -> Internal {
-    planner::rows_of_constant(&request, |bytes| core::cardinality(bytes, None).ok().map(|rows| rows as f64))
+    planner::rows_of_constant(&request, |bytes| slices::cardinality(bytes, None).ok().map(|rows| rows as f64))
 }
 
 /// A walk that keeps the bytes and some tens of thousands of pairs.
@@ -63,7 +63,7 @@ fn show(bsi: &BsiBytes<'_>, pairs: i32) -> Result<String, CdpError> {
 }
 
 fn total(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<(Option<AnyNumeric>, i64), CdpError> {
-    let total = core::sum(bsi.bytes(), chosen(filter))?;
+    let total = slices::sum(bsi.bytes(), chosen(filter))?;
     Ok(((total.count > 0).then(|| AnyNumeric::from(total.sum)), count(total.count)?))
 }
 
@@ -85,7 +85,7 @@ fn cdp_bsi_sum_in(
 }
 
 fn values(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<BigintArray, CdpError> {
-    let distinct = core::distinct(bsi.bytes(), chosen(filter))?;
+    let distinct = slices::distinct(bsi.bytes(), chosen(filter))?;
     let mut values = distinct.iter().map(|(value, _)| *value);
     BigintArray::write(distinct.len(), || {
         values.next().ok_or_else(|| CdpError::internal("fewer values than announced"))
@@ -105,7 +105,7 @@ fn cdp_bsi_transpose_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Bi
 }
 
 fn counts(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<Vec<(i64, i64)>, CdpError> {
-    core::distinct(bsi.bytes(), chosen(filter))?.into_iter().map(|(value, n)| Ok((value, count(n)?))).collect()
+    slices::distinct(bsi.bytes(), chosen(filter))?.into_iter().map(|(value, n)| Ok((value, count(n)?))).collect()
 }
 
 /// The distinct values, ascending, and how many ids have each.
@@ -157,7 +157,7 @@ fn intervals(bounds: &[i64], bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>
         None => (i64::MIN, high.unwrap_or(i64::MAX)),
     };
     let asked: Vec<(i64, i64)> = ends.iter().map(closed).collect();
-    let counts = core::count_between(bsi.bytes(), &asked, chosen(filter))?;
+    let counts = slices::count_between(bsi.bytes(), &asked, chosen(filter))?;
     Ok(ends.into_iter().zip(counts).map(|((low, high), count)| (low, high, count)).collect())
 }
 
@@ -165,7 +165,7 @@ fn intervals(bounds: &[i64], bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>
 /// last one ends at the largest value, and is left out when the last bound is not below it.
 fn stat(bounds: &Array<'_, i64>, bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<String, CdpError> {
     let bounds = ascending(bounds)?;
-    let open = core::Bsi::open(bsi.bytes())?;
+    let open = slices::Bsi::open(bsi.bytes())?;
     let below = |value: Option<&i64>| value.map_or(0, |value| i128::from(*value) - 1);
     let start = below(open.base().as_ref()).min(below(bounds.first())).min(0);
     let mut parts = Vec::new();

@@ -91,7 +91,7 @@ fn check(map: &Map, filter: Option<&BTreeSet<u64>>, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn every_question_is_answered_like_the_map(map in map(), other in ids(), seed in any::<u64>()) {
