@@ -24,8 +24,12 @@ fn cdp_bsi_build(ids: Array<'_, i64>, values: Array<'_, i64>) -> Result<Bsi, Err
 
 fn build(ids: &Array<'_, i64>, values: &Array<'_, i64>) -> Result<Bsi, CdpError> {
     if ids.len() != values.len() {
-        return Err(CdpError::invalid_parameter(format!("there are {} ids but {} values", ids.len(), values.len()))
-            .with_hint("give arrays of the same length; a NULL in the second is an absent value"));
+        return Err(CdpError::invalid_parameter(format!(
+            "the arrays of ids and values differ in length: {} and {}",
+            ids.len(),
+            values.len()
+        ))
+        .with_hint("give arrays of the same length; a NULL in the second is an absent value"));
     }
     let mut build = Build::new();
     let mut pulse = Pulse::new();

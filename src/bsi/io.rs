@@ -10,7 +10,7 @@ use super::datum::{Bsi, ShellBsi, ShellBsiBytes};
 use super::slices::{self, Build, Pairs, TextError, TextPairs};
 use super::{TYPE_NAME, bigint, id_out_of_range};
 use crate::bitmap::treemap::{parse_hex, push_hex};
-use crate::error::{CdpError, quoted};
+use crate::error::CdpError;
 use crate::guc::{self, BitmapOutput};
 use crate::pg::interrupt::Pulse;
 use crate::pg::message;
@@ -144,9 +144,6 @@ fn cdp_bsi_recv(buffer: Internal) -> Result<ShellBsi, ErrorReport> {
 pub(super) fn read_bytes(bytes: &[u8]) -> Result<Bsi, CdpError> {
     Bsi::from_untrusted(bytes).map_err(|error| match error {
         slices::Error::TooLarge(id) => id_out_of_range(id),
-        slices::Error::Version(version) => CdpError::invalid_binary(TYPE_NAME)
-            .with_detail(format!("unknown format version {}", quoted(&version.to_string())))
-            .with_hint("give bytes that a cdp_bsi was cast to"),
         damage => CdpError::invalid_binary(TYPE_NAME)
             .with_detail(damage.to_string())
             .with_hint("give bytes that a cdp_bsi was cast to"),
