@@ -68,9 +68,9 @@ impl From<slices::Error> for CdpError {
         match error {
             Error::TooLarge(id) => id_out_of_range(id),
             Error::Conflict(id, a, b) => CdpError::invalid_parameter(format!("id {id} has two values: {a} and {b}"))
-                .with_hint("give each id once; to sum values by id, use GROUP BY or cdp_bsi_add_agg()"),
+                .with_hint("give each id once; cdp_bsi_add_agg() and GROUP BY sum values by id"),
             Error::Shared(id) => CdpError::invalid_parameter(format!("id {id} is in more than one of the cdp_bsi to merge"))
-                .with_hint("merge indexes that share no id; to sum the values of shared ids, use cdp_bsi_add() or cdp_bsi_add_agg()"),
+                .with_hint("merge indexes that share no id; cdp_bsi_add() and cdp_bsi_add_agg() sum the values of shared ids"),
             Error::Overflow(id) => CdpError::beyond(format!("sum of the values of id {id} is out of range for bigint"))
                 .with_hint("sum the values of the id in numeric, or keep them at a coarser scale"),
             Error::TooLong => CdpError::limit("cdp_bsi is too large").with_hint("Split the index by ranges of its ids."),
