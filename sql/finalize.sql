@@ -7,9 +7,8 @@ COMMENT ON FUNCTION _cdp_normalise(text, text, text) IS 'a value in the normal f
 COMMENT ON FUNCTION _cdp_number_cells(bytea, integer) IS 'the cells of a number chunk';
 COMMENT ON FUNCTION _cdp_offsets_final(internal) IS 'final function of _cdp_offsets_agg';
 COMMENT ON FUNCTION _cdp_offsets_trans(internal, integer) IS 'transition function of _cdp_offsets_agg';
-COMMENT ON FUNCTION _cdp_program_count(internal) IS 'final function of _cdp_count_agg';
-COMMENT ON FUNCTION _cdp_program_members(internal) IS 'final function of _cdp_members_agg';
-COMMENT ON FUNCTION _cdp_program_trans(internal, text, integer, bigint, integer, bytea) IS 'transition function of _cdp_members_agg and _cdp_count_agg';
+COMMENT ON FUNCTION _cdp_shards_count(text, text, integer[], bytea[]) IS 'how many members a program has in some shards: the part of a parallel worker';
+COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'members of a program in some shards: the part of a parallel worker';
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
 COMMENT ON FUNCTION _cdp_sync_batch(bigint, bigint) IS 'takes one batch of a run of cdp_sync()';
@@ -36,6 +35,11 @@ COMMENT ON FUNCTION cdp_segment_create(text, text, text) IS 'makes a dynamic seg
 COMMENT ON FUNCTION cdp_segment_drop(text) IS 'drops a segment';
 COMMENT ON FUNCTION cdp_segment_freeze(text, cdp_bitmap) IS 'makes a static segment of the given profiles';
 COMMENT ON FUNCTION cdp_segment_refresh(text, timestamp with time zone) IS 'brings one dynamic segment or all up to date';
+COMMENT ON FUNCTION cdp_segment_distribution(text, text, timestamptz) IS 'how the profiles an expression is true for, and all profiles, spread over the values of an attribute';
+COMMENT ON FUNCTION cdp_segment_overlap(text[], timestamptz) IS 'sizes of the intersections and unions of segments or expressions, two by two, with Jaccard index and lift';
+COMMENT ON FUNCTION cdp_segment_quantiles(text, text, double precision[], timestamptz) IS 'quantiles (percentile_disc) of a numeric attribute over the profiles an expression is true for';
+COMMENT ON FUNCTION cdp_segment_statistics(text, text, timestamptz) IS 'number, sum, average, smallest and largest value of a numeric attribute over the profiles an expression is true for';
+COMMENT ON FUNCTION cdp_segment_top(text, text, bigint, timestamptz) IS 'the profiles with the largest values of a numeric attribute among those an expression is true for; ties by profile';
 COMMENT ON FUNCTION cdp_segment_sql(text, timestamp with time zone) IS 'the plain SQL over the public views that an expression is equal to';
 COMMENT ON FUNCTION cdp_source_create(text, regclass, jsonb, integer) IS 'names a relation as a source and maps its columns to identifiers, traits and events';
 COMMENT ON FUNCTION cdp_source_drop(text) IS 'drops a source that has given no facts';
@@ -47,8 +51,6 @@ COMMENT ON FUNCTION cdp_trait_create(text, text, text, text, boolean) IS 'makes 
 COMMENT ON FUNCTION cdp_version() IS 'version of the installed library';
 COMMENT ON AGGREGATE _cdp_cells_agg(integer, bigint, bigint) IS 'changes of cells (offset, n, v) as delta cells';
 COMMENT ON AGGREGATE _cdp_offsets_agg(integer) IS 'offsets as portable 32-bit Roaring';
-COMMENT ON AGGREGATE _cdp_members_agg(text, integer, bigint, integer, bytea) IS 'evaluates a program over the slots of one shard: the offsets it holds for';
-COMMENT ON AGGREGATE _cdp_count_agg(text, integer, bigint, integer, bytea) IS 'evaluates a program over the slots of one shard: how many offsets it holds for';
 
 REVOKE ALL ON FUNCTION _cdp_sync_batch(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_begin(integer) FROM PUBLIC;

@@ -1,6 +1,6 @@
-//! Settings: `cdp.workspace` and `cdp.bitmap_output`.
+//! Settings under `cdp.`.
 //!
-//! Any user may set both for a session, a role, a database or a function. Names under `cdp.` that do not exist here are
+//! Any user may set them for a session, a role, a database or a function. Names under `cdp.` that do not exist here are
 //! refused, so that a typing mistake is seen.
 
 use std::ffi::CString;
@@ -25,6 +25,12 @@ static WORKSPACE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::n
 
 static BITMAP_OUTPUT: GucSetting<BitmapOutput> = GucSetting::<BitmapOutput>::new(BitmapOutput::Array);
 
+static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(65_536);
+
+static PARALLEL_SIZE: GucSetting<i32> = GucSetting::<i32>::new(262_144);
+
+static DIRECT_READ: GucSetting<bool> = GucSetting::<bool>::new(true);
+
 /// Registers the settings; called once when the library is loaded.
 pub fn init() {
     GucRegistry::define_string_guc(
@@ -40,6 +46,34 @@ pub fn init() {
         c"The text form of cdp_bitmap values.",
         c"\"array\" prints {1,5,9}; \"hex\" prints \\x and the bytes. Both are read.",
         &BITMAP_OUTPUT,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"cdp.cache_size",
+        c"Memory of this session for column chunks that questions have read.",
+        c"A question takes a chunk from here when it is exactly the one that its snapshot sees. 0 keeps none.",
+        &CACHE_SIZE,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"cdp.parallel_size",
+        c"Bytes of column chunks from which on a question is shared among parallel workers.",
+        c"As many workers as max_parallel_workers_per_gather allows. -1 never uses any.",
+        &PARALLEL_SIZE,
+        -1,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_bool_guc(
+        c"cdp.direct_read",
+        c"Reads column chunks without a query.",
+        c"off reads them by a query, slower and with the same answers: to compare, or to see the plan.",
+        &DIRECT_READ,
         GucContext::Userset,
         GucFlags::default(),
     );
@@ -61,4 +95,23 @@ pub fn workspace() -> Result<String, CdpError> {
 /// How `cdp_bitmap` values are printed in this session.
 pub fn bitmap_output() -> BitmapOutput {
     BITMAP_OUTPUT.get()
+}
+
+/// Bytes of chunks that a backend keeps.
+pub fn cache_bytes() -> usize {
+    kilobytes(CACHE_SIZE.get()).unwrap_or(0)
+}
+
+/// Bytes of chunks from which on a question is shared among workers; `None` for never.
+pub fn parallel_bytes() -> Option<usize> {
+    kilobytes(PARALLEL_SIZE.get())
+}
+
+fn kilobytes(setting: i32) -> Option<usize> {
+    Some(usize::try_from(setting).ok()?.saturating_mul(1024))
+}
+
+/// Whether chunks are read without a query where that is possible.
+pub fn direct_read() -> bool {
+    DIRECT_READ.get()
 }

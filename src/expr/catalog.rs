@@ -1,11 +1,18 @@
-//! The names and columns of a workspace, read once for each question.
+//! The names and columns of a workspace, and what has been worked out from them before.
+//!
+//! A backend keeps the catalogue that it read last, with the list of row versions it was read from. A question whose snapshot
+//! sees exactly these versions takes it; so nothing has to be told to anybody, and a catalogue cannot be stale.
 
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::scan::{Table, Version};
+use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
-use pg_cdp_core::expr::ast::Type;
-use pg_cdp_core::expr::check;
+use pg_cdp_core::expr::ast::{Expr, Type};
+use pg_cdp_core::expr::error::ExprError;
+use pg_cdp_core::expr::{check, compile};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// An attribute as expressions see it.
 pub struct Attribute {
@@ -57,6 +64,32 @@ pub struct Catalog {
     pub events: HashMap<String, Event>,
     /// Segments by name.
     pub segments: HashMap<String, Segment>,
+    /// Expressions that have been parsed and checked against it.
+    parsed: RefCell<HashMap<(String, Option<Type>), Rc<Expr>>>,
+    /// Codes that dictionaries had for values; to be verified, because dictionaries change without the catalogue.
+    codes: RefCell<HashMap<(i32, String), i32>>,
+}
+
+/// The tables a catalogue is read from.
+const TABLES: [&str; 5] = ["attribute", "event_type", "property", "store_column", "segment"];
+
+/// The most expressions, and the most codes, that are kept with a catalogue; then they are collected anew.
+const MOST_KEPT: usize = 1024;
+
+/// Row versions have their place to themselves for less than 2^32 transactions; nothing is kept for half as long.
+const LIFETIME: u64 = 1 << 31;
+
+/// A catalogue that was read before.
+struct Kept {
+    workspace: String,
+    versions: Vec<Version>,
+    since: u64,
+    catalog: Rc<Catalog>,
+}
+
+thread_local! {
+    /// Taken out while it is looked at, so that an error cannot leave half of one.
+    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
 }
 
 /// The type a catalogue row names.
@@ -73,10 +106,72 @@ pub fn type_of(name: &str) -> Result<Type, CdpError> {
 }
 
 impl Catalog {
-    /// Reads the catalogue of a workspace.
-    pub fn load(ws: &Workspace) -> Result<Self, CdpError> {
-        let mut catalog =
-            Self { universe: 0, attributes: HashMap::new(), events: HashMap::new(), segments: HashMap::new() };
+    /// The catalogue of a workspace as the snapshot sees it.
+    pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
+        // A function that writes sees its own changes statement by statement.
+        let versions = if spi::reading() { versions(ws) } else { None };
+        let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
+        let now = transaction::next_full_id();
+        if let Some(kept) = KEPT.take()
+            && kept.workspace == ws.name
+            && kept.versions == versions
+            && now.saturating_sub(kept.since) < LIFETIME
+        {
+            let catalog = Rc::clone(&kept.catalog);
+            KEPT.set(Some(kept));
+            return Ok(catalog);
+        }
+        let catalog = Rc::new(Self::read(ws)?);
+        KEPT.set(Some(Kept { workspace: ws.name.clone(), versions, since: now, catalog: Rc::clone(&catalog) }));
+        Ok(catalog)
+    }
+
+    /// The expression of a text, checked against the catalogue.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn expression(&self, text: &str, want: Option<Type>) -> Result<Rc<Expr>, ExprError> {
+        let key = (text.to_owned(), want);
+        if let Ok(parsed) = self.parsed.try_borrow()
+            && let Some(expr) = parsed.get(&key)
+        {
+            return Ok(Rc::clone(expr));
+        }
+        let expr = Rc::new(compile(text, self, want)?);
+        if let Ok(mut parsed) = self.parsed.try_borrow_mut() {
+            if parsed.len() >= MOST_KEPT {
+                parsed.clear();
+            }
+            parsed.insert(key, Rc::clone(&expr));
+        }
+        Ok(expr)
+    }
+
+    /// The code that a value had when it was looked up last.
+    pub fn remembered_code(&self, dictionary_id: i32, value: &str) -> Option<i32> {
+        self.codes.try_borrow().ok()?.get(&(dictionary_id, value.to_owned())).copied()
+    }
+
+    /// Remembers the code of a value.
+    pub fn remember_code(&self, dictionary_id: i32, value: &str, code: i32) {
+        if let Ok(mut codes) = self.codes.try_borrow_mut() {
+            if codes.len() >= MOST_KEPT {
+                codes.clear();
+            }
+            codes.insert((dictionary_id, value.to_owned()), code);
+        }
+    }
+
+    /// Reads the catalogue.
+    fn read(ws: &Workspace) -> Result<Self, CdpError> {
+        let mut catalog = Self {
+            universe: 0,
+            attributes: HashMap::new(),
+            events: HashMap::new(),
+            segments: HashMap::new(),
+            parsed: RefCell::default(),
+            codes: RefCell::default(),
+        };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
                 "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale \
@@ -141,6 +236,17 @@ impl Catalog {
         }
         Ok(catalog)
     }
+}
+
+/// The row versions a catalogue is read from; `None` when a table cannot be looked at directly.
+fn versions(ws: &Workspace) -> Option<Vec<Version>> {
+    let mut versions = Vec::new();
+    for name in TABLES {
+        let table = Table::open(&ws.name, name)?;
+        table.versions(&mut versions);
+        table.close();
+    }
+    Some(versions)
 }
 
 fn unsigned(scale: i32) -> Result<u32, CdpError> {

@@ -3,6 +3,7 @@
 use super::catalog::Catalog;
 use super::question::Moment;
 use crate::error::CdpError;
+use crate::pg::scan::{Condition, Stored, Table};
 use crate::pg::spi;
 use crate::store::column::{day_sql, day_start_sql, micros_sql, moment_of_micros_sql, pg_type};
 use crate::workspace::Workspace;
@@ -25,6 +26,20 @@ pub struct WorkspaceColumns<'a> {
 impl WorkspaceColumns<'_> {
     fn context(&self) -> SqlContext<'_> {
         SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
+    }
+
+    /// Whether the snapshot sees this code for this value: one look into an index.
+    fn has_code(&self, dictionary_id: i32, code: i32, value: &str) -> bool {
+        let open = if spi::reading() { Table::open(&self.ws.name, "dictionary") } else { None };
+        let Some(table) = open else { return false };
+        let mut same = false;
+        let conditions = [Condition::Int4Is(1, dictionary_id), Condition::Int4Is(2, code)];
+        let seen = table.rows(table.index("dictionary_pkey"), &conditions, |row| {
+            same = matches!(row.bytes(3), Stored::Here(bytes) if bytes == value.as_bytes());
+            Ok(())
+        });
+        table.close();
+        seen.is_ok() && same
     }
 
     fn codes(&self, sql: &str, args: &[DatumWithOid]) -> Result<Vec<i32>, CdpError> {
@@ -77,13 +92,22 @@ impl Columns for WorkspaceColumns<'_> {
     }
 
     fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, CdpError> {
-        Ok(self
+        if let Some(code) = self.catalog.remembered_code(dictionary_id, value)
+            && self.has_code(dictionary_id, code, value)
+        {
+            return Ok(Some(code));
+        }
+        let found = self
             .codes(
                 "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2",
                 &[dictionary_id.into(), value.into()],
             )?
             .first()
-            .copied())
+            .copied();
+        if let Some(code) = found {
+            self.catalog.remember_code(dictionary_id, value, code);
+        }
+        Ok(found)
     }
 
     fn matching_codes(

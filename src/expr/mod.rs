@@ -6,6 +6,7 @@
 pub mod catalog;
 mod columns;
 pub mod dependants;
-mod evaluate;
+pub mod measure;
+mod parallel;
 pub mod question;
 pub mod set;

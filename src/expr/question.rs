@@ -8,6 +8,7 @@ use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::sql::SqlContext;
 use pg_cdp_core::expr::{compile, fold, sql, walk};
 use pgrx::datum::TimestampWithTimeZone;
+use std::rc::Rc;
 
 /// The moment a question is asked about.
 pub struct Moment {
@@ -43,7 +44,7 @@ pub struct Question<'a> {
     /// The workspace.
     pub ws: &'a Workspace,
     /// Its names and columns.
-    pub catalog: Catalog,
+    pub catalog: Rc<Catalog>,
     /// When.
     pub moment: Moment,
     /// The expression; with an `as_of`, tags and dynamic segments are written out.
@@ -60,14 +61,35 @@ impl<'a> Question<'a> {
     /// What is wrong with the expression, with its position.
     pub fn ask(ws: &'a Workspace, text: &str, want: Option<Type>, moment: Moment) -> Result<Self, CdpError> {
         let catalog = Catalog::load(ws)?;
-        let parsed = compile(text, &catalog, want).map_err(|e| CdpError::expression(&e, text))?;
-        let expr = if moment.as_of.is_some() { written_out(parsed, &catalog, DEEPEST)? } else { parsed };
+        let parsed = catalog.expression(text, want).map_err(|e| CdpError::expression(&e, text))?;
+        let expr = Expr::clone(&parsed);
+        let expr = if moment.as_of.is_some() { written_out(expr, &catalog, DEEPEST)? } else { expr };
         Ok(Self { ws, catalog, moment, expr })
+    }
+
+    /// Whether the segment of this name, if there is one, else whether an expression is true.
+    ///
+    /// # Errors
+    /// What is wrong with the expression, with its position.
+    pub fn about_segment_or(ws: &'a Workspace, name: &str, moment: Moment) -> Result<Self, CdpError> {
+        let catalog = Catalog::load(ws)?;
+        if !catalog.segments.contains_key(name) {
+            return Self::ask(ws, name, Some(Type::Boolean), moment);
+        }
+        let node = Node::InSegment(name.to_owned());
+        let mut question = Self { ws, catalog, moment, expr: Expr { node, ty: Type::Boolean, at: 0 } };
+        question.expr = question.inlined(question.expr.clone())?;
+        Ok(question)
+    }
+
+    /// An expression over the same names, as of the same moment.
+    pub fn inlined(&self, expr: Expr) -> Result<Expr, CdpError> {
+        if self.moment.as_of.is_some() { written_out(expr, &self.catalog, DEEPEST) } else { Ok(expr) }
     }
 
     /// What the SQL printer needs.
     pub fn context(&self) -> SqlContext<'_> {
-        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: &self.catalog }
+        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog.as_ref() }
     }
 
     /// The expression with its constants evaluated by PostgreSQL.

@@ -1,89 +1,190 @@
-//! The set executor: one aggregate query grouped by shard.
+//! The set executor: plans a question, reads the chunks of one shard after the other and evaluates the program over their bytes.
+//!
+//! A question over many bytes is shared among PostgreSQL's parallel workers, each of which takes whole shards (see
+//! [`super::parallel`]).
 
 use super::columns::WorkspaceColumns;
+use super::parallel;
 use super::question::Question;
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::store::SHARD_BITS;
 use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
-use crate::workspace::Workspace;
+use crate::store::read::{Listing, Slots, Wanted};
 use pg_cdp_core::bitmap::assemble;
 use pg_cdp_core::expr::print::type_name;
-use pg_cdp_core::plan::{self, Edge, Plan, Source};
+use pg_cdp_core::plan::{self, Edge, Plan, Plans, Source};
+use pg_cdp_core::program::{self, Program};
 use pgrx::spi::quote_literal;
 
 /// Who the question is true for, as portable 64-bit Roaring bytes.
 pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
-    let shards = spi::rows(&query(question, "_cdp_members_agg")?, &[], |row| {
-        Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?))
-    })?;
-    let shards: Vec<(u32, Vec<u8>)> =
-        shards.into_iter().filter_map(|(shard, bits)| Some((u32::try_from(shard).ok()?, bits?))).collect();
-    Ok(assemble::treemap(&shards, SHARD_BITS)?)
+    let plan = plan_of(question)?;
+    let inputs = Inputs::of(question, &plan.sources)?;
+    let listing = inputs.listing(question, None)?;
+    if let Some(workers) = parallel::workers(&listing) {
+        return parallel::members(question, &plan.program, &inputs, &listing.shards(), workers);
+    }
+    members_of(question, &plan.program, listing)
 }
 
 /// How many the question is true for.
 pub fn count(question: &Question) -> Result<i64, CdpError> {
-    let sql = format!("SELECT sum(x.answer)::pg_catalog.int8 FROM ({}) x", query(question, "_cdp_count_agg")?);
-    Ok(spi::one::<i64>(&sql, &[])?.unwrap_or(0))
+    let plan = plan_of(question)?;
+    let inputs = Inputs::of(question, &plan.sources)?;
+    let listing = inputs.listing(question, None)?;
+    if let Some(workers) = parallel::workers(&listing) {
+        return parallel::count(question, &plan.program, &inputs, &listing.shards(), workers);
+    }
+    count_of(question.ws, &plan.program, listing)
 }
 
-/// The aggregate query: (shard, answer).
-fn query(question: &Question, aggregate: &str) -> Result<String, CdpError> {
+/// The members of a program over what was listed.
+pub fn members_of(question: &Question, program: &Program, listing: Listing) -> Result<Vec<u8>, CdpError> {
+    shards_members(question.ws, program, listing)
+}
+
+/// As [`members_of`], for a worker.
+pub fn shards_members(
+    ws: &crate::workspace::Workspace,
+    program: &Program,
+    listing: Listing,
+) -> Result<Vec<u8>, CdpError> {
+    let mut shards = Vec::new();
+    listing.for_each_shard(ws, &program.slots, |shard, slots| {
+        let members = program::evaluate(program, &borrowed(slots))?;
+        if !members.is_empty() {
+            shards.push((shard, crate::store::cells::portable(&members)?));
+        }
+        Ok(())
+    })?;
+    Ok(assemble::treemap(&shards, SHARD_BITS)?)
+}
+
+/// How many members a program has over what was listed.
+pub fn count_of(ws: &crate::workspace::Workspace, program: &Program, listing: Listing) -> Result<i64, CdpError> {
+    let mut total = 0u64;
+    listing.for_each_shard(ws, &program.slots, |_, slots| {
+        total += program::count(program, &borrowed(slots))?;
+        Ok(())
+    })?;
+    i64::try_from(total).map_err(|_| CdpError::limit("the count does not fit into bigint"))
+}
+
+/// The bytes of each slot as programs take them.
+pub fn borrowed(slots: &Slots) -> Vec<Vec<&[u8]>> {
+    slots.iter().map(|slot| slot.iter().map(|(_, bytes)| bytes.as_slice()).collect()).collect()
+}
+
+/// The plan of a question.
+pub fn plan_of(question: &Question) -> Result<Plan, CdpError> {
     let folded = question.folded()?;
     let mut columns = WorkspaceColumns { ws: question.ws, catalog: &question.catalog, moment: &question.moment };
-    let plan = plan::plan(&folded, &mut columns)?;
-    let program = serde_json::to_string(&plan.program)
-        .map_err(|e| CdpError::internal(format!("a program cannot be written: {e}")))?;
-    let inputs = inputs(question, &plan)?;
-    if inputs.is_empty() {
-        return Ok("SELECT 0::integer AS shard, NULL::pg_catalog.bytea AS answer WHERE false"
-            .replace("bytea", if aggregate == "_cdp_count_agg" { "int8" } else { "bytea" }));
-    }
-    Ok(question.ws.sql(&format!(
-        "SELECT g.shard, @ext@.{aggregate}({}, g.slot, g.key, g.part, g.bits) AS answer FROM ({}) g GROUP BY g.shard ORDER BY g.shard",
-        quote_literal(&program),
-        inputs.join(" UNION ALL ")
-    )))
+    plan::plan(&folded, &mut columns)
 }
 
-/// Queries giving (slot, shard, key, part, bits).
-fn inputs(question: &Question, plan: &Plan) -> Result<Vec<String>, CdpError> {
-    let mut keys = Vec::new();
-    let mut out = Vec::new();
-    for (slot, source) in plan.sources.iter().enumerate() {
-        match source {
-            Source::Chunks { column_id, keys: intervals, edges } => {
-                for (low, high) in intervals {
-                    keys.push(format!("({slot}, {column_id}, {low}::pg_catalog.int8, {high}::pg_catalog.int8)"));
+/// The plans of several questions of one moment.
+pub fn plans_of(questions: &[Question]) -> Result<Plans, CdpError> {
+    let Some(first) = questions.first() else {
+        return Ok(Plans { slots: Vec::new(), roots: Vec::new(), sources: Vec::new() });
+    };
+    let folded = questions.iter().map(Question::folded).collect::<Result<Vec<_>, _>>()?;
+    let mut columns = WorkspaceColumns { ws: first.ws, catalog: &first.catalog, moment: &first.moment };
+    plan::plans(&folded, &mut columns)
+}
+
+/// Bytes of a slot that do not come from the tables of chunks: the events of part of a day, the answer of a query.
+pub struct Extra {
+    /// Index of the slot.
+    pub slot: usize,
+    /// Shard.
+    pub shard: i32,
+    /// Key, below every key of a day column, so that edges are chunks of their own.
+    pub key: i64,
+    /// Whether the bytes are changes of cells.
+    pub delta: bool,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What the sources of a plan come to: chunks to read, and bytes that queries gave.
+pub struct Inputs {
+    /// Chunks.
+    pub wanted: Vec<Wanted>,
+    /// The rest.
+    pub extras: Vec<Extra>,
+}
+
+impl Inputs {
+    /// Runs the queries of the sources.
+    pub fn of(question: &Question, sources: &[Source]) -> Result<Self, CdpError> {
+        let mut inputs = Self { wanted: Vec::new(), extras: Vec::new() };
+        for (slot, source) in sources.iter().enumerate() {
+            match source {
+                Source::Chunks { column_id, keys, edges } => {
+                    let intervals = joined(keys.clone());
+                    inputs.wanted.extend(intervals.into_iter().map(|(low, high)| Wanted {
+                        slot,
+                        column_id: *column_id,
+                        low,
+                        high,
+                    }));
+                    for (index, edge) in edges.iter().enumerate() {
+                        let key =
+                            -1 - i64::try_from(index).map_err(|_| CdpError::internal("too many edges of windows"))?;
+                        inputs.query(slot, key, true, &edge_sql(question, edge)?)?;
+                    }
                 }
-                for (index, edge) in edges.iter().enumerate() {
-                    out.push(edge_sql(question, slot, index, edge)?);
-                }
+                Source::Query(query) => inputs.query(
+                    slot,
+                    0,
+                    false,
+                    &question.ws.sql(&format!(
+                        "SELECT (q.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_offsets_agg((q.profile_id & {MASK})::integer) FROM ({query}) q GROUP BY 1"
+                    )),
+                )?,
             }
-            Source::Query(query) => out.push(format!(
-                "SELECT {slot} AS slot, (q.profile_id >> {SHARD_BITS})::integer AS shard, 0::pg_catalog.int8 AS key, 0 AS part, @ext@._cdp_offsets_agg((q.profile_id & {mask})::integer) AS bits \
-                 FROM ({query}) q GROUP BY 2",
-                mask = (1 << SHARD_BITS) - 1
-            )),
         }
+        Ok(inputs)
     }
-    if !keys.is_empty() {
-        let slots = keys.join(", ");
-        for (table, bits, part) in [("chunk", "bits", 0), ("pending", "cells", 1)] {
-            // Without the barrier the planner, which has no statistics of a handful of constants, may read the whole table to hash it.
-            out.push(format!(
-                "SELECT s.slot, c.shard, c.key, {part} AS part, c.{bits} AS bits FROM (VALUES {slots}) AS s(slot, column_id, low, high) CROSS JOIN LATERAL \
-                 (SELECT c.shard, c.key, c.{bits} FROM @ws@.{table} c WHERE c.column_id = s.column_id AND c.key >= s.low AND c.key <= s.high OFFSET 0) c"
-            ));
+
+    /// Adds the rows (shard, bytes) of a query.
+    fn query(&mut self, slot: usize, key: i64, delta: bool, sql: &str) -> Result<(), CdpError> {
+        let rows = spi::rows(sql, &[], |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)))?;
+        let extras =
+            rows.into_iter().filter_map(|(shard, bytes)| bytes.map(|bytes| Extra { slot, shard, key, delta, bytes }));
+        self.extras.extend(extras);
+        Ok(())
+    }
+
+    /// Everything there is, of the given shards or of all.
+    pub fn listing(&self, question: &Question, shards: Option<&[i32]>) -> Result<Listing, CdpError> {
+        let mut listing = Listing::new(question.ws, &self.wanted, shards)?;
+        for extra in &self.extras {
+            listing.add(extra.slot, extra.shard, extra.key, extra.delta, extra.bytes.clone());
         }
+        Ok(listing)
     }
-    Ok(out)
 }
 
-/// The events of part of a day, as one delta a shard. Its key lies below every key of a day column, so that edges are chunks of their own.
-fn edge_sql(question: &Question, slot: usize, index: usize, edge: &Edge) -> Result<String, CdpError> {
-    let ws: &Workspace = question.ws;
+/// Low bits of a profile number: its offset in its shard.
+const MASK: i64 = (1 << SHARD_BITS) - 1;
+
+/// Closed intervals in ascending order, those that touch joined.
+fn joined(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    intervals.sort_unstable();
+    let mut out: Vec<(i64, i64)> = Vec::with_capacity(intervals.len());
+    for (low, high) in intervals {
+        match out.last_mut() {
+            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
+            _ => out.push((low, high)),
+        }
+    }
+    out
+}
+
+/// The events of part of a day, as one delta a shard.
+fn edge_sql(question: &Question, edge: &Edge) -> Result<String, CdpError> {
     let lost = || CdpError::internal(format!("event \"{}\" is gone", edge.event));
     let event = question.catalog.events.get(&edge.event).ok_or_else(lost)?;
     let typed = |name: &str| -> Result<(String, &'static str), CdpError> {
@@ -112,12 +213,9 @@ fn edge_sql(question: &Question, slot: usize, index: usize, edge: &Edge) -> Resu
         v = integer_sql(ty, &sql, scale, true)?;
         condition.push_str(&format!(" AND {sql} IS NOT NULL"));
     }
-    Ok(ws.sql(&format!(
-        "SELECT {slot} AS slot, (n.profile_id >> {SHARD_BITS})::integer AS shard, {key}::pg_catalog.int8 AS key, 1 AS part, \
-                @ext@._cdp_cells_agg((n.profile_id & {mask})::integer, 1, {v}) AS bits \
-         FROM @ws@.event e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND {condition} GROUP BY 2",
-        key = -1 - i64::try_from(index).map_err(|_| CdpError::internal("too many edges"))?,
-        mask = (1 << SHARD_BITS) - 1
+    Ok(question.ws.sql(&format!(
+        "SELECT (n.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_cells_agg((n.profile_id & {MASK})::integer, 1, {v}) \
+         FROM @ws@.event e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND {condition} GROUP BY 1"
     )))
 }
 

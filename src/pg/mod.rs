@@ -12,11 +12,13 @@ pub mod interrupt;
 pub mod json;
 pub mod message;
 pub mod planner;
+pub mod scan;
 pub mod settings;
 pub mod spi;
 pub mod stack;
 pub mod subtransaction;
 pub mod temp;
+pub mod toast;
 pub mod transaction;
 pub mod varlena;
 

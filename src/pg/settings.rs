@@ -44,3 +44,10 @@ pub fn work_mem_kb() -> i32 {
     // SAFETY: reads a setting on PostgreSQL's only thread.
     unsafe { pg_sys::work_mem }
 }
+
+/// Parallel workers that one query of this session may have; 0 when there can be none at all.
+pub fn parallel_workers() -> usize {
+    // SAFETY: reads settings on PostgreSQL's only thread.
+    let most = unsafe { pg_sys::max_parallel_workers_per_gather.min(pg_sys::max_parallel_workers) };
+    usize::try_from(most).unwrap_or(0)
+}

@@ -43,7 +43,8 @@ thread_local! {
     static READING: Cell<bool> = const { Cell::new(false) };
 }
 
-fn reading() -> bool {
+/// Whether the function that runs only reads.
+pub fn reading() -> bool {
     READING.get()
 }
 

@@ -40,7 +40,7 @@ fn find(ws: &Workspace, name: &str) -> Result<Segment, CdpError> {
     match all(ws)?.into_iter().find(|s| s.name == name) {
         Some(segment) => Ok(segment),
         None => {
-            let hint = match pg_cdp_core::expr::error::nearest(name, Catalog::load(ws)?.segments.into_keys()) {
+            let hint = match pg_cdp_core::expr::error::nearest(name, Catalog::load(ws)?.segments.keys().cloned()) {
                 Some(near) => format!("Did you mean \"{near}\"?"),
                 None => format!("See the view {}.segments.", ws.schema()),
             };

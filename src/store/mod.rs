@@ -3,10 +3,12 @@
 //! Invariant: for every column that is `ready`, chunk plus pending equals what the facts say; a writer that cannot keep it marks the column
 //! `stale`, and readers fall back to the facts until `cdp_flush()` has rebuilt it.
 
+mod cache;
 pub mod cells;
 pub mod column;
 pub mod emit;
 pub mod flush;
+pub mod read;
 mod rebuild;
 
 /// Bits of a profile number inside a shard: 2^20 profiles, sixteen Roaring containers, share a row of `chunk`. Wide enough that a dense

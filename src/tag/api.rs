@@ -169,7 +169,7 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
 
 fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
     let catalog = Catalog::load(ws)?;
-    let tags = catalog.attributes.into_iter().filter(|(_, a)| a.expression.is_some()).map(|(n, _)| n);
+    let tags = catalog.attributes.iter().filter(|(_, a)| a.expression.is_some()).map(|(n, _)| n.clone());
     let hint = match pg_cdp_core::expr::error::nearest(name, tags) {
         Some(near) => format!("Did you mean \"{near}\"?"),
         None => format!("See the view {}.tags.", ws.schema()),

@@ -121,6 +121,14 @@ pub fn enter_reading<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) ->
     result
 }
 
+/// Runs part of a function that only reads in one of its parallel workers, which has its settings already.
+pub fn enter_part<T>(name: &str, body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    spi::set_reading(true);
+    let result = Workspace::named(name).and_then(|ws| body(&ws));
+    spi::set_reading(false);
+    result
+}
+
 fn pinned<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
     settings::scoped(&PINNED, || {
         let ws = Workspace::current()?;

@@ -15,6 +15,7 @@ mod tests;
 
 pub use block::{Block, append_block};
 pub use portable::{Container, Portable};
+pub(crate) use value::count_in;
 pub use value::{Arena, Value};
 
 /// Low bits of a profile id that are its offset inside its shard.

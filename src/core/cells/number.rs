@@ -8,8 +8,9 @@
 
 use super::planes::{self, Flats};
 use super::{Cell, Lane, Lanes, range};
-use crate::bitmap::{Arena, Container, Portable, SHARD_WIDTH, Value};
+use crate::bitmap::{Arena, Block, Container, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value, count_in};
 use crate::error::StoreError;
+use crate::program::Totals;
 use roaring::RoaringBitmap;
 
 const VERSION: u8 = 1;
@@ -240,6 +241,141 @@ impl<'a> NumberChunk<'a> {
         Ok(())
     }
 
+    /// Adds up v over `members` of block `key`, all of whom are present: their number, sum, smallest and largest v. Each plane is
+    /// only counted.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn add_totals(
+        &self,
+        key: u16,
+        members: &Box<Block>,
+        totals: &mut Totals,
+        arena: &mut Arena,
+    ) -> Result<(), StoreError> {
+        let known = u64::from(members.count());
+        if known == 0 {
+            return Ok(());
+        }
+        let mut above_base = 0u128;
+        for (plane, bit) in self.v.iter().zip((0..self.v.len()).rev()) {
+            if let Some(container) = plane.get(key)? {
+                above_base += u128::from(count_in(members.words(), container)) << bit;
+            }
+        }
+        totals.known += known;
+        totals.sum += i128::from(self.v_base) * i128::from(known) + above_base as i128;
+        let (mut low, mut high) = match totals.range {
+            Some(range) => range,
+            None => {
+                let first = self.extreme(key, members, false, arena)?;
+                (first, first)
+            }
+        };
+        if self.any_between(key, i64::MIN, low.checked_sub(1), members, arena)? {
+            low = self.extreme(key, members, false, arena)?;
+        }
+        if self.any_between(key, high.saturating_add(1), (high < i64::MAX).then_some(i64::MAX), members, arena)? {
+            high = self.extreme(key, members, true, arena)?;
+        }
+        totals.range = Some((low, high));
+        Ok(())
+    }
+
+    /// Whether any of the members has low ≤ v ≤ high; no bound, no member.
+    fn any_between(
+        &self,
+        key: u16,
+        low: i64,
+        high: Option<i64>,
+        members: &Box<Block>,
+        arena: &mut Arena,
+    ) -> Result<bool, StoreError> {
+        let Some(high) = high else { return Ok(false) };
+        if high < self.v_base || low > self.v_max {
+            return Ok(false);
+        }
+        let mut copy = arena.take();
+        copy.set_block(members);
+        let within = Value::Flat(copy);
+        let found = self.values_between(key, low, high, Some(&within), arena)?;
+        // The answer is only right inside the members.
+        let any = found.and_count(&within, arena) > 0;
+        arena.drop_value(found);
+        arena.drop_value(within);
+        Ok(any)
+    }
+
+    /// The smallest or the `largest` v of members, of whom there is one at least: whoever is among the best so far stays so with
+    /// the better bit, unless nobody has it.
+    fn extreme(&self, key: u16, members: &Block, largest: bool, arena: &mut Arena) -> Result<i64, StoreError> {
+        let (mut best, mut kept) = (arena.take(), arena.take());
+        best.set_block(members);
+        let mut above = 0u64;
+        for (plane, bit) in self.v.iter().zip((0..self.v.len()).rev()) {
+            let container = plane.get(key)?;
+            kept.set_block(&best);
+            let any = match (container, largest) {
+                (Some(container), true) => kept.and_container(container),
+                (Some(container), false) => kept.andnot_container(container),
+                (None, largest) => !largest,
+            };
+            if any {
+                std::mem::swap(&mut best, &mut kept);
+            }
+            if any == largest {
+                above |= 1 << bit;
+            }
+        }
+        arena.give(best);
+        arena.give(kept);
+        Ok(below(self.v_base, above))
+    }
+
+    /// Calls `f` with the v of each of `members` of block `key`, all of whom are present.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn for_each_value(
+        &self,
+        key: u16,
+        members: &Block,
+        arena: &mut Arena,
+        mut f: impl FnMut(i64),
+    ) -> Result<(), StoreError> {
+        let flats = Flats::load(&self.v, key, arena)?;
+        let mut v = [0; 64];
+        for (index, word) in members.words().iter().enumerate().filter(|(_, word)| **word != 0) {
+            flats.read(index, *word, &mut v);
+            planes::for_each_bit(*word, |lane| f(below(self.v_base, v[lane & 63])));
+        }
+        flats.drop_into(arena);
+        Ok(())
+    }
+
+    /// Offset and v of each member of a set that is present, ascending by offset.
+    ///
+    /// # Errors
+    /// Those of [`Portable::get`].
+    pub fn values_of(&self, members: &RoaringBitmap) -> Result<Vec<(u32, i64)>, StoreError> {
+        let arena = &mut Arena::new();
+        let mut out = Vec::new();
+        for key in 0..SHARD_BLOCKS {
+            let first = u32::from(key) << 16;
+            let mut here = arena.take_clear();
+            members.range(first..=first | 0xffff).for_each(|offset| here.insert(offset as u16));
+            let present = Value::stored(self.presence.get(key)?);
+            let here = Value::Flat(here).and(present, arena).into_block(arena);
+            let mut offsets = here.iter();
+            self.for_each_value(key, &here, arena, |v| {
+                out.extend(offsets.next().map(|offset| (first | u32::from(offset), v)));
+            })?;
+            drop(offsets);
+            arena.give(here);
+        }
+        Ok(out)
+    }
+
     /// The cells, ascending by offset.
     pub fn cells(&self) -> Cells<'_, 'a> {
         Cells { chunk: self, block: 0, ready: Vec::new(), at: 0, arena: Arena::new() }
@@ -297,7 +433,7 @@ impl Cells<'_, '_> {
                 // n - 1 has at most 63 bits; a writer never needs all of them to be set.
                 let facts = (n[lane & 63] as i64).wrapping_add(1);
                 good &= facts > 0;
-                let v = self.chunk.v_base.wrapping_add(v[lane & 63] as i64);
+                let v = below(self.chunk.v_base, v[lane & 63]);
                 self.ready.push(Cell { offset: first | lane as u32, n: facts, v });
             });
         }
@@ -306,6 +442,11 @@ impl Cells<'_, '_> {
         self.arena.give(present);
         if good { Ok(()) } else { Err(StoreError::Damaged { what: WHAT, at: 1 }) }
     }
+}
+
+/// The value that lies `above` over the base.
+fn below(base: i64, above: u64) -> i64 {
+    base.wrapping_add(above as i64)
 }
 
 /// How far `value` lies above `base`, for value ≥ base.

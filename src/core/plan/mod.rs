@@ -158,14 +158,43 @@ impl Outcome {
 /// # Errors
 /// Whatever [`Columns`] reports.
 pub fn plan<C: Columns>(expr: &Expr, columns: &mut C) -> Result<Plan, C::Error> {
+    let Plans { slots, mut roots, sources } = plans(std::slice::from_ref(expr), columns)?;
+    let root = roots.pop().unwrap_or(Node::Empty);
+    Ok(Plan { program: Program { slots, root }, sources })
+}
+
+/// Several programs over the same slots.
+#[derive(Debug, Clone)]
+pub struct Plans {
+    /// How the chunks of each slot are encoded.
+    pub slots: Vec<Encoding>,
+    /// One for each expression.
+    pub roots: Vec<Node>,
+    /// One for each slot.
+    pub sources: Vec<Source>,
+}
+
+/// Plans several expressions, each as [`plan()`] does, so that what they share is read once.
+///
+/// # Errors
+/// Whatever [`Columns`] reports.
+pub fn plans<C: Columns>(exprs: &[Expr], columns: &mut C) -> Result<Plans, C::Error> {
     let mut planner = Planner { columns, slots: Vec::new(), sources: Vec::new(), whole: false };
-    let mut root = planner.compile(expr, Outcome::True)?;
-    if planner.whole {
-        planner = Planner { columns: planner.columns, slots: Vec::new(), sources: Vec::new(), whole: false };
-        let query = planner.columns.scan(expr)?;
-        root = Node::Present(planner.slot(Encoding::Set, Source::Query(query)));
+    let mut roots = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        let known = planner.sources.len();
+        planner.whole = false;
+        let mut root = planner.compile(expr, Outcome::True)?;
+        if planner.whole {
+            // What was planned for parts of this expression is not needed.
+            planner.slots.truncate(known);
+            planner.sources.truncate(known);
+            let query = planner.columns.scan(expr)?;
+            root = Node::Present(planner.slot(Encoding::Set, Source::Query(query)));
+        }
+        roots.push(root);
     }
-    Ok(Plan { program: Program { slots: planner.slots, root }, sources: planner.sources })
+    Ok(Plans { slots: planner.slots, roots, sources: planner.sources })
 }
 
 struct Planner<'a, C: Columns> {

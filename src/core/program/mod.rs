@@ -5,6 +5,7 @@
 //! but the answer, and [`count`] does not make that either.
 
 mod eval;
+mod measure;
 mod open;
 mod tally;
 
@@ -15,6 +16,7 @@ use crate::bitmap::{SHARD_BLOCKS, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
 use eval::Evaluator;
+pub use measure::{Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 

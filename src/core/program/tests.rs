@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{Cells, cells, few_facts, number_bytes, offsets, set_bytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the slots hold: three of sets, then three of numbers, of which the first has at most one chunk.
 #[derive(Debug, Clone)]
@@ -127,6 +127,40 @@ proptest! {
                 prop_assert!(members == truth, "{node:?}: {} members, expected {}", members.len(), truth.len());
                 prop_assert_eq!(count, truth.len());
             }
+        }
+    }
+
+    #[test]
+    fn measures_are_those_of_the_members(store in store(), nodes in vec(node(), 1..5), sets in vec(offsets(), 0..4), number in cells()) {
+        let bytes = store.bytes();
+        let chunks: Vec<Vec<&[u8]>> = bytes.iter().map(|slot| slot.iter().map(Vec::as_slice).collect()).collect();
+        let truths: Vec<RoaringBitmap> = nodes.iter().map(|node| store.truth(node)).collect();
+        let overlaps = overlap(&SLOTS, &nodes, &chunks).unwrap();
+        let pairs = (0..nodes.len()).flat_map(|a| (a..nodes.len()).map(move |b| (a, b)));
+        prop_assert_eq!(overlaps, pairs.map(|(a, b)| truths[a].intersection_len(&truths[b])).collect::<Vec<_>>());
+
+        let set_bytes: Vec<Vec<u8>> = sets.iter().map(|set| set_bytes(set, store.runs)).collect();
+        let sets_read: Vec<&[u8]> = set_bytes.iter().map(Vec::as_slice).collect();
+        let number_bytes = number_bytes(&number);
+        for (node, truth) in nodes.iter().zip(&truths) {
+            let program = Program { slots: SLOTS.to_vec(), root: node.clone() };
+            let counts = distribution(&program, &chunks, &sets_read).unwrap();
+            let expected = sets.iter().map(|set| truth.intersection_len(&set.iter().collect())).collect::<Vec<_>>();
+            prop_assert_eq!(counts, (truth.len(), expected));
+
+            let values: Vec<i64> = number.iter().filter(|(offset, _)| truth.contains(**offset)).map(|(_, (_, v))| *v).collect();
+            let mut counts = HashMap::new();
+            prop_assert_eq!(number_distribution(&program, &chunks, Some(&number_bytes), &mut counts).unwrap(), truth.len());
+            let mut expected = HashMap::new();
+            values.iter().for_each(|v| *expected.entry(*v).or_insert(0) += 1);
+            prop_assert_eq!(counts, expected);
+
+            let range = values.iter().min().zip(values.iter().max()).map(|(a, b)| (*a, *b));
+            let sum = values.iter().map(|v| i128::from(*v)).sum();
+            let expected = Totals { members: truth.len(), known: values.len() as u64, sum, range };
+            prop_assert_eq!(totals(&program, &chunks, Some(&number_bytes)).unwrap(), expected);
+            let none = Totals { members: truth.len(), ..Totals::default() };
+            prop_assert_eq!(totals(&program, &chunks, None).unwrap(), none);
         }
     }
 

@@ -1,0 +1,240 @@
+//! Reading an ordinary table through one of its indexes, without a query: no parser, planner or executor between the rows
+//! and the reader.
+//!
+//! The rows are those that the active snapshot sees, exactly as for a query (predicate locks of SERIALIZABLE included).
+//! Values that are stored out of line are handed over as pointers, so that a reader may decide not to fetch them.
+
+use super::toast::Pointer;
+use crate::error::CdpError;
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// A table that is open for reading under an ACCESS SHARE lock, which is kept until the transaction ends.
+///
+/// It is closed by [`Table::close`]; when an error leaves the reader, the abort of the (sub)transaction closes it.
+pub struct Table {
+    relation: pg_sys::Relation,
+    namespace: pg_sys::Oid,
+}
+
+/// One condition on an index column.
+#[derive(Debug, Clone, Copy)]
+pub enum Condition {
+    /// An integer column equals a number.
+    Int4Is(i16, i32),
+    /// A bigint column equals a number.
+    Int8Is(i16, i64),
+    /// A bigint column is at least a number.
+    Int8AtLeast(i16, i64),
+    /// A bigint column is at most a number.
+    Int8AtMost(i16, i64),
+}
+
+/// The most columns a table may have for its values to be read here.
+const MOST_COLUMNS: usize = 8;
+
+/// One version of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    table: u32,
+    block: u32,
+    offset: u16,
+    xmin: u32,
+}
+
+/// A visible row.
+pub struct Row {
+    values: [pg_sys::Datum; MOST_COLUMNS],
+    xmin: u32,
+}
+
+/// A value of variable length.
+pub enum Stored {
+    /// Its bytes.
+    Here(Vec<u8>),
+    /// Out of line.
+    Elsewhere(Pointer),
+}
+
+impl Table {
+    /// Opens a table of a schema for the current user. `None` when it has to be read by a query: there is no such plain
+    /// heap table, the user may not read all of it, or it has row security.
+    pub fn open(schema: &str, name: &str) -> Option<Self> {
+        let (schema, name) = (CString::new(schema).ok()?, CString::new(name).ok()?);
+        // SAFETY: catalogue look-ups with NUL-terminated names; the relation is open between table_open() and the end of
+        // the transaction or close().
+        unsafe {
+            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+            if namespace == pg_sys::InvalidOid
+                || pg_sys::get_relname_relid(name.as_ptr(), namespace) == pg_sys::InvalidOid
+            {
+                return None;
+            }
+            let oid = pg_sys::get_relname_relid(name.as_ptr(), namespace);
+            let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into());
+            if allowed != pg_sys::AclResult::ACLCHECK_OK {
+                return None;
+            }
+            let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let class = (*relation).rd_rel;
+            let plain = (*class).relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
+                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
+                && !(*class).relrowsecurity;
+            let table = Self { relation, namespace };
+            if plain {
+                return Some(table);
+            }
+            table.close();
+            None
+        }
+    }
+
+    /// Closes the table; the lock stays.
+    pub fn close(self) {
+        // SAFETY: the relation was opened by open() and is closed once.
+        unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) }
+    }
+
+    /// The table's number.
+    pub fn oid(&self) -> u32 {
+        // SAFETY: the relation is open.
+        unsafe { (*self.relation).rd_id.to_u32() }
+    }
+
+    /// The number of an index in the schema of the table, 0 when there is none by this name.
+    pub fn index(&self, name: &str) -> u32 {
+        let Ok(name) = CString::new(name) else { return 0 };
+        // SAFETY: a catalogue look-up with a NUL-terminated name.
+        unsafe { pg_sys::get_relname_relid(name.as_ptr(), self.namespace).to_u32() }
+    }
+
+    /// Which row versions the snapshot sees: their places, and the transactions that wrote them. The same list means the same rows:
+    /// a version is never changed, and its place is taken again by another transaction only.
+    pub fn versions(&self, into: &mut Vec<Version>) {
+        // SAFETY: as in rows(); only the head of a row is read.
+        unsafe {
+            let (snapshot, none) = (pg_sys::GetActiveSnapshot(), pg_sys::InvalidOid);
+            let scan = pg_sys::systable_beginscan(self.relation, none, false, snapshot, 0, std::ptr::null_mut());
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                let place = (*tuple).t_self;
+                into.push(Version {
+                    table: self.oid(),
+                    block: (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo),
+                    offset: place.ip_posid,
+                    xmin: u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin),
+                });
+            }
+            pg_sys::systable_endscan(scan);
+        }
+    }
+
+    /// Calls `read` with each visible row that meets the conditions, which are on columns of the index. Without the index
+    /// (0) the whole table is read.
+    pub fn rows(
+        &self,
+        index: u32,
+        conditions: &[Condition],
+        mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
+        // SAFETY: the relation is open.
+        let columns = unsafe { (*(*self.relation).rd_att).natts };
+        if usize::try_from(columns).is_ok_and(|columns| columns > MOST_COLUMNS) {
+            return Err(CdpError::internal("a table with so many columns is not read directly"));
+        }
+        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(key).collect();
+        // SAFETY: the relation is open and the index, when there is one, belongs to it (PostgreSQL checks that the columns
+        // of the keys are in it). The scan ends on every path that returns; an error that is raised ends it with the
+        // transaction. A row is only read while the scan stands on it.
+        unsafe {
+            let scan = pg_sys::systable_beginscan(
+                self.relation,
+                pg_sys::Oid::from(index),
+                index != 0,
+                pg_sys::GetActiveSnapshot(),
+                keys.len() as i32,
+                keys.as_mut_ptr(),
+            );
+            let mut result = Ok(());
+            let mut seen = 0u32;
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                seen = seen.wrapping_add(1);
+                if seen.is_multiple_of(1024) {
+                    pgrx::check_for_interrupts!();
+                }
+                let mut row = Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], xmin: 0 };
+                let mut nulls = [false; MOST_COLUMNS];
+                pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, row.values.as_mut_ptr(), nulls.as_mut_ptr());
+                row.xmin = u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin);
+                result = read(&row);
+                if result.is_err() {
+                    break;
+                }
+            }
+            pg_sys::systable_endscan(scan);
+            result
+        }
+    }
+}
+
+/// A condition as PostgreSQL's scans take it.
+fn key(condition: &Condition) -> pg_sys::ScanKeyData {
+    let (column, strategy, function, value) = match *condition {
+        Condition::Int4Is(column, value) => {
+            (column, pg_sys::BTEqualStrategyNumber, pg_sys::F_INT4EQ, pg_sys::Datum::from(value))
+        }
+        Condition::Int8Is(column, value) => {
+            (column, pg_sys::BTEqualStrategyNumber, pg_sys::F_INT8EQ, pg_sys::Datum::from(value))
+        }
+        Condition::Int8AtLeast(column, value) => {
+            (column, pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_INT8GE, pg_sys::Datum::from(value))
+        }
+        Condition::Int8AtMost(column, value) => {
+            (column, pg_sys::BTLessEqualStrategyNumber, pg_sys::F_INT8LE, pg_sys::Datum::from(value))
+        }
+    };
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: fills in the key given, with a comparison function of PostgreSQL's own for the type of the value.
+    unsafe { pg_sys::ScanKeyInit(&mut key, column, strategy as u16, function.into(), value) };
+    key
+}
+
+impl Row {
+    /// The transaction that wrote the row; the number stays when the row is frozen.
+    pub fn xmin(&self) -> u32 {
+        self.xmin
+    }
+
+    /// A column of type integer, NOT NULL, counted from 1.
+    pub fn int4(&self, column: usize) -> i32 {
+        self.value(column).value() as i32
+    }
+
+    /// A column of type bigint, NOT NULL, counted from 1.
+    pub fn int8(&self, column: usize) -> i64 {
+        self.value(column).value() as i64
+    }
+
+    /// A column of type bytea, NOT NULL, counted from 1.
+    pub fn bytes(&self, column: usize) -> Stored {
+        let value = self.value(column);
+        // SAFETY: the caller names a bytea column that is never NULL, and the scan stands on the row.
+        unsafe {
+            match Pointer::read(value) {
+                Some(pointer) => Stored::Elsewhere(pointer),
+                None => Stored::Here(super::varlena::Detoasted::new(value).bytes().to_vec()),
+            }
+        }
+    }
+
+    fn value(&self, column: usize) -> pg_sys::Datum {
+        self.values.get(column.wrapping_sub(1)).copied().unwrap_or(pg_sys::Datum::from(0usize))
+    }
+}

@@ -1,0 +1,301 @@
+//! Reading the chunks that a program needs: first a list of which there are under the snapshot, then, shard by shard, their bytes.
+//!
+//! The list holds a few dozen bytes a chunk (and the bytes of chunks that PostgreSQL keeps in the row, up to 2 kB each); the bytes
+//! of one shard are in memory at a time, besides the cache. There are two ways to read, with the same answers: straight from the
+//! tables ([`crate::pg::scan`], [`crate::pg::toast`]), and by a query, for whoever the tables cannot be opened directly for (row
+//! security, privileges on columns, another table access method) and to test the first against.
+
+use super::cache::Cache;
+use crate::error::CdpError;
+use crate::guc;
+use crate::pg::scan::{Condition, Stored, Table};
+use crate::pg::toast::{self, Pointer, Reader};
+use crate::pg::{spi, transaction};
+use crate::workspace::Workspace;
+use pg_cdp_core::cells::{Encoding, fold};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Chunks of a column that a slot of a program reads: all whose key is in low..=high.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Index of the slot.
+    pub slot: usize,
+    /// Number of the column.
+    pub column_id: i32,
+    /// Smallest key.
+    pub low: i64,
+    /// Largest key.
+    pub high: i64,
+}
+
+/// Bytes of a chunk, or of changes to one, before they are read.
+enum Place {
+    /// In memory.
+    Here(Rc<Vec<u8>>),
+    /// Out of line, written by a transaction.
+    Elsewhere(Pointer, u32),
+}
+
+struct Listed {
+    shard: i32,
+    slot: usize,
+    key: i64,
+    /// Changes that are not folded yet come after the chunk they belong to.
+    delta: bool,
+    place: Place,
+}
+
+/// Which chunks there are.
+pub struct Listing {
+    rows: Vec<Listed>,
+    /// What a query has to read: nothing when the tables could be read directly.
+    by_query: Option<Vec<Wanted>>,
+    /// Shards of which a query has rows to give.
+    shards: BTreeSet<i32>,
+    bytes: usize,
+}
+
+/// The keys and bytes of each slot of one shard, changes folded in.
+pub type Slots = Vec<Vec<(i64, Rc<Vec<u8>>)>>;
+
+// Columns of `chunk` and `pending`, from 1 (sql/workspace/60_store.sql).
+const COLUMN_ID: i16 = 1;
+const KEY: i16 = 2;
+const SHARD: usize = 3;
+const BYTES: usize = 4;
+
+impl Listing {
+    /// Lists what is wanted, of the given shards or of all.
+    pub fn new(ws: &Workspace, wanted: &[Wanted], shards: Option<&[i32]>) -> Result<Self, CdpError> {
+        let mut listing = Self { rows: Vec::new(), by_query: None, shards: BTreeSet::new(), bytes: 0 };
+        if wanted.is_empty() {
+            return Ok(listing);
+        }
+        let direct = guc::direct_read();
+        let tables = if direct { Table::open(&ws.name, "chunk").zip(Table::open(&ws.name, "pending")) } else { None };
+        let Some((chunk, pending)) = tables else {
+            let all = spi::rows(&shards_sql(ws, wanted), &[], |row| spi::must::<i32>(row, 1))?;
+            listing.shards = all.into_iter().filter(|s| shards.is_none_or(|only| only.contains(s))).collect();
+            listing.by_query = Some(wanted.to_vec());
+            return Ok(listing);
+        };
+        if spi::reading() {
+            listing.list(&chunk, &pending, wanted, shards)?;
+        } else {
+            transaction::on_new_snapshot(|| listing.list(&chunk, &pending, wanted, shards))?;
+        }
+        chunk.close();
+        pending.close();
+        Ok(listing)
+    }
+
+    fn list(
+        &mut self,
+        chunk: &Table,
+        pending: &Table,
+        wanted: &[Wanted],
+        shards: Option<&[i32]>,
+    ) -> Result<(), CdpError> {
+        for (table, index, delta) in [(chunk, "chunk_pkey", false), (pending, "pending_column", true)] {
+            let index = table.index(index);
+            for Wanted { slot, column_id, low, high } in wanted {
+                let column = Condition::Int4Is(COLUMN_ID, *column_id);
+                let one = [column, Condition::Int8Is(KEY, *low)];
+                let range = [column, Condition::Int8AtLeast(KEY, *low), Condition::Int8AtMost(KEY, *high)];
+                let conditions: &[Condition] = if low == high { &one } else { &range };
+                table.rows(index, conditions, |row| {
+                    let shard = row.int4(SHARD);
+                    if shards.is_none_or(|only| only.contains(&shard)) {
+                        let place = match row.bytes(BYTES) {
+                            Stored::Here(bytes) => Place::Here(Rc::new(bytes)),
+                            Stored::Elsewhere(pointer) => Place::Elsewhere(pointer, row.xmin()),
+                        };
+                        self.push(Listed { shard, slot: *slot, key: row.int8(KEY as usize), delta, place });
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        self.rows.sort_by_key(|row| (row.shard, row.slot, row.key, row.delta));
+        Ok(())
+    }
+
+    fn push(&mut self, row: Listed) {
+        self.bytes += match &row.place {
+            Place::Here(bytes) => bytes.len(),
+            Place::Elsewhere(pointer, _) => pointer.length as usize,
+        };
+        self.rows.push(row);
+    }
+
+    /// Adds bytes that come from elsewhere than the tables of chunks.
+    pub fn add(&mut self, slot: usize, shard: i32, key: i64, delta: bool, bytes: Vec<u8>) {
+        let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)) };
+        let at = self.rows.partition_point(|r| (r.shard, r.slot, r.key, r.delta) <= (shard, slot, key, delta));
+        self.bytes += match &row.place {
+            Place::Here(bytes) => bytes.len(),
+            Place::Elsewhere(..) => 0,
+        };
+        self.rows.insert(at, row);
+    }
+
+    /// Bytes listed; what a query has to read is not known before.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The shards that there is anything of, ascending.
+    pub fn shards(&self) -> Vec<i32> {
+        let mut shards = self.shards.clone();
+        shards.extend(self.rows.iter().map(|row| row.shard));
+        shards.into_iter().collect()
+    }
+
+    /// Calls `f` with the bytes of each shard, ascending; `encodings` says how each slot is stored.
+    pub fn for_each_shard(
+        self,
+        ws: &Workspace,
+        encodings: &[Encoding],
+        mut f: impl FnMut(u32, &Slots) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
+        let mut loader = Loader { cache: Cache::take(), reader: None, spare: Vec::new() };
+        let shards = self.shards();
+        let mut rows = self.rows.into_iter().peekable();
+        for shard in shards {
+            let mut here = Vec::new();
+            while let Some(row) = rows.next_if(|row| row.shard == shard) {
+                here.push(row);
+            }
+            if let Some(wanted) = &self.by_query {
+                here.extend(queried(ws, wanted, shard)?);
+                here.sort_by_key(|row| (row.slot, row.key, row.delta));
+            }
+            let slots = loader.load(&here, encodings)?;
+            let number = u32::try_from(shard).map_err(|_| CdpError::corrupted("shard number"))?;
+            f(number, &slots)?;
+            loader.recycle(slots);
+            pgrx::check_for_interrupts!();
+        }
+        loader.finish();
+        Ok(())
+    }
+}
+
+/// Gets bytes out of the cache or the TOAST table.
+struct Loader {
+    cache: Box<Cache>,
+    reader: Option<Reader>,
+    /// Memory of bytes that nobody keeps, used again.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Loader {
+    fn load(&mut self, rows: &[Listed], encodings: &[Encoding]) -> Result<Slots, CdpError> {
+        let mut slots: Slots = encodings.iter().map(|_| Vec::new()).collect();
+        let mut rows = rows.iter().peekable();
+        while let Some(row) = rows.next() {
+            let mut deltas = Vec::new();
+            let base = if row.delta {
+                deltas.push(self.bytes(&row.place)?);
+                None
+            } else {
+                Some(self.bytes(&row.place)?)
+            };
+            while let Some(next) = rows.next_if(|next| (next.slot, next.key, true) == (row.slot, row.key, next.delta)) {
+                deltas.push(self.bytes(&next.place)?);
+            }
+            let (Some(slot), Some(encoding)) = (slots.get_mut(row.slot), encodings.get(row.slot)) else {
+                return Err(CdpError::internal("a program has no such slot"));
+            };
+            match (base, deltas.is_empty()) {
+                (Some(base), true) => slot.push((row.key, base)),
+                (base, _) => {
+                    let base = base.as_ref().map(|bytes| bytes.as_slice());
+                    if let Some(bytes) = fold(*encoding, base, deltas.iter().map(|bytes| bytes.as_slice()))? {
+                        slot.push((row.key, Rc::new(bytes)));
+                    }
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    fn bytes(&mut self, place: &Place) -> Result<Rc<Vec<u8>>, CdpError> {
+        let (pointer, xmin) = match place {
+            Place::Here(bytes) => return Ok(Rc::clone(bytes)),
+            Place::Elsewhere(pointer, xmin) => (*pointer, *xmin),
+        };
+        let key = (pointer, xmin);
+        if let Some(bytes) = self.cache.get(&key) {
+            return Ok(bytes);
+        }
+        if self.reader.as_ref().is_none_or(|reader| reader.table() != pointer.table) {
+            if let Some(reader) = self.reader.take() {
+                reader.close();
+            }
+            self.reader = Reader::open(pointer.table);
+        }
+        // What is going to be kept gets memory of its size; what is not, any that is at hand.
+        let mut bytes = if self.cache.is_off() { self.spare.pop().unwrap_or_default() } else { Vec::new() };
+        match &self.reader {
+            Some(reader) => reader.fetch(pointer, &mut bytes)?,
+            None => bytes = toast::fetch_slowly(pointer),
+        }
+        let bytes = Rc::new(bytes);
+        self.cache.put(key, &bytes);
+        Ok(bytes)
+    }
+
+    fn recycle(&mut self, slots: Slots) {
+        if self.cache.is_off() {
+            let bytes = slots.into_iter().flatten().filter_map(|(_, bytes)| Rc::try_unwrap(bytes).ok());
+            self.spare.extend(bytes);
+        }
+    }
+
+    fn finish(self) {
+        if let Some(reader) = self.reader {
+            reader.close();
+        }
+        self.cache.keep();
+    }
+}
+
+/// The wanted intervals as a FROM item s(slot, column_id, low, high).
+fn wanted_sql(wanted: &[Wanted]) -> String {
+    let rows: Vec<String> = wanted
+        .iter()
+        .map(|w| format!("({}, {}, ({})::pg_catalog.int8, ({})::pg_catalog.int8)", w.slot, w.column_id, w.low, w.high))
+        .collect();
+    format!("(VALUES {}) AS s(slot, column_id, low, high)", rows.join(", "))
+}
+
+fn shards_sql(ws: &Workspace, wanted: &[Wanted]) -> String {
+    let of = |table: &str| {
+        format!(
+            "SELECT c.shard FROM {} CROSS JOIN LATERAL (SELECT c.shard FROM @ws@.{table} c \
+             WHERE c.column_id = s.column_id AND c.key >= s.low AND c.key <= s.high OFFSET 0) c",
+            wanted_sql(wanted)
+        )
+    };
+    ws.sql(&format!("{} UNION {}", of("chunk"), of("pending")))
+}
+
+/// The rows of one shard, by a query.
+fn queried(ws: &Workspace, wanted: &[Wanted], shard: i32) -> Result<Vec<Listed>, CdpError> {
+    // Without the barrier the planner, which has no statistics of a handful of constants, may read the whole table to hash it.
+    let of = |table: &str, bytes: &str, delta: bool| {
+        format!(
+            "SELECT s.slot, c.key, {delta} AS delta, c.bytes FROM {} CROSS JOIN LATERAL (SELECT c.key, c.{bytes} AS bytes FROM @ws@.{table} c \
+             WHERE c.column_id = s.column_id AND c.key >= s.low AND c.key <= s.high AND c.shard = {shard} OFFSET 0) c",
+            wanted_sql(wanted)
+        )
+    };
+    let sql = ws.sql(&format!("{} UNION ALL {}", of("chunk", "bits", false), of("pending", "cells", true)));
+    spi::rows(&sql, &[], |row| {
+        let slot = usize::try_from(spi::must::<i32>(row, 1)?).map_err(|_| CdpError::internal("negative slot"))?;
+        let place = Place::Here(Rc::new(spi::must::<Vec<u8>>(row, 4)?));
+        Ok(Listed { shard, slot, key: spi::must(row, 2)?, delta: spi::must(row, 3)?, place })
+    })
+}
