@@ -89,7 +89,7 @@ fn encoded(map: &Map) -> Vec<u8> {
 fn set_bytes(set: &BTreeSet<u64>) -> Vec<u8> {
     let mut set: RoaringTreemap = set.iter().copied().collect();
     // Both forms that stored sets have.
-    if set.len() % 2 == 0 {
+    if set.len().is_multiple_of(2) {
         set.optimize();
     }
     let mut bytes = Vec::new();
