@@ -128,6 +128,11 @@ impl CdpError {
         )
     }
 
+    /// A result that its type cannot hold, or a number where only some make sense (22003).
+    pub fn beyond(message: impl Into<String>) -> Self {
+        Self::new(Kind::OutOfRange, message)
+    }
+
     /// A NULL that is not allowed (22004).
     pub fn null_value(message: impl Into<String>) -> Self {
         Self::new(Kind::NullValue, message)

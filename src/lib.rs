@@ -21,6 +21,7 @@ mod guc;
 mod pg;
 
 mod bitmap;
+mod bsi;
 mod workspace;
 
 mod store;

@@ -9,6 +9,7 @@ pub mod error;
 
 pub mod bitmap;
 pub mod bitmap_treemap;
+pub mod bsi;
 pub mod cells;
 pub mod program;
 

@@ -11,10 +11,10 @@ const COOKIE_PLAIN: u32 = 12346;
 const NO_OFFSETS_BELOW: usize = 4;
 
 /// A container under its key in the 32-bit set it belongs to.
-struct Placed<'a> {
-    key: u16,
-    cardinality: u32,
-    container: Container<'a>,
+pub(crate) struct Placed<'a> {
+    pub(crate) key: u16,
+    pub(crate) cardinality: u32,
+    pub(crate) container: Container<'a>,
 }
 
 /// Portable 64-bit Roaring bytes of the union of shards: `(shard, portable 32-bit Roaring of the offsets)`, each shard at most once, ascending.
@@ -50,8 +50,8 @@ pub fn treemap(shards: &[(u32, Vec<u8>)], shard_bits: u32) -> Result<Vec<u8>, St
     Ok(out)
 }
 
-/// One portable 32-bit set.
-fn write(placed: &[Placed], out: &mut Vec<u8>) {
+/// One portable 32-bit set; the containers come ascending by key, at least one of them.
+pub(crate) fn write(placed: &[Placed], out: &mut Vec<u8>) {
     let start = out.len();
     let runs = placed.iter().any(|p| matches!(p.container, Container::Run(_)));
     if runs {

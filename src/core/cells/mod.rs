@@ -10,8 +10,8 @@ pub mod delta;
 mod fold;
 mod lanes;
 mod number;
-mod planes;
-mod range;
+pub(crate) mod planes;
+pub(crate) mod range;
 
 #[cfg(test)]
 mod tests;
