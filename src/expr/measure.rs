@@ -93,17 +93,24 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
     let Extended { program, inputs, slot, universe } = extended(question, Encoding::Set, column_id)?;
     let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let (mut members, mut profiles) = (0, 0);
-    inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
+    let listing = inputs.listing(question, None)?;
+    listing.for_each_shard_forward(question.ws, &program.slots, Some(slot), |_, slots, forward| {
         let chunks = borrowed(slots);
         let (Some(column), Some(sets)) = (slots.get(slot), chunks.get(slot)) else {
             return Err(CdpError::internal("a program has no such slot"));
         };
-        let (here, inside) = program::distribution(&program, &chunks, sets)?;
+        let (here, shares) = match forward {
+            Some(forward) => program::distribution_by_forward(&program, &chunks, forward)?,
+            None => {
+                let (here, inside) = program::distribution(&program, &chunks, sets)?;
+                let totals = sets.iter().map(|set| cardinality(set)).collect::<Result<Vec<_>, _>>()?;
+                (here, inside.into_iter().zip(totals).collect())
+            }
+        };
         members += here;
-        for ((key, set), n) in column.iter().zip(inside) {
+        for ((key, _), (inside, total)) in column.iter().zip(shares) {
             let count = counts.entry(*key).or_default();
-            count.0 += n;
-            count.1 += cardinality(set)?;
+            *count = (count.0 + inside, count.1 + total);
         }
         for set in chunks.get(universe).into_iter().flatten() {
             profiles += cardinality(set)?;

@@ -34,7 +34,7 @@ pub enum Condition {
 const MOST_COLUMNS: usize = 8;
 
 /// One version of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     table: u32,
     block: u32,
@@ -42,10 +42,17 @@ pub struct Version {
     xmin: u32,
 }
 
+impl Version {
+    /// The transaction that wrote the row; the number stays when the row is frozen.
+    pub fn xmin(&self) -> u32 {
+        self.xmin
+    }
+}
+
 /// A visible row.
 pub struct Row {
     values: [pg_sys::Datum; MOST_COLUMNS],
-    xmin: u32,
+    version: Version,
 }
 
 /// A value of variable length.
@@ -205,10 +212,10 @@ impl Table {
                 if seen.is_multiple_of(1024) {
                     pgrx::check_for_interrupts!();
                 }
-                let mut row = Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], xmin: 0 };
+                let version = self.version(tuple);
+                let mut row = Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], version };
                 let mut nulls = [false; MOST_COLUMNS];
                 pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, row.values.as_mut_ptr(), nulls.as_mut_ptr());
-                row.xmin = u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin);
                 result = read(&row);
                 if result.is_err() {
                     break;
@@ -243,9 +250,9 @@ fn key(condition: &Condition) -> pg_sys::ScanKeyData {
 }
 
 impl Row {
-    /// The transaction that wrote the row; the number stays when the row is frozen.
-    pub fn xmin(&self) -> u32 {
-        self.xmin
+    /// Which version it is.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// A column of type integer, NOT NULL, counted from 1.

@@ -12,6 +12,7 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
+use crate::pg::scan::Version;
 use crate::pg::toast::Pointer;
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
@@ -26,6 +27,8 @@ pub enum Key {
     Chunk(Pointer, u32),
     /// A chunk with changes folded in: how it is encoded, the chunk, if there is one, and the very bytes of the changes.
     Folded(Encoding, Option<(Pointer, u32)>, Vec<Rc<Vec<u8>>>),
+    /// The forward column of chunks: their keys, and the rows they were read from.
+    Forward(Vec<(i64, Version)>),
 }
 
 impl Key {
@@ -33,6 +36,7 @@ impl Key {
     fn size(&self) -> usize {
         match self {
             Self::Chunk(..) => 0,
+            Self::Forward(rows) => rows.capacity() * size_of::<(i64, Version)>(),
             Self::Folded(_, _, changes) => changes.iter().map(|bytes| bytes.capacity()).sum(),
         }
     }
@@ -40,6 +44,13 @@ impl Key {
 
 /// Transactions after which the cache is emptied: half of those after which a number comes round.
 const LIFETIME: u64 = 1 << 31;
+
+/// Memory that a backend keeps for chunks that it does not: fetching into fresh pages costs as much as fetching. Enough for the chunks that
+/// one shard of a question of some numbers and some dozen sets takes.
+const MOST_SPARE: usize = 8 << 20;
+
+/// The most pieces of it: finding one must cost nothing beside filling it.
+const MOST_PIECES: usize = 64;
 
 struct Entry {
     bytes: Rc<Vec<u8>>,
@@ -54,6 +65,8 @@ pub struct Cache {
     size: usize,
     limit: usize,
     question: u64,
+    /// Memory of bytes that nobody keeps, used again by the next chunk and the next question.
+    spare: Vec<Vec<u8>>,
     /// The next transaction when the cache was empty.
     since: u64,
 }
@@ -84,6 +97,25 @@ impl Cache {
     /// Keeps the cache for the next question.
     pub fn keep(self: Box<Self>) {
         CACHE.set(Some(self));
+    }
+
+    /// Memory for `length` bytes: the smallest piece that is large enough, else the largest.
+    pub fn memory(&mut self, length: usize) -> Vec<u8> {
+        let fits = self.spare.iter().enumerate().filter(|(_, piece)| piece.capacity() >= length);
+        let best = fits.min_by_key(|(_, piece)| piece.capacity());
+        let best = best.or_else(|| self.spare.iter().enumerate().max_by_key(|(_, piece)| piece.capacity()));
+        match best.map(|(index, _)| index) {
+            Some(index) => self.spare.swap_remove(index),
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes memory back.
+    pub fn give(&mut self, memory: Vec<u8>) {
+        let held: usize = self.spare.iter().map(Vec::capacity).sum();
+        if held + memory.capacity() <= MOST_SPARE && self.spare.len() < MOST_PIECES {
+            self.spare.push(memory);
+        }
     }
 
     /// Whether nothing can be kept.

@@ -5,6 +5,7 @@
 //! but the answer, and [`count`] does not make that either.
 
 mod eval;
+mod forward;
 mod measure;
 mod open;
 mod tally;
@@ -16,6 +17,7 @@ use crate::bitmap::{SHARD_BLOCKS, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
 use eval::Evaluator;
+pub use forward::{distribution_by_forward, forward};
 pub use measure::{Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};

@@ -148,6 +148,17 @@ proptest! {
             let expected = sets.iter().map(|set| truth.intersection_len(&set.iter().collect())).collect::<Vec<_>>();
             prop_assert_eq!(counts, (truth.len(), expected));
 
+            // Each offset in the first set that has it.
+            let mut taken = BTreeSet::new();
+            let apart: Vec<BTreeSet<u32>> =
+                sets.iter().map(|set| set.iter().copied().filter(|offset| taken.insert(*offset)).collect()).collect();
+            let apart_bytes: Vec<Vec<u8>> = apart.iter().map(|set| crate::testing::set_bytes(set, store.runs)).collect();
+            let column = forward(&apart_bytes.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().unwrap();
+            let expected = apart.iter().map(|set| (truth.intersection_len(&set.iter().collect()), set.len() as u64));
+            let expected = (truth.len(), expected.collect::<Vec<_>>());
+            prop_assert_eq!(distribution_by_forward(&program, &chunks, &column).unwrap(), expected);
+            prop_assert_eq!(forward(&sets_read).unwrap().is_some(), apart == sets);
+
             let values: Vec<i64> = number.iter().filter(|(offset, _)| truth.contains(**offset)).map(|(_, (_, v))| *v).collect();
             let mut counts = HashMap::new();
             prop_assert_eq!(number_distribution(&program, &chunks, Some(&number_bytes), &mut counts).unwrap(), truth.len());
