@@ -69,11 +69,16 @@ impl From<slices::Error> for CdpError {
             Error::TooLarge(id) => id_out_of_range(id),
             Error::Conflict(id, a, b) => CdpError::invalid_parameter(format!("id {id} has two values: {a} and {b}"))
                 .with_hint("give each id once; cdp_bsi_add_agg() and GROUP BY sum values by id"),
-            Error::Shared(id) => CdpError::invalid_parameter(format!("id {id} is in more than one of the cdp_bsi to merge"))
-                .with_hint("merge indexes that share no id; cdp_bsi_add() and cdp_bsi_add_agg() sum the values of shared ids"),
+            Error::Shared(id) => {
+                CdpError::invalid_parameter(format!("id {id} is in more than one of the cdp_bsi to merge")).with_hint(
+                    "merge indexes that share no id; cdp_bsi_add() and cdp_bsi_add_agg() sum the values of shared ids",
+                )
+            }
             Error::Overflow(id) => CdpError::beyond(format!("sum of the values of id {id} is out of range for bigint"))
                 .with_hint("sum the values of the id in numeric, or keep them at a coarser scale"),
-            Error::TooLong => CdpError::limit("cdp_bsi is too large").with_hint("Split the index by ranges of its ids."),
+            Error::TooLong => {
+                CdpError::limit("cdp_bsi is too large").with_hint("Split the index by ranges of its ids.")
+            }
             damage => CdpError::corrupted(TYPE_NAME)
                 .with_detail(damage.to_string())
                 .with_hint("restore the row from a backup, or compute the index again"),
