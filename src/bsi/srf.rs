@@ -1,5 +1,7 @@
 //! Rows out of an index: pairs, distinct values, sums, counts by interval.
 
+#![allow(clippy::type_complexity, reason = "pgrx reads the columns of a result from its type as it is written")]
+
 use pgrx::datum::{Array, Internal};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
