@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod json;
 pub mod message;
 pub mod planner;
+pub mod selectivity;
 pub mod settings;
 pub mod spi;
 pub mod stack;
