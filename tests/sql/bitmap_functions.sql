@@ -57,7 +57,7 @@ CREATE TABLE oracle AS
 SELECT i, pg_temp.sorted(array_agg(v)) AS a FROM (
     SELECT i, CASE i % 6
         WHEN 0 THEN abs(hashint8extended(j, i)) % 200 WHEN 1 THEN 65500 + (hashint8extended(j, i) & 127) WHEN 2 THEN i + j
-        WHEN 3 THEN 4294967296 - 20 + j * (1 + i % 3) WHEN 4 THEN 9223372036854775807 - (hashint8extended(j, i) & 255) ELSE (hashint8extended(j, i) & 9223372036854775807) >> (i % 60) END AS v
+        WHEN 3 THEN 4294967296 - 20 + j * (1 + i % 3) WHEN 4 THEN 9223372036854775807 - (hashint8extended(j, i) & 255) ELSE (hashint8extended(j, i) & 9223372036854775807) >> (i % 60)::int END AS v
     FROM generate_series(1::bigint, 3000) AS i, LATERAL generate_series(1::bigint, i % 41) AS j) AS s GROUP BY i;
 INSERT INTO oracle SELECT 3001 + i, '{}' FROM generate_series(0, 2) AS i;
 ALTER TABLE oracle ADD b cdp_bitmap;
@@ -102,7 +102,7 @@ SELECT count(*) AS pairs,
             AND (x.b > y.b) = (x.a > y.a) AND (x.b >= y.b) = (x.a >= y.a) AND cdp_bitmap_cmp(x.b, y.b) = btarraycmp(x.a, y.a)) AS orders,
        bool_and((cdp_bitmap_hash_extended(x.b, 9) = cdp_bitmap_hash_extended(y.b, 9)) = (x.a = y.a)) AS hashes,
        bool_and(cdp_bitmap_hash(x.b) = (cdp_bitmap_hash_extended(x.b, 0) & 4294967295)::bit(32)::int) AS low_half
-FROM oracle x, LATERAL (VALUES (1), (6), (12), (3001 - x.i)) AS d(d) JOIN oracle y ON y.i = 1 + (x.i + d.d) % 3003;
+FROM oracle x CROSS JOIN LATERAL (VALUES (1), (6), (12), (3001 - x.i)) AS d(d) JOIN oracle y ON y.i = 1 + (x.i + d.d) % 3003;
 
 -- 7. Order, equality and what needs them.
 SELECT array_agg(b ORDER BY b)::text AS ordered, array_agg(DISTINCT b)::text AS different
@@ -224,5 +224,7 @@ BEGIN
     EXECUTE format('COPY (SELECT 1 WHERE false) TO PROGRAM %L', 'cat >/dev/null; rm -f ' || file);
 END $$;
 SELECT count(*) FILTER (WHERE NOT pg_temp.sound(b)) AS wrong FROM received;
+DROP VIEW twins;
+DROP TABLE oracle, probe, ordered, hashed, parted, guess, seed, received;
 SET client_min_messages = warning;
 DROP EXTENSION pg_cdp CASCADE;
