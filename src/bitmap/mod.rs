@@ -11,14 +11,21 @@
 //! | `io` | text and binary input and output, CREATE TYPE |
 //! | `cast` | `bytea`, `bigint[]` and `int[]` |
 //! | `ops` | functions and operators of one or two sets |
-//! | `agg` | aggregates |
+//! | `range` | ranges, positions, shifts |
+//! | `order` | order and hash, operator classes |
+//! | `estimate` | how many rows a condition keeps |
+//! | `agg`, `flat` | aggregates; their twins whose state has a type |
 //! | `srf` | the members as rows |
 
 mod agg;
 mod cast;
 mod datum;
+mod estimate;
+mod flat;
 mod io;
 mod ops;
+mod order;
+mod range;
 mod srf;
 
 pub use datum::{Bitmap, BitmapBytes};

@@ -1,6 +1,6 @@
 //! Functions and operators of one or two sets.
 //!
-//! Reading functions answer from the serialised bytes; only functions that return a set build one. A negative number is
+//! All of them work on the serialised bytes, container by container. A negative number is
 //! in no set: membership is false and removing it changes nothing, but adding it is an error.
 
 use pgrx::pg_sys::panic::ErrorReport;
@@ -9,10 +9,11 @@ use pgrx::prelude::*;
 use super::treemap::{self, Operation};
 use super::{Bitmap, BitmapBytes, bigint, count, member};
 use crate::error::CdpError;
+use crate::pg::varlena::MOST_BYTES;
 
 /// The result of a binary operation.
 fn combine(a: &BitmapBytes<'_>, b: &BitmapBytes<'_>, operation: Operation) -> Result<Bitmap, CdpError> {
-    Ok(Bitmap::new(treemap::combine(a.bytes(), b.bytes(), operation)?))
+    Ok(Bitmap::from_canonical(treemap::combine(a.bytes(), b.bytes(), operation)?))
 }
 
 /// The number of members of that result, which is not built.
@@ -29,9 +30,8 @@ fn holds(bitmap: &BitmapBytes<'_>, value: i64) -> Result<bool, CdpError> {
 
 fn add(bitmap: &BitmapBytes<'_>, value: i64) -> Result<Bitmap, CdpError> {
     let value = member(value)?;
-    let mut set = bitmap.set()?;
-    set.insert(value);
-    Ok(Bitmap::new(set))
+    let grown = treemap::combine_range(bitmap.bytes(), value, value + 1, Operation::Or, MOST_BYTES)?;
+    Ok(Bitmap::from_canonical(grown))
 }
 
 /// Members of both sets.
@@ -139,11 +139,12 @@ fn cdp_bitmap_add_left(value: i64, bitmap: BitmapBytes<'_>) -> Result<Bitmap, Er
 /// The set without one member.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bitmap_remove(bitmap: BitmapBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    let mut set = bitmap.set()?;
-    if let Ok(value) = u64::try_from(value) {
-        set.remove(value);
-    }
-    Ok(Bitmap::new(set))
+    let rest = match u64::try_from(value) {
+        Ok(value) => treemap::combine_range(bitmap.bytes(), value, value + 1, Operation::AndNot, MOST_BYTES)
+            .map_err(CdpError::from)?,
+        Err(_) => bitmap.bytes().to_vec(),
+    };
+    Ok(Bitmap::from_canonical(rest))
 }
 
 /// The number of members.
@@ -203,27 +204,27 @@ CREATE OPERATOR @extschema@.- (
 );
 CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_contains,
-    COMMUTATOR = <@, RESTRICT = contsel, JOIN = contjoinsel
+    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
 );
 CREATE OPERATOR @extschema@.<@ (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
-    COMMUTATOR = @>, RESTRICT = contsel, JOIN = contjoinsel
+    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
 );
 CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = bigint, FUNCTION = cdp_bitmap_contains,
-    COMMUTATOR = <@, RESTRICT = contsel, JOIN = contjoinsel
+    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
 );
 CREATE OPERATOR @extschema@.<@ (
     LEFTARG = bigint, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
-    COMMUTATOR = @>, RESTRICT = contsel, JOIN = contjoinsel
+    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
 );
 CREATE OPERATOR @extschema@.&& (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_intersect,
-    COMMUTATOR = &&, RESTRICT = contsel, JOIN = contjoinsel
+    COMMUTATOR = &&, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
 );
 CREATE OPERATOR @extschema@.= (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_equals,
-    COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel
+    COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
 CREATE OPERATOR @extschema@.<> (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_not_equals,
@@ -292,6 +293,7 @@ COMMENT ON OPERATOR <> (cdp_bitmap, cdp_bitmap) IS 'do the sets differ?';
         cdp_bitmap_cardinality,
         cdp_bitmap_is_empty,
         cdp_bitmap_min,
-        cdp_bitmap_max
+        cdp_bitmap_max,
+        "cdp_bitmap_estimate"
     ]
 );

@@ -13,6 +13,7 @@ pub mod json;
 pub mod message;
 pub mod planner;
 pub mod scan;
+pub mod selectivity;
 pub mod settings;
 pub mod spi;
 pub mod stack;

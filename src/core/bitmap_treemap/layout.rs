@@ -6,17 +6,17 @@
 use std::fmt;
 
 /// Cookie of a 32-bit bitmap without run containers; a u32 container count follows.
-const COOKIE_PLAIN: u32 = 12346;
+pub(super) const COOKIE_PLAIN: u32 = 12346;
 /// Low half of the cookie of a 32-bit bitmap with run containers; the high half is the container count - 1.
-const COOKIE_RUNS: u16 = 12347;
+pub(super) const COOKIE_RUNS: u16 = 12347;
 /// With run containers, the offset table is left out below this many containers.
-const OFFSETS_FROM: usize = 4;
+pub(super) const OFFSETS_FROM: usize = 4;
 /// A container key has 16 bits, so there are at most this many containers in a 32-bit bitmap.
 const MOST_CONTAINERS: usize = 1 << 16;
 /// Up to this many values a container without runs is a sorted array of u16, above it a bitset.
 pub(super) const ARRAY_MOST: u32 = 4096;
 /// A bitset container: 2^16 bits.
-const BITSET_BYTES: usize = 8192;
+pub(super) const BITSET_BYTES: usize = 8192;
 
 /// The bytes are not a set: what is wrong, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

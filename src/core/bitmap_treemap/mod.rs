@@ -16,18 +16,29 @@
 //! - everything else is for bytes that [`canonical`] or our own writer has passed: it reads only what it needs, straight
 //!   from the bytes. Damage met on the way is a [`Damaged`] value; there is no input that makes it panic or read outside.
 
+mod container;
 mod layout;
 mod ops;
+mod order;
+mod part;
 mod query;
+mod range;
 mod text;
 mod validate;
+mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_range;
 
 pub use layout::{Bucket, Buckets, Container, Damaged, Entry, buckets};
-pub use ops::{Operation, and_cardinality, combine, contains_all, decode, intersects, operation_cardinality};
+pub use ops::{Operation, and_cardinality, combine, contains_all, decode, intersects, jaccard, operation_cardinality};
+pub use order::{compare, hash};
 pub use query::{Members, cardinality, contains, equals, is_empty, max, min};
+pub use range::{
+    RangeError, Selection, UNLIMITED, combine_range, nth, range_cardinality, rank, run_optimize, select, shift,
+};
 pub use text::{TextError, Values, parse_hex, push_decimal, push_hex};
 pub use validate::{Invalid, Summary, canonical, summary};
 

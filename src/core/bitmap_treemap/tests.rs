@@ -27,14 +27,14 @@ fn mixed() -> RoaringTreemap {
     set
 }
 
-fn walk(bytes: &[u8]) -> Vec<u64> {
+pub(super) fn walk(bytes: &[u8]) -> Vec<u64> {
     let mut members = Members::new();
     std::iter::from_fn(|| members.next(bytes).unwrap()).collect()
 }
 
 /// Values over few buckets and containers, in clumps, so that all container kinds and both shared and single
 /// containers occur.
-fn sets() -> impl Strategy<Value = (BTreeSet<u64>, Vec<u8>)> {
+pub(super) fn sets() -> impl Strategy<Value = (BTreeSet<u64>, Vec<u8>)> {
     let clump = (
         prop_oneof![Just(0u64), Just(1 << 16), Just(3 << 16), Just(1 << 32), Just(5 << 40), Just(MAX_VALUE - 70_000)],
         0u64..60_000,
@@ -83,7 +83,7 @@ proptest! {
             (Operation::AndNot, a.difference(&b).copied().collect()),
         ];
         for (operation, expected) in expect {
-            let got = bytes_of(&combine(&x, &y, operation).unwrap());
+            let got = combine(&x, &y, operation).unwrap();
             prop_assert_eq!(summary(&got).unwrap().empty_buckets, 0);
             prop_assert_eq!(operation_cardinality(&x, &y, operation).unwrap(), expected.len() as u64);
             prop_assert_eq!(walk(&got), expected.into_iter().collect::<Vec<_>>());
@@ -92,10 +92,10 @@ proptest! {
         prop_assert_eq!(contains_all(&x, &y).unwrap(), a.is_superset(&b));
         prop_assert_eq!(equals(&x, &y).unwrap(), a == b);
         // The laws that tie the operations together.
-        let or = bytes_of(&combine(&x, &y, Operation::Or).unwrap());
-        let and = bytes_of(&combine(&x, &y, Operation::And).unwrap());
-        let xor = bytes_of(&combine(&or, &and, Operation::AndNot).unwrap());
-        prop_assert!(equals(&xor, &bytes_of(&combine(&y, &x, Operation::Xor).unwrap())).unwrap());
+        let or = combine(&x, &y, Operation::Or).unwrap();
+        let and = combine(&x, &y, Operation::And).unwrap();
+        let xor = combine(&or, &and, Operation::AndNot).unwrap();
+        prop_assert!(equals(&xor, &combine(&y, &x, Operation::Xor).unwrap()).unwrap());
         prop_assert!(contains_all(&or, &x).unwrap() && contains_all(&x, &and).unwrap());
     }
 
