@@ -7,6 +7,8 @@
 //! `SSPACE` is 32 kB: four half-full containers of 8 kB, the middle between a group of a few members (some hundred
 //! bytes) and one of a million dense ones (128 kB). It only tells the planner how many groups fit into `hash_mem`.
 
+use std::borrow::Cow;
+
 use pgrx::datum::Internal;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -19,7 +21,47 @@ use crate::pg::aggregate;
 use crate::pg::varlena::Bytea;
 
 /// The set so far.
-struct State(RoaringTreemap);
+struct State {
+    set: RoaringTreemap,
+    /// Members that are not in the set yet: numbers are put into it sorted and many at a time, each alone costs several times as much.
+    recent: Vec<u64>,
+}
+
+/// Numbers that wait to be put into the set: 32 kB.
+const MOST_RECENT: usize = 4096;
+
+impl State {
+    fn new(set: RoaringTreemap) -> Self {
+        Self { set, recent: Vec::new() }
+    }
+
+    fn insert(&mut self, value: u64) {
+        if self.recent.len() >= MOST_RECENT {
+            self.settle();
+        }
+        self.recent.push(value);
+    }
+
+    /// Leaves nothing waiting.
+    fn settle(&mut self) -> &mut RoaringTreemap {
+        if !self.recent.is_empty() {
+            self.recent.sort_unstable();
+            self.recent.dedup();
+            self.set |= RoaringTreemap::from_iter(self.recent.drain(..));
+        }
+        &mut self.set
+    }
+
+    /// The set with what is waiting. The state stays as it is: an aggregate over a window is asked again and again.
+    fn whole(&self) -> Cow<'_, RoaringTreemap> {
+        if self.recent.is_empty() {
+            return Cow::Borrowed(&self.set);
+        }
+        let mut copy = Self { set: self.set.clone(), recent: self.recent.clone() };
+        copy.settle();
+        Cow::Owned(copy.set)
+    }
+}
 
 /// How a set joins the state.
 type Join = fn(&mut RoaringTreemap, &RoaringTreemap);
@@ -46,8 +88,8 @@ fn take(
     let Some(input) = input else { return Ok(slot) };
     let input = input.set()?;
     match aggregate::state_mut::<State>(call, &mut slot)? {
-        None => return aggregate::new_state(call, State(input)),
-        Some(state) => join(&mut state.0, &input),
+        None => return aggregate::new_state(call, State::new(input)),
+        Some(state) => join(state.settle(), &input),
     }
     Ok(slot)
 }
@@ -62,8 +104,8 @@ fn merge(
 ) -> Result<Internal, CdpError> {
     let Some(other) = aggregate::state::<State>(&other)? else { return Ok(slot) };
     match aggregate::state_mut::<State>(call, &mut slot)? {
-        None => return aggregate::new_state(call, State(other.0.clone())),
-        Some(state) => join(&mut state.0, &other.0),
+        None => return aggregate::new_state(call, State::new(other.whole().into_owned())),
+        Some(state) => join(state.settle(), &other.whole()),
     }
     Ok(slot)
 }
@@ -77,9 +119,9 @@ fn cdp_bitmap_build_trans(
     let Some(value) = value else { return Ok(state) };
     let value = member(value)?;
     if let Some(state) = aggregate::state_mut::<State>(call, &mut state)? {
-        state.0.insert(value);
+        state.insert(value);
     } else {
-        state = aggregate::new_state(call, State(RoaringTreemap::from_iter([value])))?;
+        state = aggregate::new_state(call, State::new(RoaringTreemap::from_iter([value])))?;
     }
     Ok(state)
 }
@@ -140,7 +182,8 @@ fn cdp_bitmap_xor_combine(
 
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bitmap_serialize(state: Internal) -> Result<Option<Bytea>, ErrorReport> {
-    let Some(State(set)) = aggregate::state::<State>(&state)? else { return Ok(None) };
+    let Some(state) = aggregate::state::<State>(&state)? else { return Ok(None) };
+    let set = state.whole();
     Ok(Some(Bytea::write(set.serialized_size(), |payload| set.serialize_into(payload))?))
 }
 
@@ -151,18 +194,18 @@ fn cdp_bitmap_deserialize(
     call: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
     let set = treemap::decode(bytes).map_err(CdpError::from)?;
-    Ok(aggregate::passing_state(call, State(set))?)
+    Ok(aggregate::passing_state(call, State::new(set))?)
 }
 
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bitmap_final(state: Internal) -> Result<Option<Bitmap>, ErrorReport> {
-    Ok(aggregate::state::<State>(&state)?.map(|State(set)| Bitmap::new(set.clone())))
+    Ok(aggregate::state::<State>(&state)?.map(|state| Bitmap::new(state.whole().into_owned())))
 }
 
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bitmap_cardinality_final(state: Internal) -> Result<Option<i64>, ErrorReport> {
-    let Some(State(set)) = aggregate::state::<State>(&state)? else { return Ok(None) };
-    Ok(Some(count(set.len())?))
+    let Some(state) = aggregate::state::<State>(&state)? else { return Ok(None) };
+    Ok(Some(count(state.whole().len())?))
 }
 
 extension_sql!(

@@ -282,8 +282,8 @@ impl Numbers {
         let mut shards = Vec::new();
         inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |shard, slots| {
             if let Some((_, number)) = slots.get(slot).and_then(|slot| slot.first()) {
-                let members = program::evaluate(&program, &borrowed(slots))?;
-                shards.push((shard, crate::store::cells::portable(&members)?, Rc::clone(number)));
+                let members = program::members(&program, &borrowed(slots))?;
+                shards.extend(members.map(|members| (shard, members, Rc::clone(number))));
             }
             Ok(())
         })?;

@@ -54,10 +54,8 @@ pub fn shards_members(
 ) -> Result<Vec<u8>, CdpError> {
     let mut shards = Vec::new();
     listing.for_each_shard(ws, &program.slots, |shard, slots| {
-        let members = program::evaluate(program, &borrowed(slots))?;
-        if !members.is_empty() {
-            shards.push((shard, crate::store::cells::portable(&members)?));
-        }
+        let members = program::members(program, &borrowed(slots))?;
+        shards.extend(members.map(|members| (shard, members)));
         Ok(())
     })?;
     Ok(assemble::treemap(&shards, SHARD_BITS)?)

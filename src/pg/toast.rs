@@ -12,6 +12,7 @@
 use super::varlena::Detoasted;
 use crate::error::CdpError;
 use pgrx::pg_sys;
+use std::collections::HashMap;
 
 /// Where a value is kept: PostgreSQL's `varatt_external`, not compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,16 +59,24 @@ pub struct Reader {
     table: u32,
     /// Pages there were when it was opened; where a later one follows, the index says.
     blocks: u32,
+    /// Where values began when they were fetched before. What is found there has to bear the value's number.
+    known: Places,
 }
+
+/// Page and item of the first pieces of values.
+pub type Places = HashMap<Pointer, (u32, u16)>;
+
+/// The most places remembered: some megabytes.
+const MOST_KNOWN: usize = 1 << 16;
 
 /// Bytes of one piece, `TOAST_MAX_CHUNK_SIZE`: four rows fill a page of this server, and a row is a header of 24 bytes (23,
 /// aligned), two numbers and a length word. 1996 with pages of 8 kB.
 const PIECE: usize = (pg_sys::BLCKSZ as usize - 40) / 4 / 8 * 8 - 24 - 12;
 
 impl Reader {
-    /// Opens a TOAST table; `None` when it is not a heap with one valid index, so that values must be fetched PostgreSQL's way.
+    /// Opens a TOAST table, with the places known from before; `None` when it is not a heap with one valid index, so that values must be fetched PostgreSQL's way.
     /// It is closed by [`Reader::close`], or by the abort of the (sub)transaction.
-    pub fn open(table: u32) -> Option<Self> {
+    pub fn open(table: u32, known: &mut Places) -> Option<Self> {
         // SAFETY: the relation is open between table_open() and close(); the list of indexes is a list of oids, freed here.
         unsafe {
             let relation = pg_sys::table_open(pg_sys::Oid::from(table), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
@@ -76,12 +85,12 @@ impl Reader {
             let index = if only { (*(*indexes).elements).oid_value } else { pg_sys::InvalidOid };
             pg_sys::list_free(indexes);
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
-            let reader = Self { relation, index, table, blocks };
+            let reader = Self { relation, index, table, blocks, known: std::mem::take(known) };
             // The length words of pieces are read as a little-endian server writes them.
             if only && cfg!(target_endian = "little") && (*(*relation).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID {
                 return Some(reader);
             }
-            reader.close();
+            *known = reader.close();
             None
         }
     }
@@ -91,27 +100,34 @@ impl Reader {
         self.table
     }
 
-    /// Closes the table; the lock stays until the transaction ends.
-    pub fn close(self) {
+    /// Closes the table; the lock stays until the transaction ends. Gives back the places that values were found at.
+    pub fn close(self) -> Places {
         // SAFETY: the relation was opened by open() and is closed once.
         unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) }
+        self.known
     }
 
     /// The bytes of a value of this table, put in place of what `into` holds.
     ///
     /// # Errors
     /// XX001 when a piece is missing or has another length than it must have.
-    pub fn fetch(&self, pointer: Pointer, into: &mut Vec<u8>) -> Result<(), CdpError> {
+    pub fn fetch(&mut self, pointer: Pointer, into: &mut Vec<u8>) -> Result<(), CdpError> {
         let length = pointer.length as usize;
         into.clear();
         into.reserve(length);
         let pieces = length.div_ceil(PIECE) as u32;
         let mut next = 0;
-        let mut place = None;
+        let mut place = self.known.get(&pointer).copied();
         while next < pieces {
             let (block, offset) = match place.take() {
-                Some(place) => place,
-                None => self.find(pointer, next)?,
+                Some((block, offset)) if block < self.blocks => (block, offset),
+                _ => {
+                    let found = self.find(pointer, next)?;
+                    if next == 0 && self.known.len() < MOST_KNOWN {
+                        self.known.insert(pointer, found);
+                    }
+                    found
+                }
             };
             let before = next;
             self.take(pointer, block, offset, pieces, &mut next, into)?;

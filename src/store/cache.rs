@@ -13,7 +13,7 @@
 
 use crate::guc;
 use crate::pg::scan::Version;
-use crate::pg::toast::Pointer;
+use crate::pg::toast::{Places, Pointer};
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
 use std::cell::Cell;
@@ -67,6 +67,8 @@ pub struct Cache {
     question: u64,
     /// Memory of bytes that nobody keeps, used again by the next chunk and the next question.
     spare: Vec<Vec<u8>>,
+    /// Where values of the TOAST table were found.
+    pub places: Places,
     /// The next transaction when the cache was empty.
     since: u64,
 }

@@ -281,15 +281,15 @@ impl Loader {
         }
         if self.reader.as_ref().is_none_or(|reader| reader.table() != pointer.table) {
             if let Some(reader) = self.reader.take() {
-                reader.close();
+                self.cache.places = reader.close();
             }
-            self.reader = Reader::open(pointer.table);
+            self.reader = Reader::open(pointer.table, &mut self.cache.places);
         }
         // What is going to be kept gets memory of its size; what is not, any that is at hand.
         let length = pointer.length as usize;
         let mut bytes = if self.cache.is_off() { self.cache.memory(length) } else { Vec::new() };
         self.missed += 1;
-        match &self.reader {
+        match &mut self.reader {
             Some(reader) => reader.fetch(pointer, &mut bytes)?,
             None => bytes = toast::fetch_slowly(pointer),
         }
@@ -324,9 +324,9 @@ impl Loader {
         }
     }
 
-    fn finish(self) {
+    fn finish(mut self) {
         if let Some(reader) = self.reader {
-            reader.close();
+            self.cache.places = reader.close();
         }
         self.cache.keep();
     }

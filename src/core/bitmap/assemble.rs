@@ -93,7 +93,7 @@ pub(crate) fn write(placed: &[Placed], out: &mut Vec<u8>) {
     }
 }
 
-fn size(container: &Container) -> usize {
+pub(super) fn size(container: &Container) -> usize {
     match container {
         Container::Array(members) => members.len() * 2,
         Container::Bitmap(_) => 8192,

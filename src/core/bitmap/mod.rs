@@ -9,6 +9,7 @@ mod block;
 pub(crate) mod kernel;
 mod portable;
 mod value;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use block::{Block, append_block};
 pub use portable::{Container, Portable};
 pub(crate) use value::count_in;
 pub use value::{Arena, Value};
+pub use writer::Writer;
 
 /// Low bits of a profile id that are its offset inside its shard.
 pub const SHARD_BITS: u32 = 20;

@@ -13,7 +13,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use crate::bitmap::{SHARD_BLOCKS, append_block};
+use crate::bitmap::{SHARD_BLOCKS, Writer, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
 use eval::Evaluator;
@@ -101,6 +101,23 @@ pub fn evaluate(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<RoaringBitma
         }
     }
     Ok(answer)
+}
+
+/// The same set as [`evaluate`] gives, as portable 32-bit Roaring bytes: containers that are the answer as they are stored are copied, the
+/// others written in the smaller of the forms array and bitmap. `None` when nobody is in it.
+///
+/// # Errors
+/// Those of [`evaluate`].
+pub fn members(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<Option<Vec<u8>>, StoreError> {
+    let slots = open::open(program, chunks)?;
+    let mut evaluator = Evaluator::new(&slots);
+    let mut writer = Writer::default();
+    for key in 0..SHARD_BLOCKS {
+        let value = evaluator.evaluate(&program.root, key)?;
+        let block = writer.push(key, value);
+        block.into_iter().for_each(|block| evaluator.arena().give(block));
+    }
+    Ok(writer.finish())
 }
 
 /// How many offsets of one shard the program holds for.

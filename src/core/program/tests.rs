@@ -108,6 +108,12 @@ proptest! {
             let (members, count) = run(node.clone(), &bytes).unwrap();
             prop_assert!(members == truth, "{node:?}: {} members, expected {}", members.len(), truth.len());
             prop_assert_eq!(count, truth.len(), "{:?}", node);
+            let program = Program { slots: SLOTS.to_vec(), root: node };
+            let chunks: Vec<Vec<&[u8]>> = bytes.iter().map(|slot| slot.iter().map(Vec::as_slice).collect()).collect();
+            let written = super::members(&program, &chunks).unwrap();
+            prop_assert_eq!(written.is_none(), truth.is_empty());
+            let read = written.map(|bytes| RoaringBitmap::deserialize_from(&bytes[..]).unwrap()).unwrap_or_default();
+            prop_assert_eq!(read, truth);
         }
     }
 
