@@ -7,14 +7,14 @@ CREATE EXTENSION IF NOT EXISTS pg_cdp;
 SELECT cdp_init();
 CREATE TABLE layout_source AS SELECT i, hashint4(i) % 20 = 0 AS sparse, hashint4(i) % 2 = 0 AS dense FROM generate_series(0, 9999999) i;
 CREATE TABLE layout_result (n serial, density text, width int, rows bigint, mb numeric, read_ms numeric, flip_ms numeric, flip_wal bigint);
-CREATE FUNCTION layout_run(density text, bits int) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION layout_run(wanted text, low_bits int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE began timestamptz; lsn pg_lsn; best numeric; took numeric; wal bigint;
 BEGIN
     EXECUTE 'DROP TABLE IF EXISTS layout';
     CREATE TABLE layout (shard int PRIMARY KEY, bits bytea NOT NULL);
     ALTER TABLE layout ALTER COLUMN bits SET STORAGE EXTERNAL;
-    EXECUTE format('INSERT INTO layout SELECT i >> %1$s, _cdp_offsets_agg(i & ((1 << %1$s) - 1)) FROM layout_source WHERE %2$I GROUP BY 1', bits, density);
-    INSERT INTO layout_result (density, width, rows, mb) SELECT density, bits, count(*), round(sum(length(l.bits)) / 1e6, 2) FROM layout l;
+    EXECUTE format('INSERT INTO layout SELECT i >> %1$s, _cdp_offsets_agg(i & ((1 << %1$s) - 1)) FROM layout_source WHERE %2$I GROUP BY 1', low_bits, wanted);
+    INSERT INTO layout_result (density, width, rows, mb) SELECT wanted, low_bits, count(*), round(sum(length(l.bits)) / 1e6, 2) FROM layout l;
     FOR i IN 1..20 LOOP
         began := clock_timestamp();
         PERFORM sum(get_byte(l.bits, length(l.bits) - 1)) FROM layout l;
@@ -26,7 +26,7 @@ BEGIN
     FOR i IN 1..20 LOOP
         lsn := pg_current_wal_insert_lsn();
         began := clock_timestamp();
-        -- The last profile of the first row goes and comes.
+        -- The last byte of the first row changes.
         UPDATE layout l SET bits = _cdp_fold_any(l.bits, i) WHERE shard = 0;
         took := extract(epoch FROM clock_timestamp() - began) * 1000;
         wal := pg_current_wal_insert_lsn() - lsn;
@@ -43,7 +43,7 @@ DO $$
 DECLARE lsn pg_lsn := pg_current_wal_insert_lsn(); began timestamptz := clock_timestamp();
 BEGIN
     INSERT INTO cdp.pending SELECT 1, 0, o % 10, _cdp_cells_agg(o, 1, 0) FROM generate_series(1, 10000) o GROUP BY o;
-    RAISE WARNING 'a flip as a row of pending: % bytes of WAL, % us', (pg_current_wal_insert_lsn() - lsn) / 10000, round(extract(epoch FROM clock_timestamp() - began) * 100);
+    RAISE WARNING 'a flip as a row of pending: % bytes of WAL, % us', round((pg_current_wal_insert_lsn() - lsn) / 10000), round(extract(epoch FROM clock_timestamp() - began) * 100);
 END $$;
 DROP SCHEMA cdp CASCADE;
 DROP TABLE layout, layout_source, layout_result;
