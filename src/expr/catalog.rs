@@ -67,13 +67,16 @@ pub struct Catalog {
     /// Segments by name.
     pub segments: HashMap<String, Segment>,
     /// Expressions that have been parsed and checked against it.
-    parsed: RefCell<HashMap<(String, Option<Type>), Rc<Expr>>>,
+    parsed: RefCell<Parsed>,
     /// Plans of expressions, by their text, with what else they depend on.
     plans: RefCell<HashMap<String, KeptPlan>>,
 }
 
 /// The tables a catalogue is read from; plans also depend on the settings of the workspace.
 const TABLES: [&str; 6] = ["workspace", "attribute", "event_type", "property", "store_column", "segment"];
+
+/// Expressions by their text and the type that was wanted.
+type Parsed = HashMap<(String, Option<Type>), Rc<Expr>>;
 
 /// A plan, and the dictionaries that were looked into for it with the last row of each. Dictionaries only grow, one writer at a
 /// time, so the same last row means the same dictionary.

@@ -78,7 +78,7 @@ impl Table {
                 return None;
             }
             let oid = pg_sys::get_relname_relid(name.as_ptr(), namespace);
-            let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into());
+            let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT as pg_sys::AclMode);
             if allowed != pg_sys::AclResult::ACLCHECK_OK {
                 return None;
             }

@@ -333,7 +333,7 @@ impl<'a> NumberChunk<'a> {
     pub fn add_totals(
         &self,
         key: u16,
-        members: &Box<Block>,
+        members: &Block,
         totals: &mut Totals,
         arena: &mut Arena,
     ) -> Result<(), StoreError> {
@@ -372,7 +372,7 @@ impl<'a> NumberChunk<'a> {
         key: u16,
         low: i64,
         high: Option<i64>,
-        members: &Box<Block>,
+        members: &Block,
         arena: &mut Arena,
     ) -> Result<bool, StoreError> {
         let Some(high) = high else { return Ok(false) };

@@ -1,6 +1,6 @@
 //! 64-bit sets: every operation takes bytes and its result is written to bytes again.
 
-use crate::common::shapes::{Wide, treemap_bytes, wide, written};
+use crate::common::shapes::{Wide, treemap_bytes, wide};
 use pg_cdp_core::bitmap_treemap::{
     EMPTY, MAX_VALUE, Members, Operation, and_cardinality, canonical, cardinality, combine, contains, contains_all,
     decode, equals, intersects, is_empty, max, min, operation_cardinality, summary,
@@ -20,7 +20,7 @@ impl PartialEq for Set {
 
 impl Set {
     fn operate(&self, other: &Self, operation: Operation) -> Self {
-        Self(written(&combine(&self.0, &other.0, operation).unwrap()))
+        Self(combine(&self.0, &other.0, operation).unwrap())
     }
 
     fn and(&self, other: &Self) -> Self {
