@@ -6,6 +6,7 @@ use pg_cdp_core::bitmap_treemap::{
     self, Members, Operation, and_cardinality, canonical, combine, contains, contains_all, equals, intersects,
     operation_cardinality,
 };
+use pg_cdp_core::bsi;
 use pg_cdp_core::cells::{self, Cell, Encoding, NumberChunk, delta, fold};
 use pg_cdp_core::program::{Measure, Node, Program, count, evaluate};
 use roaring::{RoaringBitmap, RoaringTreemap};
@@ -58,6 +59,37 @@ pub fn treemap(bytes: &[u8]) -> bool {
     assert_eq!(canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     let library = RoaringTreemap::deserialize_from(&kept[..]).unwrap();
     assert!(library.iter().eq(members), "the library reads the same members");
+    true
+}
+
+/// A bit-sliced index from outside. What the gate lets through answers every question as its pairs do.
+pub fn bsi(bytes: &[u8]) -> bool {
+    // Every reader must come back, whatever the bytes are.
+    let _ = (bsi::cardinality(bytes, None), bsi::sum(bytes, None), bsi::get(bytes, 5));
+    let _ = (bsi::smallest(bytes, None), bsi::largest(bytes, None), bsi::top(bytes, 3, None));
+    let _ = (bsi::quantile(bytes, |count| count / 2 + 1, None), bsi::count_between(bytes, &[(-7, 900)], None));
+    let mut walk = bsi::Pairs::new();
+    for _ in 0..STEPS {
+        if !matches!(walk.next(bytes), Ok(Some(_))) {
+            break;
+        }
+    }
+
+    let Ok(kept) = bsi::canonical(bytes) else { return false };
+    let mut walk = bsi::Pairs::new();
+    let pairs: Vec<(u64, i64)> = std::iter::from_fn(|| walk.next(&kept).unwrap()).collect();
+    assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "ids ascend");
+    assert_eq!(bsi::cardinality(&kept, None).unwrap(), pairs.len() as u64, "the cardinality is the number of pairs");
+    let sum = bsi::sum(&kept, None).unwrap();
+    assert_eq!((sum.sum, sum.count), (pairs.iter().map(|(_, v)| i128::from(*v)).sum(), pairs.len() as u64));
+    assert_eq!(bsi::smallest(&kept, None).unwrap(), pairs.iter().map(|(_, v)| *v).min());
+    assert_eq!(bsi::largest(&kept, None).unwrap(), pairs.iter().map(|(_, v)| *v).max());
+    let between = pairs.iter().filter(|(_, v)| (-7..=900).contains(v)).count() as u64;
+    assert_eq!(bsi::count_between(&kept, &[(-7, 900)], None).unwrap(), [between]);
+    for (id, v) in pairs.iter().step_by(pairs.len() / 8 + 1) {
+        assert_eq!(bsi::get(&kept, *id).unwrap(), Some(*v));
+    }
+    assert_eq!(bsi::canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     true
 }
 

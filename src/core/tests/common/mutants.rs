@@ -2,6 +2,7 @@
 
 use super::shapes::{Rng, Shape, Wide, bitmap_bytes};
 use pg_cdp_core::bitmap_treemap::MAX_VALUE;
+use pg_cdp_core::bsi::Build;
 use pg_cdp_core::cells::{self, Cell, delta};
 
 /// The seed of random mutants: `PG_CDP_MUTANT_SEED`, or always the same one.
@@ -69,6 +70,25 @@ pub fn treemaps() -> Vec<Vec<u8>> {
 
 fn cells_of(offsets: impl Iterator<Item = u32>, v: impl Fn(u32) -> i64, n: impl Fn(u32) -> i64) -> Vec<Cell> {
     offsets.map(|offset| Cell { offset, n: n(offset), v: v(offset) }).collect()
+}
+
+/// Bit-sliced indexes: none, one, constant, signed, as wide as 64 bits go, ids in several buckets and up to the last.
+pub fn bsis() -> Vec<Vec<u8>> {
+    let one_in = |step: u64, count: u64, v: fn(u64) -> i64| (0..count).map(|i| (i * step, v(i))).collect::<Vec<_>>();
+    let all = [
+        vec![],
+        vec![(5, -7)],
+        one_in(3, 300, |_| 12),
+        one_in(9_001, 60, |i| i as i64 * 31 - 700),
+        vec![(0, i64::MIN), (70_000, -1), (1 << 33, 0), (MAX_VALUE, i64::MAX)],
+        one_in(1, 700, |i| (i / 100) as i64),
+    ];
+    let bytes = |pairs: &Vec<(u64, i64)>| {
+        let mut build = Build::new();
+        pairs.iter().for_each(|(id, value)| build.insert(*id, *value).unwrap());
+        build.finish().unwrap()
+    };
+    all.iter().map(bytes).collect()
 }
 
 /// Number chunks: constant, shallow, deep, negative, with counts and without.

@@ -87,12 +87,13 @@ fn mutants_are_refused_or_sound() {
     let formats = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let treemap = attack("64-bit set", &mutants::treemaps(), seed, checks::treemap);
-            [treemap, attack("delta", &mutants::deltas(), seed, checks::delta)]
+            let bsi = attack("bit-sliced index", &mutants::bsis(), seed, checks::bsi);
+            [treemap, bsi, attack("delta", &mutants::deltas(), seed, checks::delta)]
         });
         let set = attack("set chunk", &mutants::set_chunks(), seed, checks::set_chunk);
         let number = attack("number chunk", &mutants::number_chunks(), seed, checks::number_chunk);
-        let [treemap, delta] = others.join().unwrap_or_else(|panic| resume_unwind(panic));
-        [treemap, set, number, delta]
+        let [treemap, bsi, delta] = others.join().unwrap_or_else(|panic| resume_unwind(panic));
+        [treemap, bsi, set, number, delta]
     });
     let peak = MEMORY.peak_usage_as_mb() - before;
     let total: usize = formats.iter().map(|tally| tally.mutants).sum();
