@@ -47,7 +47,12 @@ impl State {
         if !self.recent.is_empty() {
             self.recent.sort_unstable();
             self.recent.dedup();
-            self.set |= RoaringTreemap::from_iter(self.recent.drain(..));
+            // Sorted numbers are appended; that never fails here, and if it did they would be put in one by one.
+            match RoaringTreemap::from_sorted_iter(self.recent.iter().copied()) {
+                Ok(recent) => self.set |= recent,
+                Err(_) => self.set.extend(self.recent.iter().copied()),
+            }
+            self.recent.clear();
         }
         &mut self.set
     }

@@ -6,6 +6,7 @@ use fearless_simd::{Level, dispatch};
 
 use super::layout::Container;
 use super::ops::Operation;
+use crate::bitmap::{Block, kernel};
 
 /// 2^16 bits, lowest value first.
 pub(super) type Words = [u64; 1024];
@@ -129,6 +130,10 @@ fn holds(values: Container<'_>, low: u16) -> bool {
 /// From this ratio of lengths on, the short array is looked up in the long one instead of merged with it.
 const GALLOP: usize = 32;
 
+/// Two arrays of this many bytes together are met in a flat block: setting and probing bits costs half a nanosecond a value, a merge two
+/// to three, the empty block about a hundred.
+const FLAT_FROM: usize = 512;
+
 /// The values of `array` that are (`keep`) or are not in `other`, appended to `out`.
 pub(super) fn filter(array: &[u8], other: Container<'_>, keep: bool, out: &mut Vec<u16>) {
     match other {
@@ -189,6 +194,11 @@ pub(super) fn and_count(a: Container<'_>, b: Container<'_>) -> u32 {
             let (short, long) = if x.len() <= y.len() { (x, y) } else { (y, x) };
             if long.len() / GALLOP >= short.len() {
                 return members(short).filter(|low| holds(Container::Array(long), *low)).count() as u32;
+            }
+            if short.len() + long.len() >= FLAT_FROM {
+                let mut block = Block::new();
+                kernel::or_array(block.words_mut(), long.as_chunks::<2>().0);
+                return kernel::probe_count(block.words(), short.as_chunks::<2>().0);
             }
             // Without branches on the data: which side is ahead is a coin toss.
             let (x, y) = (short.as_chunks::<2>().0, long.as_chunks::<2>().0);

@@ -100,3 +100,32 @@ def load(connection, folder):
     step("columns built by cdp_flush()", lambda: run("SELECT cdp_flush()"))
     step("segment q2", lambda: run("SELECT cdp_segment_create('q2', %s)", (Q2,)))
     run("VACUUM ANALYZE cdp.chunk, cdp.pending")
+
+
+def writes(connection, engines):
+    """100,000 changes of boolean tags as writers leave them, in pending; then Q2 with and without them. Undone at the end."""
+    run = connection.execute
+    values = ", ".join(f"('{tag}', w.{tag} = 1)" for tag in TAGS)
+    run("CREATE TEMP TABLE flips AS SELECT w.id, t.tag, t.value FROM w CROSS JOIN LATERAL (VALUES " + values + ") t(tag, value)"
+        " WHERE abs(hashint8extended(w.id, hashtext(t.tag)))::numeric < 9223372036854775807 * (100000.0 / 20 / (SELECT count(*) FROM w))")
+    count = run("SELECT count(*) FROM flips").fetchone()[0]
+    before = [min(engine.ask("Q2")[0] for _ in range(20)) * 1000 for engine in engines]
+    lsn = run("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
+    seconds, _ = timed(lambda: run(
+        "INSERT INTO cdp.pending SELECT c.column_id, d.code, f.id >> 20, _cdp_cells_agg(f.id & 1048575, CASE WHEN d.value = f.value::text THEN -1 ELSE 1 END, 0)"
+        " FROM flips f JOIN cdp.attribute a ON a.name = f.tag JOIN cdp.store_column c USING (attribute_id) JOIN cdp.dictionary d USING (dictionary_id) GROUP BY 1, 2, 3"))
+    wal = float(run("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", (lsn,)).fetchone()[0])
+    first = [engine.ask("Q2") for engine in engines]
+    after = [min(engine.ask("Q2")[0] for _ in range(20)) * 1000 for engine in engines]
+    truth = run("SELECT count(*) FROM w WHERE gender = 2 AND tier = 1 AND (rfm = 1 OR (b14 = 1) <> EXISTS (SELECT FROM flips f WHERE f.id = w.id AND f.tag = 'b14'))"
+                " AND (b17 = 1) = EXISTS (SELECT FROM flips f WHERE f.id = w.id AND f.tag = 'b17')").fetchone()[0]
+    print(f"\n{count:,} changes of boolean tags, pending: {seconds * 1000:.0f} ms, {wal / 1e6:.1f} MB of WAL")
+    for engine, ms, (seconds, answer), again in zip(engines, before, first, after):
+        print(f"   Q2, {engine.name}: {ms:.2f} ms before, {seconds * 1000:.2f} first after, {again:.2f} again; {'right' if answer == [(truth,)] else 'WRONG'}")
+    seconds, _ = timed(lambda: run("SELECT cdp_flush()"))
+    print(f"   cdp_flush(): {seconds * 1000:.0f} ms")
+    flushed = engines[-1].ask("Q2")[1]
+    run("INSERT INTO cdp.pending SELECT c.column_id, d.code, f.id >> 20, _cdp_cells_agg(f.id & 1048575, CASE WHEN d.value = f.value::text THEN 1 ELSE -1 END, 0)"
+        " FROM flips f JOIN cdp.attribute a ON a.name = f.tag JOIN cdp.store_column c USING (attribute_id) JOIN cdp.dictionary d USING (dictionary_id) GROUP BY 1, 2, 3")
+    run("SELECT cdp_flush()")
+    return flushed == [(truth,)] and all(answer == [(truth,)] for _, answer in first)
