@@ -5,7 +5,7 @@
 
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::scan::{Condition, Table, Version};
+use crate::pg::scan::{Condition, LIFETIME, Table, Version};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Type};
@@ -88,9 +88,6 @@ struct KeptPlan {
 
 /// The most expressions, and the most plans, that are kept with a catalogue; then they are collected anew.
 const MOST_KEPT: usize = 1024;
-
-/// Row versions have their place to themselves for less than 2^32 transactions; nothing is kept for half as long.
-const LIFETIME: u64 = 1 << 31;
 
 /// A catalogue that was read before.
 struct Kept {

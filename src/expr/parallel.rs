@@ -147,5 +147,5 @@ fn _cdp_shards_members(
     shards: Vec<i32>,
     bytes: Array<'_, &[u8]>,
 ) -> Result<Vec<u8>, ErrorReport> {
-    Ok(part(workspace, task, shards, &bytes, set::shards_members)?)
+    Ok(part(workspace, task, shards, &bytes, set::members_of)?)
 }

@@ -12,6 +12,7 @@ use crate::pg::spi;
 use crate::store::SHARD_BITS;
 use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
 use crate::store::read::{Listing, Slots, Wanted};
+use crate::workspace::Workspace;
 use pg_cdp_core::bitmap::assemble;
 use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::plan::{self, Edge, Plan, Plans, Source};
@@ -27,7 +28,7 @@ pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
     if let Some(workers) = parallel::workers(&listing) {
         return parallel::members(question, &plan.program, &inputs, &listing.shards(), workers);
     }
-    members_of(question, &plan.program, listing)
+    members_of(question.ws, &plan.program, listing)
 }
 
 /// How many the question is true for.
@@ -42,16 +43,7 @@ pub fn count(question: &Question) -> Result<i64, CdpError> {
 }
 
 /// The members of a program over what was listed.
-pub fn members_of(question: &Question, program: &Program, listing: Listing) -> Result<Vec<u8>, CdpError> {
-    shards_members(question.ws, program, listing)
-}
-
-/// As [`members_of`], for a worker.
-pub fn shards_members(
-    ws: &crate::workspace::Workspace,
-    program: &Program,
-    listing: Listing,
-) -> Result<Vec<u8>, CdpError> {
+pub fn members_of(ws: &Workspace, program: &Program, listing: Listing) -> Result<Vec<u8>, CdpError> {
     let mut shards = Vec::new();
     listing.for_each_shard(ws, &program.slots, |shard, slots| {
         let members = program::members(program, &borrowed(slots))?;
@@ -62,7 +54,7 @@ pub fn shards_members(
 }
 
 /// How many members a program has over what was listed.
-pub fn count_of(ws: &crate::workspace::Workspace, program: &Program, listing: Listing) -> Result<i64, CdpError> {
+pub fn count_of(ws: &Workspace, program: &Program, listing: Listing) -> Result<i64, CdpError> {
     let mut total = 0u64;
     listing.for_each_shard(ws, &program.slots, |_, slots| {
         total += program::count(program, &borrowed(slots))?;

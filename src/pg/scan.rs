@@ -42,6 +42,10 @@ pub struct Version {
     xmin: u32,
 }
 
+/// Transactions for which a version, or a value it points to, may stand for its contents: places and numbers are given out again, and 32-bit
+/// numbers of transactions come round after twice as many.
+pub const LIFETIME: u64 = 1 << 31;
+
 impl Version {
     /// The transaction that wrote the row; the number stays when the row is frozen.
     pub fn xmin(&self) -> u32 {

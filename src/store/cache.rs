@@ -12,7 +12,7 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
-use crate::pg::scan::Version;
+use crate::pg::scan::{LIFETIME, Version};
 use crate::pg::toast::{Places, Pointer};
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
@@ -41,9 +41,6 @@ impl Key {
         }
     }
 }
-
-/// Transactions after which the cache is emptied: half of those after which a number comes round.
-const LIFETIME: u64 = 1 << 31;
 
 /// Memory that a backend keeps for chunks that it does not: fetching into fresh pages costs as much as fetching. Enough for the chunks that
 /// one shard of a question of some numbers and some dozen sets takes.

@@ -132,12 +132,9 @@ impl Listing {
 
     /// Adds bytes that come from elsewhere than the tables of chunks.
     pub fn add(&mut self, slot: usize, shard: i32, key: i64, delta: bool, bytes: Vec<u8>) {
+        self.bytes += bytes.len();
         let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)), version: None };
         let at = self.rows.partition_point(|r| (r.shard, r.slot, r.key, r.delta) <= (shard, slot, key, delta));
-        self.bytes += match &row.place {
-            Place::Here(bytes) => bytes.len(),
-            Place::Elsewhere(..) => 0,
-        };
         self.rows.insert(at, row);
     }
 
