@@ -20,6 +20,8 @@ pub enum StoreError {
         /// Byte position inside that structure.
         at: usize,
     },
+    /// The store did not give bytes that it should have; why.
+    Unreadable(String),
     /// The leading version byte is one this code does not know.
     Version(u8),
     /// A count or a sum left the range of 64 bits.
@@ -46,6 +48,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Truncated { what, at } => write!(f, "{what} ends before byte {at}"),
             Self::Damaged { what, at } => write!(f, "{what} is damaged at byte {at}"),
+            Self::Unreadable(why) => f.write_str(why),
             Self::Version(version) => write!(f, "cells have unknown format version {version}"),
             Self::Overflow => f.write_str("sum of cells is out of range for a 64-bit integer"),
             Self::Offset(offset) => write!(f, "offset {offset} lies outside the shard"),

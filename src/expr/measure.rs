@@ -7,6 +7,8 @@ use super::set::{self, Inputs, borrowed};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::store::column::moment_of_micros_sql;
+use crate::store::read::Chunk;
+use pg_cdp_core::bitmap::{Bytes, Portable};
 use pg_cdp_core::cells::{Encoding, NumberChunk};
 use pg_cdp_core::expr::ast::{Expr, Node as Ast, Type};
 use pg_cdp_core::expr::sql;
@@ -14,7 +16,6 @@ use pg_cdp_core::plan::{AttributeColumn, Columns, Plan, Source};
 use pg_cdp_core::program::{self, Node, Program, Totals};
 use pgrx::AnyNumeric;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 
 /// A value of an attribute, how many members have it, and how many profiles do.
 pub type Share = (Option<String>, i64, i64);
@@ -84,8 +85,8 @@ fn with_unknown(shares: Vec<(String, u64, u64)>, members: u64, profiles: u64) ->
     Ok(out)
 }
 
-fn cardinality(set: &[u8]) -> Result<u64, CdpError> {
-    Ok(pg_cdp_core::bitmap::Portable::open_shard(set)?.cardinality())
+fn cardinality(set: Bytes<'_>) -> Result<u64, CdpError> {
+    Ok(Portable::open_shard(set)?.cardinality())
 }
 
 /// An attribute kept as one set a value.
@@ -103,7 +104,7 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
             Some(forward) => program::distribution_by_forward(&program, &chunks, forward)?,
             None => {
                 let (here, inside) = program::distribution(&program, &chunks, sets)?;
-                let totals = sets.iter().map(|set| cardinality(set)).collect::<Result<Vec<_>, _>>()?;
+                let totals = sets.iter().map(|set| cardinality(*set)).collect::<Result<Vec<_>, _>>()?;
                 (here, inside.into_iter().zip(totals).collect())
             }
         };
@@ -113,7 +114,7 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
             *count = (count.0 + inside, count.1 + total);
         }
         for set in chunks.get(universe).into_iter().flatten() {
-            profiles += cardinality(set)?;
+            profiles += cardinality(*set)?;
         }
         Ok(())
     })?;
@@ -273,7 +274,7 @@ fn number_totals(question: &Question, column_id: i32) -> Result<Totals, CdpError
 
 /// Members of a question with a number, and their numbers, shard by shard: one column in memory.
 struct Numbers {
-    shards: Vec<(u32, Vec<u8>, Rc<Vec<u8>>)>,
+    shards: Vec<(u32, Vec<u8>, Chunk)>,
 }
 
 impl Numbers {
@@ -283,7 +284,11 @@ impl Numbers {
         inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |shard, slots| {
             if let Some((_, number)) = slots.get(slot).and_then(|slot| slot.first()) {
                 let members = program::members(&program, &borrowed(slots))?;
-                shards.extend(members.map(|members| (shard, members, Rc::clone(number))));
+                if let Some(members) = members {
+                    // Nothing of it can be read when this is over.
+                    number.bytes().all()?;
+                    shards.push((shard, members, number.clone()));
+                }
             }
             Ok(())
         })?;
@@ -300,7 +305,7 @@ impl Numbers {
         let program = Self::program(low, high);
         let mut total = 0;
         for (_, members, number) in &self.shards {
-            total += program::count(&program, &[vec![members.as_slice()], vec![number.as_slice()]])?;
+            total += program::count(&program, &[vec![Bytes::from(members)], vec![number.bytes()]])?;
         }
         Ok(total)
     }
@@ -309,7 +314,7 @@ impl Numbers {
     fn bounds(&self) -> Result<Option<(i64, i64)>, CdpError> {
         let mut bounds: Option<(i64, i64)> = None;
         for (_, _, number) in &self.shards {
-            let chunk = NumberChunk::open(number)?;
+            let chunk = NumberChunk::open(number.bytes())?;
             let (low, high) = bounds.unwrap_or((chunk.v_base(), chunk.v_max()));
             bounds = Some((low.min(chunk.v_base()), high.max(chunk.v_max())));
         }
@@ -392,9 +397,9 @@ pub fn top(question: &Question, attribute: &Expr, k: i64) -> Result<Vec<(i64, An
     let mut ties: Vec<(i64, i64)> = Vec::new();
     for (shard, members, number) in &numbers.shards {
         let program = Numbers::program(least, i64::MAX);
-        let inside = program::evaluate(&program, &[vec![members.as_slice()], vec![number.as_slice()]])?;
+        let inside = program::evaluate(&program, &[vec![Bytes::from(members)], vec![number.bytes()]])?;
         let first = i64::from(*shard) << crate::store::SHARD_BITS;
-        for (offset, v) in NumberChunk::open(number)?.values_of(&inside)? {
+        for (offset, v) in NumberChunk::open(number.bytes())?.values_of(&inside)? {
             let row = (v, first + i64::from(offset));
             if v > least { found.push(row) } else { ties.push(row) }
         }
@@ -423,7 +428,7 @@ pub fn overlap(questions: &[Question]) -> Result<(Vec<u64>, u64), CdpError> {
             *count += more;
         }
         for set in chunks.last().into_iter().flatten() {
-            profiles += cardinality(set)?;
+            profiles += cardinality(*set)?;
         }
         Ok(())
     })?;

@@ -13,7 +13,7 @@
 
 use crate::guc;
 use crate::pg::scan::{LIFETIME, Version};
-use crate::pg::toast::{Places, Pointer};
+use crate::pg::toast::{Places, Pointer, Value};
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
 use std::cell::Cell;
@@ -49,8 +49,26 @@ const MOST_SPARE: usize = 8 << 20;
 /// The most pieces of it: finding one must cost nothing beside filling it.
 const MOST_PIECES: usize = 64;
 
+/// What is kept: all bytes, or those of a chunk that have been read so far.
+#[derive(Clone)]
+pub enum Kept {
+    /// Bytes that were made here.
+    Made(Rc<Vec<u8>>),
+    /// A stored chunk.
+    Stored(Rc<Value>),
+}
+
+impl Kept {
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Made(bytes) => bytes.capacity(),
+            Self::Stored(value) => value.capacity(),
+        }
+    }
+}
+
 struct Entry {
-    bytes: Rc<Vec<u8>>,
+    kept: Kept,
     /// The question that used it last.
     used: u64,
 }
@@ -122,22 +140,30 @@ impl Cache {
         self.limit == 0
     }
 
-    /// The bytes of a chunk, if they are here.
-    pub fn get(&mut self, key: &Key) -> Option<Rc<Vec<u8>>> {
+    /// What is kept under a key.
+    pub fn get(&mut self, key: &Key) -> Option<Kept> {
         let entry = self.entries.get_mut(key)?;
         entry.used = self.question;
-        Some(Rc::clone(&entry.bytes))
+        Some(entry.kept.clone())
+    }
+
+    /// The bytes that were made and are kept under a key.
+    pub fn made(&mut self, key: &Key) -> Option<Rc<Vec<u8>>> {
+        match self.get(key)? {
+            Kept::Made(bytes) => Some(bytes),
+            Kept::Stored(_) => None,
+        }
     }
 
     /// Keeps bytes if there is room or room can be made among what this question does not use. A question over more than the
     /// cache holds so keeps what it read first, and finds that again when it is repeated.
-    pub fn put(&mut self, key: Key, bytes: &Rc<Vec<u8>>) {
-        let size = bytes.capacity() + key.size();
+    pub fn put(&mut self, key: Key, kept: Kept) {
+        let size = kept.capacity() + key.size();
         if size > self.limit || (self.size + size > self.limit && !self.make_room(size)) {
             return;
         }
         self.size += size;
-        self.entries.insert(key, Entry { bytes: Rc::clone(bytes), used: self.question });
+        self.entries.insert(key, Entry { kept, used: self.question });
     }
 
     /// Drops what has not been used for longest until `wanted` bytes and an eighth of the cache are free; whether the `wanted` are.
@@ -151,7 +177,7 @@ impl Cache {
                 break;
             }
             if let Some(entry) = self.entries.remove(&key) {
-                self.size -= entry.bytes.capacity() + key.size();
+                self.size -= entry.kept.capacity() + key.size();
             }
         }
         self.size + wanted <= self.limit

@@ -6,7 +6,7 @@
 //! starts before the containers only when there are at least four of them.
 
 use super::kernel::ends;
-use super::{SHARD_BLOCKS, WORDS};
+use super::{Bytes, SHARD_BLOCKS, WORDS};
 use crate::error::StoreError;
 use roaring::RoaringBitmap;
 
@@ -35,7 +35,7 @@ pub enum Container<'a> {
 /// is asked for; the order of members inside it is not checked, and no reader depends on it for safety.
 #[derive(Debug, Clone, Copy)]
 pub struct Portable<'a> {
-    bytes: &'a [u8],
+    bytes: Bytes<'a>,
     /// (key, cardinality - 1) of each container, keys ascending.
     heads: &'a [[u8; 4]],
     /// One bit a container: is it made of runs. Empty when none is.
@@ -55,7 +55,8 @@ impl<'a> Portable<'a> {
     /// # Errors
     /// [`StoreError::Truncated`] when a header does not fit, [`StoreError::Damaged`] on an unknown cookie, too many
     /// containers, or keys that do not ascend.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, StoreError> {
+    pub fn open(bytes: impl Into<Bytes<'a>>) -> Result<Self, StoreError> {
+        let bytes = bytes.into();
         let (count, run_flags, heads_at) = match read_u16(bytes, 0)? {
             COOKIE_PLAIN => {
                 if read_u16(bytes, 2)? != 0 {
@@ -65,7 +66,7 @@ impl<'a> Portable<'a> {
                 if count > 1 << 16 {
                     return Err(damaged(4));
                 }
-                (count, &bytes[..0], 8)
+                (count, Default::default(), 8)
             }
             COOKIE_RUNS => {
                 let count = usize::from(read_u16(bytes, 2)?) + 1;
@@ -98,7 +99,7 @@ impl<'a> Portable<'a> {
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`StoreError::Damaged`] for a key outside the shard.
-    pub fn open_shard(bytes: &'a [u8]) -> Result<Self, StoreError> {
+    pub fn open_shard(bytes: impl Into<Bytes<'a>>) -> Result<Self, StoreError> {
         let portable = Self::open(bytes)?;
         match portable.heads.last() {
             Some(head) if key_of(head) >= SHARD_BLOCKS => Err(damaged(0)),
@@ -111,7 +112,7 @@ impl<'a> Portable<'a> {
     /// # Errors
     /// [`StoreError::Damaged`] when the containers are not what the format demands.
     pub fn decoded(&self) -> Result<RoaringBitmap, StoreError> {
-        RoaringBitmap::deserialize_from(self.bytes).map_err(|_| damaged(0))
+        RoaringBitmap::deserialize_from(self.bytes.all()?).map_err(|_| damaged(0))
     }
 
     /// Number of containers.
@@ -228,12 +229,12 @@ fn cardinality_of(head: &[u8; 4]) -> u32 {
     u32::from(u16::from_le_bytes([head[2], head[3]])) + 1
 }
 
-fn read_slice(bytes: &[u8], at: usize, len: usize) -> Result<&[u8], StoreError> {
-    let end = at.saturating_add(len);
-    bytes.get(at..end).ok_or(StoreError::Truncated { what: WHAT, at: end })
+#[inline]
+fn read_slice<'a>(bytes: Bytes<'a>, at: usize, len: usize) -> Result<&'a [u8], StoreError> {
+    bytes.get(WHAT, at, len)
 }
 
-fn read_u16(bytes: &[u8], at: usize) -> Result<u16, StoreError> {
+fn read_u16(bytes: Bytes<'_>, at: usize) -> Result<u16, StoreError> {
     match *read_slice(bytes, at, 2)? {
         [low, high] => Ok(u16::from_le_bytes([low, high])),
         _ => Err(damaged(at)),

@@ -6,7 +6,7 @@
 use super::Program;
 use super::eval::Evaluator;
 use super::open;
-use crate::bitmap::{Block, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value};
+use crate::bitmap::{Block, Bytes, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value};
 use crate::error::StoreError;
 
 /// Bytes of the part that says for each offset which set it is in: little-endian u16, the number of sets for none.
@@ -17,7 +17,7 @@ const PLACES: usize = 2 * SHARD_WIDTH as usize;
 ///
 /// # Errors
 /// Those of reading the sets.
-pub fn forward(sets: &[&[u8]]) -> Result<Option<Vec<u8>>, StoreError> {
+pub fn forward<'a, B: Into<Bytes<'a>> + Copy>(sets: &[B]) -> Result<Option<Vec<u8>>, StoreError> {
     let Ok(none) = u16::try_from(sets.len()) else { return Ok(None) };
     let mut bytes = Vec::with_capacity(PLACES + 4 * sets.len());
     for _ in 0..SHARD_WIDTH {
@@ -26,7 +26,7 @@ pub fn forward(sets: &[&[u8]]) -> Result<Option<Vec<u8>>, StoreError> {
     let mut counts = Vec::with_capacity(sets.len());
     let mut block = Block::new();
     for (number, set) in (0u16..).zip(sets) {
-        let set = Portable::open_shard(set)?;
+        let set = Portable::open_shard(*set)?;
         let mut count = 0u32;
         for (index, key) in set.keys().enumerate() {
             block.set_container(set.container(index)?);
@@ -51,9 +51,9 @@ pub fn forward(sets: &[&[u8]]) -> Result<Option<Vec<u8>>, StoreError> {
 ///
 /// # Errors
 /// Those of [`super::evaluate`]; [`StoreError::Truncated`] when `forward` is not one.
-pub fn distribution_by_forward(
+pub fn distribution_by_forward<'a, B: Into<Bytes<'a>> + Copy>(
     program: &Program,
-    chunks: &[Vec<&[u8]>],
+    chunks: &[Vec<B>],
     forward: &[u8],
 ) -> Result<(u64, Vec<(u64, u64)>), StoreError> {
     let truncated = StoreError::Truncated { what: "forward column", at: PLACES };

@@ -1,7 +1,7 @@
 //! Checks a program against its slots and reads the headers of every chunk.
 
 use super::{MAX_DEPTH, Node, Program};
-use crate::bitmap::Portable;
+use crate::bitmap::{Bytes, Portable};
 use crate::cells::{Encoding, NumberChunk};
 use crate::error::StoreError;
 
@@ -14,7 +14,7 @@ pub enum Slot<'a> {
 
 /// Opens the slots of a program that fits them. After this, every slot a node names exists and has the encoding the
 /// node needs, no conjunction is empty, and recursion over the nodes is bounded.
-pub fn open<'a>(program: &Program, chunks: &[Vec<&'a [u8]>]) -> Result<Vec<Slot<'a>>, StoreError> {
+pub fn open<'a, B: Into<Bytes<'a>> + Copy>(program: &Program, chunks: &[Vec<B>]) -> Result<Vec<Slot<'a>>, StoreError> {
     if chunks.len() != program.slots.len() {
         let slot = chunks.len().min(program.slots.len());
         return Err(StoreError::BadSlot { slot, reason: "has an encoding or chunks, not both" });
@@ -24,7 +24,7 @@ pub fn open<'a>(program: &Program, chunks: &[Vec<&'a [u8]>]) -> Result<Vec<Slot<
     slots.map(|(encoding, chunks)| open_slot(*encoding, chunks)).collect()
 }
 
-fn open_slot<'a>(encoding: Encoding, chunks: &[&'a [u8]]) -> Result<Slot<'a>, StoreError> {
+fn open_slot<'a, B: Into<Bytes<'a>> + Copy>(encoding: Encoding, chunks: &[B]) -> Result<Slot<'a>, StoreError> {
     let chunks = chunks.iter().copied();
     Ok(match encoding {
         Encoding::Set => Slot::Sets(chunks.map(Portable::open_shard).collect::<Result<_, _>>()?),
@@ -32,7 +32,7 @@ fn open_slot<'a>(encoding: Encoding, chunks: &[&'a [u8]]) -> Result<Slot<'a>, St
     })
 }
 
-fn check(node: &Node, program: &Program, chunks: &[Vec<&[u8]>], depth: usize) -> Result<(), StoreError> {
+fn check<B>(node: &Node, program: &Program, chunks: &[Vec<B>], depth: usize) -> Result<(), StoreError> {
     if depth > MAX_DEPTH {
         return Err(StoreError::TooDeep(MAX_DEPTH));
     }

@@ -239,7 +239,7 @@ fn programs_that_do_not_fit_their_slots_are_refused() {
     assert_eq!(check(Node::Or(vec![Node::And(vec![])]), one()), Some(StoreError::EmptyAnd));
     assert_eq!(check(Node::Or(vec![]), one()), None);
     let program = Program { slots: vec![], root: Node::Empty };
-    assert!(bad(0)(evaluate(&program, &[vec![]]).err()));
+    assert!(bad(0)(evaluate(&program, &[Vec::<&[u8]>::new()]).err()));
 }
 
 #[test]
