@@ -149,6 +149,28 @@ impl<'a> Portable<'a> {
         self.find(key).map(|index| self.container(index)).transpose()
     }
 
+    /// Whether `member` of the block `key` is in the set. Of a bitmap container only the byte that tells is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Truncated`] when the container does not fit into the bytes.
+    pub fn contains(&self, key: u16, member: u16) -> Result<bool, StoreError> {
+        let Some(index) = self.find(key) else { return Ok(false) };
+        if self.is_run(index) || self.heads.get(index).is_none_or(|head| cardinality_of(head) <= ARRAY_MAX) {
+            return Ok(self.container(index)?.contains(member));
+        }
+        let byte = read_slice(self.bytes, self.start(index)? + usize::from(member >> 3), 1)?;
+        Ok(byte.first().is_some_and(|byte| byte >> (member & 7) & 1 == 1))
+    }
+
+    /// Where the container at position `index` begins.
+    fn start(&self, index: usize) -> Result<usize, StoreError> {
+        let start = match self.starts {
+            Starts::Header(starts) => starts.get(index).map(|start| u32::from_le_bytes(*start) as usize),
+            Starts::Found(starts) => starts.get(index).copied(),
+        };
+        start.ok_or(damaged(0))
+    }
+
     /// The container at position `index` (not key), in ascending order of keys.
     ///
     /// # Errors
@@ -157,11 +179,7 @@ impl<'a> Portable<'a> {
         let Some(head) = self.heads.get(index) else {
             return Err(StoreError::Truncated { what: WHAT, at: self.bytes.len() });
         };
-        let start = match self.starts {
-            Starts::Header(starts) => starts.get(index).map(|start| u32::from_le_bytes(*start) as usize),
-            Starts::Found(starts) => starts.get(index).copied(),
-        };
-        let start = start.ok_or(damaged(0))?;
+        let start = self.start(index)?;
         if self.is_run(index) {
             let runs = usize::from(read_u16(self.bytes, start)?);
             return Ok(Container::Run(read_slice(self.bytes, start + 2, 4 * runs)?.as_chunks().0));

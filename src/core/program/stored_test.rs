@@ -98,8 +98,11 @@ fn only_what_is_needed_is_read() {
     let [_, _, number] = shares(Node::Range { slot: 2, low: (1 << 19) + 1, high: i64::MAX });
     assert!(number > 0.9, "{number}");
     // A conjunction with a set of one block reads that block.
-    let [dense, sparse, number] =
-        shares(Node::And(vec![Node::Present(0), Node::Present(1), Node::Range { slot: 2, low: 12_345, high: 234_567 }]));
+    let [dense, sparse, number] = shares(Node::And(vec![
+        Node::Present(0),
+        Node::Present(1),
+        Node::Range { slot: 2, low: 12_345, high: 234_567 },
+    ]));
     assert!(dense < 0.1 && sparse == 1.0 && number < 0.15, "{dense} {sparse} {number}");
     // Of a set alone the headers are enough.
     let [dense, ..] = shares(Node::Present(0));
