@@ -110,6 +110,7 @@ fn numbers(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
     let Some(scale) = scale(ws, &column.ty, &format!("SELECT {value} AS value FROM @ws@.profile_value v"))? else {
         return off(ws, column.column_id, &what).map(|()| 0);
     };
+    ready(ws, column.column_id, scale)?;
     // One value that does not fit keeps all out.
     let unfit = spi::one::<bool>(
         &ws.sql(&format!(
@@ -125,7 +126,6 @@ fn numbers(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
     if unfit == Some(true) {
         return off(ws, column.column_id, &what).map(|()| 0);
     }
-    ready(ws, column.column_id, scale)?;
     // Without a value no chunk is written.
     Ok(u64::from(unfit.is_some()))
 }

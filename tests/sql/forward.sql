@@ -17,7 +17,7 @@ BEGIN
     RETURN some;
 END $$;
 CREATE VIEW columns AS SELECT a.name, c.kind, c.encoding, c.state, (SELECT count(*) FROM cdp.chunk x WHERE x.column_id = c.column_id) AS chunks,
-    (SELECT count(*) FROM cdp.pending x WHERE x.column_id = c.column_id) AS pending FROM cdp.store_column c JOIN cdp.attribute a USING (attribute_id) WHERE c.kind = 'forward' OR a.name = 'city';
+    (SELECT count(*) FROM cdp.pending x WHERE x.column_id = c.column_id) AS pending FROM cdp.store_column c JOIN cdp.attribute a USING (attribute_id) WHERE c.kind = 'forward' OR a.name = 'city' ORDER BY a.name, c.kind;
 -- The questions whose distribution over cities is not what plain SQL counts, in whatever way it is read.
 CREATE FUNCTION wrong() RETURNS TABLE (question text, way text) LANGUAGE plpgsql AS $$
 DECLARE same boolean;
