@@ -30,6 +30,8 @@ pub enum StoreError {
     Offset(u32),
     /// Cells came to the builder of a chunk out of order, or without a fact behind them; the offset is the offender's.
     Order(u32),
+    /// The changes of the cell at this offset do not leave it with one code or none.
+    Code(u32),
     /// A program nests deeper than this many nodes.
     TooDeep(usize),
     /// A program and its slots do not fit together.
@@ -55,6 +57,7 @@ impl fmt::Display for StoreError {
             Self::Order(offset) => {
                 write!(f, "cell at offset {offset} is out of order or empty")
             }
+            Self::Code(offset) => write!(f, "cell at offset {offset} does not come to one code or none"),
             Self::TooDeep(limit) => write!(f, "program nests deeper than {limit} levels"),
             Self::BadSlot { slot, reason } => write!(f, "program slot {slot} {reason}"),
             Self::EmptyAnd => f.write_str("program has a conjunction of no operands"),

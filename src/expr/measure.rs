@@ -23,7 +23,10 @@ pub type Share = (Option<String>, i64, i64);
 /// How the members of a question spread over the values of an attribute; the row without a value counts those who have none.
 pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>, CdpError> {
     let mut shares = match readable(question, attribute) {
-        Some((AttributeColumn::Codes { column_id, dictionary_id }, _)) => by_code(question, column_id, dictionary_id)?,
+        Some((AttributeColumn::Codes { column_id, dictionary_id }, _)) => match forward_of(question, attribute) {
+            Some(column_id) => by_forward(question, column_id, dictionary_id)?,
+            None => by_code(question, column_id, dictionary_id)?,
+        },
         Some((AttributeColumn::CodeNumbers { column_id, dictionary_id }, _)) => {
             by_number(question, column_id, |values| code_texts(question, dictionary_id, values))?
         }
@@ -89,29 +92,50 @@ fn cardinality(set: Bytes<'_>) -> Result<u64, CdpError> {
     Ok(Portable::open_shard(set)?.cardinality())
 }
 
+/// The forward column of an attribute, when it is ready.
+fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
+    let Ast::Attribute(name) = &attribute.node else { return None };
+    question.catalog.attributes.get(name)?.forward
+}
+
+/// An attribute with a forward column.
+fn by_forward(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Vec<Share>, CdpError> {
+    let Extended { program, inputs, slot, universe } = extended(question, Encoding::Codes, column_id)?;
+    let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+    let (mut members, mut profiles) = (0, 0);
+    inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
+        let chunks = borrowed(slots);
+        let codes = chunks.get(slot).and_then(|slot| slot.first()).copied();
+        let (here, shares) = program::code_distribution(&program, &chunks, codes)?;
+        members += here;
+        for (code, inside, total) in shares {
+            let count = counts.entry(code.into()).or_default();
+            *count = (count.0 + inside, count.1 + total);
+        }
+        for set in chunks.get(universe).into_iter().flatten() {
+            profiles += cardinality(*set)?;
+        }
+        Ok(())
+    })?;
+    let texts = code_texts(question, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
+    with_unknown(named(counts, &texts)?, members, profiles)
+}
+
 /// An attribute kept as one set a value.
 fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Vec<Share>, CdpError> {
     let Extended { program, inputs, slot, universe } = extended(question, Encoding::Set, column_id)?;
     let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let (mut members, mut profiles) = (0, 0);
-    let listing = inputs.listing(question, None)?;
-    listing.for_each_shard_forward(question.ws, &program.slots, Some(slot), |_, slots, forward| {
+    inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
         let chunks = borrowed(slots);
         let (Some(column), Some(sets)) = (slots.get(slot), chunks.get(slot)) else {
             return Err(CdpError::internal("a program has no such slot"));
         };
-        let (here, shares) = match forward {
-            Some(forward) => program::distribution_by_forward(&program, &chunks, forward)?,
-            None => {
-                let (here, inside) = program::distribution(&program, &chunks, sets)?;
-                let totals = sets.iter().map(|set| cardinality(*set)).collect::<Result<Vec<_>, _>>()?;
-                (here, inside.into_iter().zip(totals).collect())
-            }
-        };
+        let (here, inside) = program::distribution(&program, &chunks, sets)?;
         members += here;
-        for ((key, _), (inside, total)) in column.iter().zip(shares) {
+        for (((key, _), set), inside) in column.iter().zip(sets).zip(inside) {
             let count = counts.entry(*key).or_default();
-            *count = (count.0 + inside, count.1 + total);
+            *count = (count.0 + inside, count.1 + cardinality(*set)?);
         }
         for set in chunks.get(universe).into_iter().flatten() {
             profiles += cardinality(*set)?;

@@ -12,7 +12,7 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
-use crate::pg::scan::{LIFETIME, Version};
+use crate::pg::scan::LIFETIME;
 use crate::pg::toast::{Places, Pointer, Value};
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
@@ -27,8 +27,6 @@ pub enum Key {
     Chunk(Pointer, u32),
     /// A chunk with changes folded in: how it is encoded, the chunk, if there is one, and the very bytes of the changes.
     Folded(Encoding, Option<(Pointer, u32)>, Vec<Rc<Vec<u8>>>),
-    /// The forward column of chunks: their keys, and the rows they were read from.
-    Forward(Vec<(i64, Version)>),
 }
 
 impl Key {
@@ -36,7 +34,6 @@ impl Key {
     fn size(&self) -> usize {
         match self {
             Self::Chunk(..) => 0,
-            Self::Forward(rows) => rows.capacity() * size_of::<(i64, Version)>(),
             Self::Folded(_, _, changes) => changes.iter().map(|bytes| bytes.capacity()).sum(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::error::CdpError;
 use crate::pg::aggregate;
-use pg_cdp_core::cells::{Cell, Encoding, NumberChunk, delta, fold};
+use pg_cdp_core::cells::{Cell, CodesBuilder, CodesChunk, Encoding, NumberChunk, delta, fold};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{Array, Internal};
@@ -63,13 +63,14 @@ fn _cdp_offsets_trans(
     Ok(state)
 }
 
-/// Final of `_cdp_offsets_agg`: portable 32-bit Roaring.
+/// Final of `_cdp_offsets_agg`: a set chunk, as folding writes it.
 #[pg_extern(immutable, parallel_safe)]
 fn _cdp_offsets_final(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport> {
     let Some(offsets) = aggregate::state::<Vec<u32>>(&state)? else { return Ok(None) };
     let mut offsets = offsets.clone();
     offsets.sort_unstable();
-    let bitmap: roaring::RoaringBitmap = offsets.into_iter().collect();
+    let mut bitmap: roaring::RoaringBitmap = offsets.into_iter().collect();
+    bitmap.optimize();
     Ok(Some(portable(&bitmap)?))
 }
 
@@ -77,6 +78,40 @@ extension_sql!(
     "CREATE AGGREGATE @extschema@._cdp_offsets_agg(integer) (SFUNC = _cdp_offsets_trans, STYPE = internal, SSPACE = 65536, FINALFUNC = _cdp_offsets_final, PARALLEL = SAFE);",
     name = "cdp_offsets_agg",
     requires = [_cdp_offsets_trans, _cdp_offsets_final]
+);
+
+/// Transition of `_cdp_codes_agg(code, bits)`: gives the members of a set chunk a code.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_codes_trans(
+    mut state: Internal,
+    code: Option<i64>,
+    bits: Option<&[u8]>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    let (Some(code), Some(bits)) = (code, bits) else { return Ok(state) };
+    let code = u16::try_from(code).map_err(|_| CdpError::internal("a code of an attribute of few values is large"))?;
+    match aggregate::state_mut::<CodesBuilder>(call, &mut state)? {
+        None => {
+            let mut builder = CodesBuilder::new();
+            builder.add(code, bits).map_err(CdpError::from)?;
+            return Ok(aggregate::new_state(call, builder)?);
+        }
+        Some(builder) => builder.add(code, bits).map_err(CdpError::from)?,
+    }
+    Ok(state)
+}
+
+/// Final of `_cdp_codes_agg`: a codes chunk, or NULL when there was no member.
+#[pg_extern(immutable, parallel_safe)]
+fn _cdp_codes_final(state: Internal) -> Result<Option<Vec<u8>>, ErrorReport> {
+    let Some(builder) = aggregate::state::<CodesBuilder>(&state)? else { return Ok(None) };
+    Ok(builder.chunk())
+}
+
+extension_sql!(
+    "CREATE AGGREGATE @extschema@._cdp_codes_agg(bigint, bytea) (SFUNC = _cdp_codes_trans, STYPE = internal, SSPACE = 2097152, FINALFUNC = _cdp_codes_final, PARALLEL = SAFE);",
+    name = "cdp_codes_agg",
+    requires = [_cdp_codes_trans, _cdp_codes_final]
 );
 
 /// The portable bytes of a bitmap.
@@ -91,6 +126,7 @@ pub fn encoding(name: &str) -> Result<Encoding, CdpError> {
     match name {
         "set" => Ok(Encoding::Set),
         "number" => Ok(Encoding::Number),
+        "codes" => Ok(Encoding::Codes),
         _ => Err(CdpError::internal(format!("unknown encoding \"{name}\""))),
     }
 }
@@ -129,6 +165,17 @@ fn _cdp_number_cells(
         out.push((first + i64::from(cell.offset), cell.n, cell.v));
     }
     Ok(TableIterator::new(out))
+}
+
+/// The profiles of a codes chunk, ascending, and their codes.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _cdp_codes_cells(
+    bits: &[u8],
+    shard: i32,
+) -> Result<TableIterator<'static, (name!(profile_id, i64), name!(code, i32))>, ErrorReport> {
+    let first = i64::from(shard) << SHARD_BITS;
+    let cells = CodesChunk::open(bits).and_then(|chunk| chunk.cells()).map_err(CdpError::from)?;
+    Ok(TableIterator::new(cells.into_iter().map(move |(offset, code)| (first + i64::from(offset), i32::from(code)))))
 }
 
 /// Whether an offset is in a set chunk.

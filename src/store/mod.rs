@@ -20,3 +20,6 @@ pub const MOST_TRACKED_VALUES: i32 = 1000;
 
 /// A text attribute with more distinct values than this keeps one number column of codes in place of one bitmap a value.
 pub const MOST_EQUALITY_VALUES: i32 = 512;
+
+/// A text attribute kept as bitmaps that has this many distinct values gets a forward column beside them.
+pub const FORWARD_FROM: i32 = 32;

@@ -8,7 +8,7 @@
 use super::cache::{Cache, Kept, Key};
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::scan::{Condition, Stored, Table, Version};
+use crate::pg::scan::{Condition, Stored, Table};
 use crate::pg::toast::{self, Paged, Pointer, Reader, Value};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
@@ -46,8 +46,6 @@ struct Listed {
     /// Changes that are not folded yet come after the chunk they belong to.
     delta: bool,
     place: Place,
-    /// The row it stands in, when that is known.
-    version: Option<Version>,
 }
 
 /// Which chunks there are.
@@ -132,8 +130,7 @@ impl Listing {
                             Stored::Here(bytes) => Place::Here(Rc::new(bytes)),
                             Stored::Elsewhere(pointer) => Place::Elsewhere(pointer, row.version().xmin()),
                         };
-                        let (key, version) = (row.int8(KEY as usize), Some(row.version()));
-                        self.push(Listed { shard, slot: *slot, key, delta, place, version });
+                        self.push(Listed { shard, slot: *slot, key: row.int8(KEY as usize), delta, place });
                     }
                     Ok(())
                 })?;
@@ -154,7 +151,7 @@ impl Listing {
     /// Adds bytes that come from elsewhere than the tables of chunks.
     pub fn add(&mut self, slot: usize, shard: i32, key: i64, delta: bool, bytes: Vec<u8>) {
         self.bytes += bytes.len();
-        let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)), version: None };
+        let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)) };
         let at = self.rows.partition_point(|r| (r.shard, r.slot, r.key, r.delta) <= (shard, slot, key, delta));
         self.rows.insert(at, row);
     }
@@ -178,19 +175,7 @@ impl Listing {
         encodings: &[Encoding],
         mut f: impl FnMut(u32, &Slots) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
-        self.for_each_shard_forward(ws, encodings, None, |shard, slots, _| f(shard, slots))
-    }
-
-    /// As [`Self::for_each_shard`], with the forward column of a slot of sets that exclude each other where it is worth having: where the
-    /// sets are many and were in the cache already, so that they are asked about again.
-    pub fn for_each_shard_forward(
-        self,
-        ws: &Workspace,
-        encodings: &[Encoding],
-        forward: Option<usize>,
-        mut f: impl FnMut(u32, &Slots, Option<&[u8]>) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        let mut loader = Loader { cache: Cache::take(), reader: None, missed: 0 };
+        let mut loader = Loader { cache: Cache::take(), reader: None };
         let shards = self.shards();
         let mut rows = self.rows.into_iter().peekable();
         for shard in shards {
@@ -202,14 +187,9 @@ impl Listing {
                 here.extend(queried(ws, wanted, shard)?);
                 here.sort_by_key(|row| (row.slot, row.key, row.delta));
             }
-            loader.missed = 0;
             let slots = loader.load(&here, encodings)?;
             let number = u32::try_from(shard).map_err(|_| CdpError::corrupted("shard number"))?;
-            let column = match forward {
-                Some(slot) => loader.forward(&here, &slots, slot)?,
-                None => None,
-            };
-            f(number, &slots, column.as_ref().map(|bytes| bytes.as_slice()))?;
+            f(number, &slots)?;
             loader.recycle(slots);
             pgrx::check_for_interrupts!();
         }
@@ -237,12 +217,7 @@ fn tables(ws: &Workspace) -> Option<(Table, Table)> {
 struct Loader {
     cache: Box<Cache>,
     reader: Option<Rc<RefCell<Reader>>>,
-    /// Chunks that were not in the cache.
-    missed: usize,
 }
-
-/// From this many sets on a forward column is made: fewer are probed as quickly.
-const FORWARD_FROM: usize = 32;
 
 impl Loader {
     fn load(&mut self, rows: &[Listed], encodings: &[Encoding]) -> Result<Slots, CdpError> {
@@ -311,7 +286,6 @@ impl Loader {
         }
         // What is going to be kept gets memory of its size; what is not, any that is at hand.
         let memory = if self.cache.is_off() { self.cache.memory(pointer.length as usize) } else { Vec::new() };
-        self.missed += 1;
         let value = Rc::new(Value::new(pointer, memory));
         self.cache.put(key, Kept::Stored(Rc::clone(&value)));
         Chunk::Paged(Paged::new(value, reader))
@@ -330,25 +304,6 @@ impl Loader {
         if let Some(reader) = self.reader.take() {
             self.cache.places = reader.borrow_mut().close();
         }
-    }
-
-    /// The forward column of the sets of a slot.
-    fn forward(&mut self, rows: &[Listed], slots: &Slots, slot: usize) -> Result<Option<Rc<Vec<u8>>>, CdpError> {
-        let Some(sets) = slots.get(slot).filter(|sets| sets.len() >= FORWARD_FROM) else { return Ok(None) };
-        let rows = rows.iter().filter(|row| row.slot == slot);
-        let rows: Option<Vec<(i64, Version)>> = rows.map(|row| Some((row.key, row.version?))).collect();
-        let Some(key) = rows.filter(|_| !self.cache.is_off()).map(Key::Forward) else { return Ok(None) };
-        if let Some(bytes) = self.cache.made(&key) {
-            return Ok((!bytes.is_empty()).then_some(bytes));
-        }
-        if self.missed > 0 {
-            return Ok(None);
-        }
-        let sets: Vec<Bytes> = sets.iter().map(|(_, chunk)| chunk.bytes()).collect();
-        // Sets that do not exclude each other are remembered as such.
-        let bytes = Rc::new(pg_cdp_core::program::forward(&sets)?.unwrap_or_default());
-        self.cache.put(key, Kept::Made(Rc::clone(&bytes)));
-        Ok((!bytes.is_empty()).then_some(bytes))
     }
 
     fn recycle(&mut self, slots: Slots) {
@@ -406,6 +361,6 @@ fn queried(ws: &Workspace, wanted: &[Wanted], shard: i32) -> Result<Vec<Listed>,
     spi::rows(&sql, &[], |row| {
         let slot = usize::try_from(spi::must::<i32>(row, 1)?).map_err(|_| CdpError::internal("negative slot"))?;
         let place = Place::Here(Rc::new(spi::must::<Vec<u8>>(row, 4)?));
-        Ok(Listed { shard, slot, key: spi::must(row, 2)?, delta: spi::must(row, 3)?, place, version: None })
+        Ok(Listed { shard, slot, key: spi::must(row, 2)?, delta: spi::must(row, 3)?, place })
     })
 }

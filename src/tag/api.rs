@@ -6,7 +6,7 @@ use crate::expr::dependants;
 use crate::expr::question::{Moment, Question};
 use crate::pg::{spi, temp};
 use crate::profile::{attribute, view};
-use crate::store::column::{coded, pg_type, retire, value_column};
+use crate::store::column::{coded, drop_forward, pg_type, retire, value_column};
 use crate::store::emit;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::expr::ast::{Node, Type};
@@ -153,6 +153,7 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         }
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
             retire(ws, bits.column_id, "off")?;
+            drop_forward(ws, tag.attribute_id)?;
         }
         if coded(&tag.ty) {
             spi::run(

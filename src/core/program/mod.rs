@@ -5,9 +5,9 @@
 //! but the answer, and [`count`] does not make that either.
 
 mod eval;
-mod forward;
 mod measure;
 mod open;
+mod spread;
 mod tally;
 
 #[cfg(test)]
@@ -19,10 +19,10 @@ use crate::bitmap::{Bytes, SHARD_BLOCKS, Writer, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
 use eval::Evaluator;
-pub use forward::{distribution_by_forward, forward};
 pub use measure::{Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
+pub use spread::{CodeShare, code_distribution};
 
 /// Nodes may nest this deep.
 pub const MAX_DEPTH: usize = 200;

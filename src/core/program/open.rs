@@ -29,6 +29,8 @@ fn open_slot<'a, B: Into<Bytes<'a>> + Copy>(encoding: Encoding, chunks: &[B]) ->
     Ok(match encoding {
         Encoding::Set => Slot::Sets(chunks.map(Portable::open_shard).collect::<Result<_, _>>()?),
         Encoding::Number => Slot::Numbers(chunks.map(NumberChunk::open).collect::<Result<_, _>>()?),
+        // Codes are looked up by who asks for a distribution; [`check`] lets no node read them.
+        Encoding::Codes => Slot::Sets(Vec::new()),
     })
 }
 
@@ -38,7 +40,10 @@ fn check<B>(node: &Node, program: &Program, chunks: &[Vec<B>], depth: usize) -> 
     }
     match node {
         Node::Empty => Ok(()),
-        Node::Present(slot) => encoding(program, *slot).map(|_| ()),
+        Node::Present(slot) => match encoding(program, *slot)? {
+            Encoding::Set | Encoding::Number => Ok(()),
+            Encoding::Codes => Err(StoreError::BadSlot { slot: *slot, reason: "holds codes" }),
+        },
         Node::Range { slot, .. } => {
             number(program, *slot)?;
             match chunks.get(*slot).map(Vec::as_slice) {
@@ -65,6 +70,6 @@ fn encoding(program: &Program, slot: usize) -> Result<Encoding, StoreError> {
 fn number(program: &Program, slot: usize) -> Result<(), StoreError> {
     match encoding(program, slot)? {
         Encoding::Number => Ok(()),
-        Encoding::Set => Err(StoreError::BadSlot { slot, reason: "holds no numbers" }),
+        Encoding::Set | Encoding::Codes => Err(StoreError::BadSlot { slot, reason: "holds no numbers" }),
     }
 }

@@ -7,8 +7,8 @@ use pg_cdp_core::bitmap_treemap::{
     operation_cardinality,
 };
 use pg_cdp_core::bsi;
-use pg_cdp_core::cells::{self, Cell, Encoding, NumberChunk, delta, fold};
-use pg_cdp_core::program::{Measure, Node, Program, count, evaluate};
+use pg_cdp_core::cells::{self, Cell, CodesChunk, Encoding, NO_CODE, NumberChunk, delta, fold};
+use pg_cdp_core::program::{Measure, Node, Program, code_distribution, count, evaluate};
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 /// No walk over damaged bytes may give more members than this before it is stopped; sound bytes are walked to the end.
@@ -220,14 +220,77 @@ pub fn number_chunk(bytes: &[u8]) -> bool {
     true
 }
 
+/// A codes chunk. The codes of bytes that are not sound may be any of those the head knows; nobody is counted twice all the same.
+pub fn codes_chunk(bytes: &[u8]) -> bool {
+    let (mut set, mut all) = (RoaringBitmap::new(), Vec::new());
+    set.insert_range(0..SHARD_WIDTH);
+    set.optimize();
+    set.serialize_into(&mut all).unwrap();
+    let everybody = Program { slots: vec![Encoding::Set], root: Node::Present(0) };
+    let shares = code_distribution(&everybody, &[vec![all.as_slice()]], Some(bytes));
+    let folded = |n, v| {
+        let change = delta::encode([Cell { offset: 5, n, v }]).unwrap();
+        fold(Encoding::Codes, Some(bytes), [change.as_slice()])
+    };
+    let codes = Program { slots: vec![Encoding::Codes], root: Node::Present(0) };
+    assert!(count(&codes, &[vec![bytes]]).is_err(), "no program reads codes as members");
+
+    let Ok(chunk) = CodesChunk::open(bytes) else {
+        assert!(shares.is_err() && folded(1, 3).is_err(), "what does not open is not read");
+        return false;
+    };
+    let head = chunk.head();
+    let known: u64 = (0..SHARD_BLOCKS).map(|key| u64::from(head.known(key))).sum();
+    assert_eq!(known, u64::from(head.count()));
+    if let Ok((members, shares)) = &shares {
+        assert_eq!(*members, u64::from(SHARD_WIDTH));
+        assert!(shares.iter().all(|(_, inside, all)| inside <= all), "no more members than there are");
+        assert!(shares.iter().map(|(code, _, all)| (*code, *all as u32)).eq(head.codes().iter().copied()));
+    }
+    let after = [folded(1, 3), folded(-1, -3), folded(0, 0)];
+    for folded in after.iter().flatten().flatten() {
+        assert!(CodesChunk::open(folded).is_ok(), "what folding writes can be read");
+    }
+
+    let Ok(read) = chunk.cells() else { return false };
+    assert!(read.is_sorted_by(|a, b| a.0 < b.0), "offsets ascend");
+    assert!(read.iter().all(|(offset, code)| *offset < SHARD_WIDTH && *code != NO_CODE));
+    assert_eq!(read.len() as u64, known, "the count is the number of cells");
+    let mut places = vec![NO_CODE; read.last().map_or(0, |(offset, _)| *offset as usize + 1).max(6)];
+    read.iter().for_each(|(offset, code)| places[*offset as usize] = *code);
+    let written = cells::encode_codes(&places).unwrap().unwrap();
+    assert_eq!(CodesChunk::open(&written).unwrap().cells().unwrap(), read, "what was read can be written");
+    if written != bytes {
+        // A list that does not ascend: who looks for one offset may not find it, who counts refuses it.
+        assert!(shares.is_err());
+        return false;
+    }
+    let (_, shares) = shares.unwrap();
+    assert!(shares.iter().all(|(_, inside, all)| inside == all), "everybody has what there is");
+    match places[5] {
+        NO_CODE => places[5] = 3,
+        3 => places[5] = NO_CODE,
+        _ => {
+            assert!(after[0].is_err() && after[1].is_err(), "a cell has one code");
+            return true;
+        }
+    }
+    let [more, less, same] = after;
+    assert!(more.is_err() != less.is_err());
+    assert_eq!(more.or(less).unwrap(), cells::encode_codes(&places).unwrap(), "folding changes the one cell");
+    assert_eq!(same.unwrap().as_deref(), Some(bytes));
+    true
+}
+
 /// A delta. An entry that does not fit ends the reading with an error.
 pub fn delta(bytes: &[u8]) -> bool {
     let merged = delta::merge([bytes]);
-    for encoding in [Encoding::Set, Encoding::Number] {
+    for encoding in [Encoding::Set, Encoding::Number, Encoding::Codes] {
         if let Ok(Some(folded)) = fold(encoding, None, [bytes]) {
             match encoding {
                 Encoding::Set => assert!(is_sound(&folded)),
                 Encoding::Number => assert!(number_chunk(&folded)),
+                Encoding::Codes => assert!(codes_chunk(&folded)),
             }
         }
     }
