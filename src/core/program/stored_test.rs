@@ -95,8 +95,9 @@ fn only_what_is_needed_is_read() {
     // The number begins with its presence plane; a bound of one bit is decided by the first of the twenty planes.
     let [_, _, number] = shares(Node::Range { slot: 2, low: 1 << 19, high: i64::MAX });
     assert!(number < 0.1, "{number}");
+    // One more, and it takes all bits; but every plane decides half of those who are left, and the last few are looked up one by one.
     let [_, _, number] = shares(Node::Range { slot: 2, low: (1 << 19) + 1, high: i64::MAX });
-    assert!(number > 0.9, "{number}");
+    assert!((0.4..0.8).contains(&number), "{number}");
     // A conjunction with a set of one block reads that block.
     let [dense, sparse, number] = shares(Node::And(vec![
         Node::Present(0),
