@@ -63,15 +63,41 @@ pub struct Reader {
     table: u32,
     /// Pages there were when it was opened; where a later one follows, the index says.
     blocks: u32,
-    /// Where values began when they were read before. What is found there has to bear the value's number.
-    known: Places,
+    /// What was seen when values were read before.
+    places: Places,
 }
 
-/// Pages of the first pieces of values.
-pub type Places = HashMap<Pointer, u32>;
+/// Where values were found when they were read before: guesses that are checked before they are used, or cost nothing when they are wrong.
+#[derive(Default)]
+pub struct Places {
+    /// Pages of the first pieces of values. What is found there has to bear the value's number.
+    first: HashMap<Pointer, u32>,
+    /// Page and shared buffer, each in the place that the page's number says.
+    buffers: Vec<(u32, pg_sys::Buffer)>,
+}
 
-/// The most places remembered: some megabytes.
+/// The most values remembered: some megabytes.
 const MOST_KNOWN: usize = 1 << 16;
+
+/// Places for the buffers of pages: half a megabyte for as many pages as half a gigabyte has. A power of two.
+const BUFFERS: usize = 1 << 16;
+
+impl Places {
+    /// The buffer that a page was last found in.
+    fn buffer(&self, block: u32) -> Option<pg_sys::Buffer> {
+        let (page, buffer) = *self.buffers.get(block as usize % BUFFERS)?;
+        (page == block && buffer > 0).then_some(buffer)
+    }
+
+    fn found(&mut self, block: u32, buffer: pg_sys::Buffer) {
+        if self.buffers.is_empty() {
+            self.buffers.resize(BUFFERS, (0, 0));
+        }
+        if let Some(place) = self.buffers.get_mut(block as usize % BUFFERS) {
+            *place = (block, buffer);
+        }
+    }
+}
 
 /// Bytes of one piece, `TOAST_MAX_CHUNK_SIZE`: four rows fill a page of this server, and a row is a header of 24 bytes (23,
 /// aligned), two numbers and a length word. 1996 with pages of 8 kB.
@@ -82,7 +108,7 @@ const PIECES_A_PAGE: usize = 4;
 impl Reader {
     /// Opens a TOAST table, with the places known from before; `None` when it is not a heap with one valid index, so that values must be fetched PostgreSQL's way.
     /// It is closed by [`Reader::close`], or by the abort of the (sub)transaction.
-    pub fn open(table: u32, known: &mut Places) -> Option<Self> {
+    pub fn open(table: u32, places: &mut Places) -> Option<Self> {
         // SAFETY: the relation is open between table_open() and close(); the list of indexes is a list of oids, freed here.
         unsafe {
             let relation = pg_sys::table_open(pg_sys::Oid::from(table), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
@@ -91,12 +117,12 @@ impl Reader {
             let index = if only { (*(*indexes).elements).oid_value } else { pg_sys::InvalidOid };
             pg_sys::list_free(indexes);
             let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
-            let mut reader = Self { relation, index, table, blocks, known: std::mem::take(known) };
+            let mut reader = Self { relation, index, table, blocks, places: std::mem::take(places) };
             // The length words of pieces are read as a little-endian server writes them.
             if only && cfg!(target_endian = "little") && (*(*relation).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID {
                 return Some(reader);
             }
-            *known = reader.close();
+            *places = reader.close();
             None
         }
     }
@@ -114,14 +140,14 @@ impl Reader {
             unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) }
             self.relation = std::ptr::null_mut();
         }
-        std::mem::take(&mut self.known)
+        std::mem::take(&mut self.places)
     }
 
     /// Calls `take` with the number and the payload of each piece of the value that is on a page.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`] when a piece has another length than it must have.
-    fn page(&self, pointer: Pointer, block: u32, mut take: impl FnMut(u32, &[u8])) -> Result<(), StoreError> {
+    fn page(&mut self, pointer: Pointer, block: u32, mut take: impl FnMut(u32, &[u8])) -> Result<(), StoreError> {
         let length = pointer.length as usize;
         // SAFETY: the caller has made sure that the relation is open and the block exists. The page is pinned and share-locked
         // while it is read, and nothing in between raises an error. Only items that are in use are followed; an item lies
@@ -156,6 +182,7 @@ impl Reader {
                 }
             }
             pg_sys::UnlockReleaseBuffer(buffer);
+            self.places.found(block, buffer);
             if good { Ok(()) } else { Err(damaged(pointer)) }
         }
     }
@@ -205,6 +232,10 @@ pub struct Value {
     pages: RefCell<Vec<(u32, u32, u32)>>,
 }
 
+fn is_here(here: &[u64], piece: usize) -> bool {
+    here.get(piece / 64).is_some_and(|word| word >> (piece % 64) & 1 == 1)
+}
+
 impl Value {
     /// A value of which nothing has been read, in memory that may be used again.
     pub fn new(pointer: Pointer, mut memory: Vec<u8>) -> Self {
@@ -243,13 +274,33 @@ impl Value {
             return Ok(());
         }
         for piece in at / PIECE..=(at + len - 1) / PIECE {
-            let missing = self.here.borrow().get(piece / 64).is_none_or(|word| word >> (piece % 64) & 1 == 0);
-            if missing {
+            if !is_here(&self.here.borrow(), piece) {
                 pgrx::check_for_interrupts!();
+                // The page after this one, while this one is copied.
+                let next = (piece + PIECES_A_PAGE) * PIECE;
+                if next < at + len {
+                    self.expect(next, 1, reader);
+                }
                 self.bring_piece(piece as u32, &mut reader.borrow_mut())?;
             }
         }
         Ok(())
+    }
+
+    /// Prefetches the pages of the pieces of a range that are not here, as far as they are known.
+    fn expect(&self, at: usize, len: usize, reader: &RefCell<Reader>) {
+        let reader = reader.borrow();
+        let here = self.here.borrow();
+        let mut last = None;
+        for piece in (at / PIECE..(at + len).div_ceil(PIECE)).filter(|piece| !is_here(&here, *piece)) {
+            let block = self.guess(piece as u32);
+            if block.is_some() && block != last {
+                last = block;
+                if let Some(buffer) = block.and_then(|block| reader.places.buffer(block)) {
+                    prefetch(buffer);
+                }
+            }
+        }
     }
 
     /// Reads a piece, and whatever else its page has of the value.
@@ -261,15 +312,15 @@ impl Value {
         if piece != 0 && self.pages.borrow().is_empty() {
             self.bring_piece(0, reader)?;
         }
-        let guess = if piece == 0 { reader.known.get(&self.pointer).copied() } else { self.guess(piece) };
+        let guess = if piece == 0 { reader.places.first.get(&self.pointer).copied() } else { self.guess(piece) };
         if let Some(block) = guess.filter(|block| *block < reader.blocks)
             && self.take(piece, block, reader)?
         {
             return Ok(());
         }
         let block = reader.find(self.pointer, piece)?;
-        if piece == 0 && reader.known.len() < MOST_KNOWN {
-            reader.known.insert(self.pointer, block);
+        if piece == 0 && reader.places.first.len() < MOST_KNOWN {
+            reader.places.first.insert(self.pointer, block);
         }
         if self.take(piece, block, reader)? { Ok(()) } else { Err(damaged(self.pointer)) }
     }
@@ -286,7 +337,7 @@ impl Value {
     }
 
     /// Takes the pieces of the value that a page has; whether the wanted one is among them.
-    fn take(&self, wanted: u32, block: u32, reader: &Reader) -> Result<bool, StoreError> {
+    fn take(&self, wanted: u32, block: u32, reader: &mut Reader) -> Result<bool, StoreError> {
         let (mut first, mut last) = (u32::MAX, 0);
         let mut here = self.here.borrow_mut();
         reader.page(self.pointer, block, |piece, payload| {
@@ -303,7 +354,7 @@ impl Value {
             }
             *word |= 1 << (piece % 64);
         })?;
-        let found = here.get(wanted as usize / 64).is_some_and(|word| word >> (wanted % 64) & 1 == 1);
+        let found = is_here(&here, wanted as usize);
         drop(here);
         if found && self.guess(wanted) != Some(block) {
             let mut pages = self.pages.borrow_mut();
@@ -344,10 +395,41 @@ impl Source for Paged {
         Ok(self.value.range(at, len))
     }
 
+    #[inline]
+    fn peek(&self, at: usize, len: usize) -> Option<&[u8]> {
+        let end = at.checked_add(len).filter(|end| *end <= self.value.pointer.length as usize)?;
+        let here = self.value.here.borrow();
+        (at / PIECE..end.div_ceil(PIECE)).all(|piece| is_here(&here, piece)).then(|| self.value.range(at, len))
+    }
+
+    #[inline]
+    fn expect(&self, at: usize, len: usize) {
+        self.value.expect(at, len, &self.reader);
+    }
+
     fn len(&self) -> usize {
         self.value.pointer.length as usize
     }
 }
+
+/// Asks the processor to bring a page into its second-level cache. Any page will do: nothing is read.
+fn prefetch(buffer: pg_sys::Buffer) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is allowed. The buffer's number is one that ReadBuffer() gave, so that the address lies in
+    // the shared buffers, which stay where they are as long as the server runs.
+    unsafe {
+        let page = pg_sys::BufferGetPage(buffer).cast::<i8>();
+        for line in 0..pg_sys::BLCKSZ as usize / LINE {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(page.add(line * LINE));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = buffer;
+}
+
+/// Bytes of a line of the processor's caches.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
 
 /// Where the payload of a plain varlena begins and how long it is; `None` for another kind, or one that leaves the item.
 fn payload(varlena: &[u8]) -> Option<(usize, usize)> {

@@ -14,6 +14,14 @@ pub trait Source {
     /// [`StoreError::Unreadable`] when the store does not give them.
     fn read(&self, at: usize, len: usize) -> Result<&[u8], StoreError>;
 
+    /// The same bytes, if all of them have been brought already.
+    fn peek(&self, at: usize, len: usize) -> Option<&[u8]>;
+
+    /// Says that bytes will be read soon, so that the store may begin to bring them.
+    fn expect(&self, at: usize, len: usize) {
+        let _ = (at, len);
+    }
+
     /// How many bytes there are.
     fn len(&self) -> usize;
 
@@ -69,6 +77,26 @@ impl<'a> Bytes<'a> {
             Self::Here(bytes) => bytes.get(at..end).ok_or(StoreError::Truncated { what, at: end }),
             Self::Stored { source, start, len: all } if end <= *all => source.read(start + at, len),
             Self::Stored { .. } => Err(StoreError::Truncated { what, at: end }),
+        }
+    }
+
+    /// The same bytes, if they are in memory.
+    #[inline]
+    pub fn peek(&self, at: usize, len: usize) -> Option<&'a [u8]> {
+        match self {
+            Self::Here(bytes) => bytes.get(at..at.checked_add(len)?),
+            Self::Stored { source, start, len: all } if at.checked_add(len)? <= *all => source.peek(start + at, len),
+            Self::Stored { .. } => None,
+        }
+    }
+
+    /// Says that bytes will be read soon.
+    #[inline]
+    pub fn expect(&self, at: usize, len: usize) {
+        if let Self::Stored { source, start, len: all } = self
+            && at.saturating_add(len) <= *all
+        {
+            source.expect(start + at, len);
         }
     }
 

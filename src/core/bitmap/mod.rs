@@ -17,7 +17,7 @@ mod tests;
 
 pub use block::{Block, append_block};
 pub use bytes::{Bytes, Source};
-pub use portable::{Container, Portable};
+pub use portable::{Container, Portable, Probe};
 pub(crate) use value::count_in;
 pub use value::{Arena, Value};
 pub use writer::Writer;

@@ -149,17 +149,32 @@ impl<'a> Portable<'a> {
         self.find(key).map(|index| self.container(index)).transpose()
     }
 
-    /// Whether `member` of the block `key` is in the set. Of a bitmap container only the byte that tells is read.
+    /// Says that the container of `key` will be asked for soon.
+    #[inline]
+    pub fn expect(&self, key: u16) {
+        if matches!(self.bytes, Bytes::Stored { .. })
+            && let Some(index) = self.find(key)
+            && let Ok(start) = self.start(index)
+        {
+            let len = if self.is_run(index) { 2 } else { self.size_of(index) };
+            self.bytes.expect(start, len);
+        }
+    }
+
+    /// A look at single members of block `key`.
     ///
     /// # Errors
-    /// [`StoreError::Truncated`] when the container does not fit into the bytes.
-    pub fn contains(&self, key: u16, member: u16) -> Result<bool, StoreError> {
-        let Some(index) = self.find(key) else { return Ok(false) };
+    /// Those of [`Self::container`], for a container that is not a bitmap.
+    pub fn probe(&self, key: u16) -> Result<Probe<'a>, StoreError> {
+        let Some(index) = self.find(key) else { return Ok(Probe::Container(Container::Array(&[]))) };
         if self.is_run(index) || self.heads.get(index).is_none_or(|head| cardinality_of(head) <= ARRAY_MAX) {
-            return Ok(self.container(index)?.contains(member));
+            return self.container(index).map(Probe::Container);
         }
-        let byte = read_slice(self.bytes, self.start(index)? + usize::from(member >> 3), 1)?;
-        Ok(byte.first().is_some_and(|byte| byte >> (member & 7) & 1 == 1))
+        let start = self.start(index)?;
+        Ok(match self.bytes.peek(start, 8 * WORDS) {
+            Some(bytes) => Probe::Bits(bytes),
+            None => Probe::Stored(self.bytes, start),
+        })
     }
 
     /// Where the container at position `index` begins.
@@ -212,8 +227,40 @@ impl<'a> Portable<'a> {
         if self.is_run(index) {
             return Ok(2 + 4 * usize::from(read_u16(self.bytes, at)?));
         }
+        Ok(self.size_of(index))
+    }
+
+    /// Bytes of the container at `index`, which is not made of runs.
+    fn size_of(&self, index: usize) -> usize {
         let cardinality = self.heads.get(index).map_or(0, cardinality_of);
-        Ok(if cardinality <= ARRAY_MAX { 2 * cardinality as usize } else { 8 * WORDS })
+        if cardinality <= ARRAY_MAX { 2 * cardinality as usize } else { 8 * WORDS }
+    }
+}
+
+/// See [`Portable::probe`].
+#[derive(Debug, Clone, Copy)]
+pub enum Probe<'a> {
+    /// A container that was read whole.
+    Container(Container<'a>),
+    /// The bits of a bitmap container.
+    Bits(&'a [u8]),
+    /// A bitmap container of which only the bytes asked for are read, and where it begins.
+    Stored(Bytes<'a>, usize),
+}
+
+impl Probe<'_> {
+    /// Whether a member is there.
+    ///
+    /// # Errors
+    /// Those of reading the byte that tells.
+    #[inline]
+    pub fn contains(&self, member: u16) -> Result<bool, StoreError> {
+        let byte = match self {
+            Self::Container(container) => return Ok(container.contains(member)),
+            Self::Bits(bytes) => bytes.get(usize::from(member >> 3)),
+            Self::Stored(bytes, start) => read_slice(*bytes, start + usize::from(member >> 3), 1)?.first(),
+        };
+        Ok(byte.is_some_and(|byte| byte >> (member & 7) & 1 == 1))
     }
 }
 

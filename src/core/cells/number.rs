@@ -343,6 +343,9 @@ impl<'a> NumberChunk<'a> {
         }
         let mut above_base = 0u128;
         for (plane, bit) in self.v.iter().zip((0..self.v.len()).rev()) {
+            if let Some(next) = self.v.get(self.v.len() - bit) {
+                next.expect(key);
+            }
             if let Some(container) = plane.get(key)? {
                 above_base += u128::from(count_in(members.words(), container)) << bit;
             }

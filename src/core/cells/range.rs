@@ -29,6 +29,9 @@ pub fn between<'a>(
     if decided(low, planes.len()) && decided(!high, planes.len()) {
         return Ok(Value::stored(Some(present)));
     }
+    if let Some(first) = planes.first() {
+        first.expect(key);
+    }
     let mut rest = arena.take_container(present);
     let mut any = match within {
         None | Some(Value::Full) => true,
@@ -47,6 +50,9 @@ pub fn between<'a>(
             return Ok(arena.value(matched, any));
         }
         let Some(plane) = planes.next() else { break };
+        if let Some(next) = planes.as_slice().first() {
+            next.expect(key);
+        }
         let plane = plane.get(key)?;
         bit -= 1;
         match (low >> bit & 1, high >> bit & 1) {
@@ -81,38 +87,59 @@ fn decide_few(
     planes: &[Portable<'_>],
     key: u16,
     undecided: &Block,
-    bounds: (Option<u64>, Option<u64>),
+    (low, high): (Option<u64>, Option<u64>),
     matched: &mut Block,
 ) -> Result<(), StoreError> {
-    for member in undecided.iter() {
-        let (mut low, mut high) = bounds;
-        let mut inside = true;
-        for (plane, bits) in planes.iter().zip((1..=planes.len()).rev()) {
-            low = low.filter(|low| !decided(*low, bits));
-            high = high.filter(|high| !decided(!*high, bits));
-            if low.is_none() && high.is_none() {
-                break;
+    let mut left: Vec<Undecided> = Vec::with_capacity(FEW as usize);
+    left.extend(undecided.iter().map(|member| Undecided { member, low: low.is_some(), high: high.is_some() }));
+    let (low, high) = (low.unwrap_or(0), high.unwrap_or(u64::MAX));
+    for (plane, bits) in planes.iter().zip((1..=planes.len()).rev()) {
+        let (low_decided, high_decided) = (decided(low, bits), decided(!high, bits));
+        let (low_bit, high_bit) = (low >> (bits - 1) & 1 == 1, high >> (bits - 1) & 1 == 1);
+        let probe = plane.probe(key)?;
+        let mut kept = 0;
+        for at in 0..left.len() {
+            let Some(mut one) = left.get(at).copied() else { break };
+            one.low &= !low_decided;
+            one.high &= !high_decided;
+            if !one.low && !one.high {
+                matched.insert(one.member);
+                continue;
             }
-            let bit = plane.contains(key, member)?;
-            let differs = |bound: u64| (bound >> (bits - 1) & 1 == 1) != bit;
+            let bit = probe.contains(one.member)?;
             // The first bit that differs decides a bound: a one above the low, a zero below the high.
-            if low.is_some_and(differs) {
-                inside = bit;
-                low = None;
+            if one.low && bit != low_bit {
+                if !bit {
+                    continue;
+                }
+                one.low = false;
             }
-            if inside && high.is_some_and(differs) {
-                inside = !bit;
-                high = None;
+            if one.high && bit != high_bit {
+                if bit {
+                    continue;
+                }
+                one.high = false;
             }
-            if !inside {
-                break;
+            if let Some(place) = left.get_mut(kept) {
+                *place = one;
+                kept += 1;
             }
         }
-        if inside {
-            matched.insert(member);
+        left.truncate(kept);
+        if left.is_empty() {
+            return Ok(());
         }
     }
+    left.iter().for_each(|one| matched.insert(one.member));
     Ok(())
+}
+
+/// A member with the bounds that its number has not met yet.
+#[derive(Clone, Copy)]
+struct Undecided {
+    member: u16,
+    low: bool,
+    high: bool,
 }
 
 /// The undecided members after the bounds have parted.
@@ -154,6 +181,9 @@ impl Sides {
             let Some(plane) = planes.next().filter(|_| low_open || high_open) else {
                 return Ok(());
             };
+            if let Some(next) = planes.as_slice().first() {
+                next.expect(key);
+            }
             let plane = plane.get(key)?;
             let bit = bits - 1;
             if low_open {

@@ -55,10 +55,10 @@ struct Tally {
     seen: Vec<[u32; LANES]>,
 }
 
-/// Adds one. A shard has too few offsets for an overflow.
+/// Adds one, or nothing. A shard has too few offsets for an overflow.
 #[inline(always)]
-fn count(lanes: &mut [u32; LANES], lane: usize) {
-    lanes[lane % LANES] = lanes[lane % LANES].wrapping_add(1);
+fn count(lanes: &mut [u32; LANES], lane: usize, one: bool) {
+    lanes[lane % LANES] = lanes[lane % LANES].wrapping_add(one.into());
 }
 
 /// A list that does not ascend, or gives an offset no code.
@@ -77,14 +77,16 @@ impl Tally {
             CodesBlock::Field(Codes::Narrow(codes)) => {
                 let (codes, _) = codes.as_chunks::<64>();
                 let Some((seen, _)) = self.seen.split_first_chunk_mut::<256>() else { return Err(Disorder) };
-                for_each_place(codes, members, |code, lane| count(&mut seen[usize::from(code.wrapping_add(1))], lane));
+                for_each_place(codes, members, |code, lane, one| {
+                    count(&mut seen[usize::from(code.wrapping_add(1))], lane, one)
+                });
             }
             CodesBlock::Field(Codes::Wide(codes)) => {
                 let (codes, _) = codes.as_chunks::<64>();
                 let seen = self.seen.as_mut_slice();
                 let last = seen.len() - 1;
-                for_each_place(codes, members, |code, lane| {
-                    count(&mut seen[usize::from(u16::from_le_bytes(code).wrapping_add(1)).min(last)], lane);
+                for_each_place(codes, members, |code, lane, one| {
+                    count(&mut seen[usize::from(u16::from_le_bytes(code).wrapping_add(1)).min(last)], lane, one);
                 });
             }
             CodesBlock::List { offsets, codes } => {
@@ -101,7 +103,7 @@ impl Tally {
                         return Err(Disorder);
                     }
                     if members.contains(offset) {
-                        count(&mut self.seen[usize::from(code.wrapping_add(1)).min(last)], at);
+                        count(&mut self.seen[usize::from(code.wrapping_add(1)).min(last)], at, true);
                     }
                 }
             }
@@ -128,26 +130,24 @@ impl Tally {
     }
 }
 
-/// Calls `f` with what is at the place of each member, and the lanes in turn.
+/// Calls `f` with what is at the place of each member, a lane, and true. Members are taken by rounds of one a lane, without asking inside a round
+/// whether any is left, which a processor could not foresee: what makes a round full comes with false.
 #[inline(always)]
-fn for_each_place<T: Copy>(places: &[[T; 64]], members: &Block, mut f: impl FnMut(T, usize)) {
+fn for_each_place<T: Copy>(places: &[[T; 64]], members: &Block, mut f: impl FnMut(T, usize, bool)) {
     for (places, word) in places.iter().zip(members.words()) {
         let mut left = *word;
         if left == !0 {
             for places in places.as_chunks::<LANES>().0 {
                 for (lane, place) in places.iter().enumerate() {
-                    f(*place, lane);
+                    f(*place, lane, true);
                 }
             }
             continue;
         }
         while left != 0 {
             for lane in 0..LANES {
-                if left == 0 {
-                    break;
-                }
-                f(places[left.trailing_zeros() as usize & 63], lane);
-                left &= left - 1;
+                f(places[left.trailing_zeros() as usize & 63], lane, left != 0);
+                left &= left.wrapping_sub(1);
             }
         }
     }

@@ -38,6 +38,11 @@ impl Source for Pieces {
         Ok(&self.bytes[at..end])
     }
 
+    fn peek(&self, at: usize, len: usize) -> Option<&[u8]> {
+        let read = self.read.borrow();
+        (at / PIECE..(at + len).div_ceil(PIECE)).all(|piece| read.contains(&piece)).then(|| &self.bytes[at..at + len])
+    }
+
     fn len(&self) -> usize {
         self.bytes.len()
     }
