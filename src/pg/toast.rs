@@ -72,29 +72,41 @@ pub struct Reader {
 pub struct Places {
     /// Pages of the first pieces of values. What is found there has to bear the value's number.
     first: HashMap<Pointer, u32>,
-    /// Page and shared buffer, each in the place that the page's number says.
-    buffers: Vec<(u32, pg_sys::Buffer)>,
+    /// Pages, each in the place that its number says.
+    buffers: Vec<Seen>,
+}
+
+/// The shared buffer that a page was last found in, and how often it was found there.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    block: u32,
+    buffer: pg_sys::Buffer,
+    times: u32,
 }
 
 /// The most values remembered: some megabytes.
 const MOST_KNOWN: usize = 1 << 16;
 
-/// Places for the buffers of pages: half a megabyte for as many pages as half a gigabyte has. A power of two.
+/// Places for the buffers of pages: some hundred kilobytes for as many pages as half a gigabyte has. A power of two.
 const BUFFERS: usize = 1 << 16;
+
+/// Every so many times a page is looked up as PostgreSQL does it, which tells its buffer's eviction that the page is in use;
+/// `ReadRecentBuffer()` before version 17 does not.
+const LOOKUP_EVERY: u32 = 8;
 
 impl Places {
     /// The buffer that a page was last found in.
-    fn buffer(&self, block: u32) -> Option<pg_sys::Buffer> {
-        let (page, buffer) = *self.buffers.get(block as usize % BUFFERS)?;
-        (page == block && buffer > 0).then_some(buffer)
+    fn seen(&self, block: u32) -> Option<Seen> {
+        self.buffers.get(block as usize % BUFFERS).copied().filter(|seen| seen.block == block && seen.buffer > 0)
     }
 
     fn found(&mut self, block: u32, buffer: pg_sys::Buffer) {
         if self.buffers.is_empty() {
-            self.buffers.resize(BUFFERS, (0, 0));
+            self.buffers.resize(BUFFERS, Seen::default());
         }
         if let Some(place) = self.buffers.get_mut(block as usize % BUFFERS) {
-            *place = (block, buffer);
+            let same = place.block == block && place.buffer == buffer;
+            *place = Seen { block, buffer, times: if same { place.times.wrapping_add(1) } else { 0 } };
         }
     }
 }
@@ -143,6 +155,32 @@ impl Reader {
         std::mem::take(&mut self.places)
     }
 
+    /// The buffer of a page, pinned.
+    ///
+    /// # Safety
+    /// The relation must be open and the block exist.
+    unsafe fn pinned(&mut self, block: u32) -> pg_sys::Buffer {
+        let seen = self.places.seen(block).filter(|seen| seen.times % LOOKUP_EVERY != LOOKUP_EVERY - 1);
+        // SAFETY: the caller's promise; ReadRecentBuffer() pins the buffer only when it holds this page of this relation.
+        unsafe {
+            let buffer = match seen {
+                Some(Seen { buffer, .. })
+                    if pg_sys::ReadRecentBuffer(
+                        locator(self.relation),
+                        pg_sys::ForkNumber::MAIN_FORKNUM,
+                        block,
+                        buffer,
+                    ) =>
+                {
+                    buffer
+                }
+                _ => pg_sys::ReadBuffer(self.relation, block),
+            };
+            self.places.found(block, buffer);
+            buffer
+        }
+    }
+
     /// Calls `take` with the number and the payload of each piece of the value that is on a page.
     ///
     /// # Errors
@@ -153,7 +191,7 @@ impl Reader {
         // while it is read, and nothing in between raises an error. Only items that are in use are followed; an item lies
         // inside the page, and what is read of it is checked against its length.
         unsafe {
-            let buffer = pg_sys::ReadBuffer(self.relation, block);
+            let buffer = self.pinned(block);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = pg_sys::BufferGetPage(buffer);
             let last = pg_sys::PageGetMaxOffsetNumber(page);
@@ -182,7 +220,6 @@ impl Reader {
                 }
             }
             pg_sys::UnlockReleaseBuffer(buffer);
-            self.places.found(block, buffer);
             if good { Ok(()) } else { Err(damaged(pointer)) }
         }
     }
@@ -209,6 +246,20 @@ impl Reader {
             block.ok_or_else(|| damaged(pointer))
         }
     }
+}
+
+/// Where the files of a relation are.
+#[cfg(any(feature = "pg14", feature = "pg15"))]
+unsafe fn locator(relation: pg_sys::Relation) -> pg_sys::RelFileNode {
+    // SAFETY: the caller has the relation open.
+    unsafe { (*relation).rd_node }
+}
+
+/// Where the files of a relation are.
+#[cfg(not(any(feature = "pg14", feature = "pg15")))]
+unsafe fn locator(relation: pg_sys::Relation) -> pg_sys::RelFileLocator {
+    // SAFETY: the caller has the relation open.
+    unsafe { (*relation).rd_locator }
 }
 
 fn damaged(pointer: Pointer) -> StoreError {
@@ -296,8 +347,8 @@ impl Value {
             let block = self.guess(piece as u32);
             if block.is_some() && block != last {
                 last = block;
-                if let Some(buffer) = block.and_then(|block| reader.places.buffer(block)) {
-                    prefetch(buffer);
+                if let Some(seen) = block.and_then(|block| reader.places.seen(block)) {
+                    prefetch(seen.buffer);
                 }
             }
         }
@@ -336,7 +387,7 @@ impl Value {
         }
     }
 
-    /// Takes the pieces of the value that a page has; whether the wanted one is among them.
+    /// Takes the pieces of the value that a page has, or only the wanted one; whether that is there.
     fn take(&self, wanted: u32, block: u32, reader: &mut Reader) -> Result<bool, StoreError> {
         let (mut first, mut last) = (u32::MAX, 0);
         let mut here = self.here.borrow_mut();

@@ -4,8 +4,9 @@ use crate::bitmap::{Arena, Block, Container, Portable, Value, kernel};
 use crate::error::StoreError;
 
 /// With this many undecided members or fewer, each is looked up by itself: half of them differ from the bound in every further bit, so that
-/// two looks at some nanoseconds each decide a member, while a pass over one plane more takes half a microsecond.
-const FEW: u32 = 128;
+/// two looks at some nanoseconds each decide a member, while a pass over one plane more takes some tenths of a microsecond. As many as a
+/// word has bits.
+const FEW: u32 = u64::BITS;
 
 /// Members of block `key` of `presence` whose number, given by `planes` from the highest bit to the lowest, is in
 /// low..=high; low ≤ high. Bits of `high` above the planes mean nothing, those of `low` are zero. With `within`, the
@@ -90,56 +91,56 @@ fn decide_few(
     (low, high): (Option<u64>, Option<u64>),
     matched: &mut Block,
 ) -> Result<(), StoreError> {
-    let mut left: Vec<Undecided> = Vec::with_capacity(FEW as usize);
-    left.extend(undecided.iter().map(|member| Undecided { member, low: low.is_some(), high: high.is_some() }));
+    let mut members = [0u16; FEW as usize];
+    let mut count = 0u32;
+    for (place, member) in members.iter_mut().zip(undecided.iter()) {
+        *place = member;
+        count += 1;
+    }
+    // One bit a member: who has yet to meet the low bound, and the high one.
+    let all = u64::MAX.checked_shr(u64::BITS - count).unwrap_or(0);
+    let mut under_low = if low.is_some() { all } else { 0 };
+    let mut over_high = if high.is_some() { all } else { 0 };
+    let mut out = 0u64;
     let (low, high) = (low.unwrap_or(0), high.unwrap_or(u64::MAX));
     for (plane, bits) in planes.iter().zip((1..=planes.len()).rev()) {
-        let (low_decided, high_decided) = (decided(low, bits), decided(!high, bits));
-        let (low_bit, high_bit) = (low >> (bits - 1) & 1 == 1, high >> (bits - 1) & 1 == 1);
+        if decided(low, bits) {
+            under_low = 0;
+        }
+        if decided(!high, bits) {
+            over_high = 0;
+        }
+        let mut left = under_low | over_high;
+        if left == 0 {
+            break;
+        }
         let probe = plane.probe(key)?;
-        let mut kept = 0;
-        for at in 0..left.len() {
-            let Some(mut one) = left.get(at).copied() else { break };
-            one.low &= !low_decided;
-            one.high &= !high_decided;
-            if !one.low && !one.high {
-                matched.insert(one.member);
-                continue;
-            }
-            let bit = probe.contains(one.member)?;
-            // The first bit that differs decides a bound: a one above the low, a zero below the high.
-            if one.low && bit != low_bit {
-                if !bit {
-                    continue;
-                }
-                one.low = false;
-            }
-            if one.high && bit != high_bit {
-                if bit {
-                    continue;
-                }
-                one.high = false;
-            }
-            if let Some(place) = left.get_mut(kept) {
-                *place = one;
-                kept += 1;
-            }
+        let mut ones = 0u64;
+        while left != 0 {
+            let at = left.trailing_zeros();
+            ones |= u64::from(probe.contains(members[at as usize & 63])?) << at;
+            left &= left - 1;
         }
-        left.truncate(kept);
-        if left.is_empty() {
-            return Ok(());
+        // The first bit that differs decides a bound: a one above the low, a zero below the high.
+        if low >> (bits - 1) & 1 == 1 {
+            out |= under_low & !ones;
+        } else {
+            under_low &= !ones;
         }
+        if high >> (bits - 1) & 1 == 0 {
+            out |= over_high & ones;
+        } else {
+            over_high &= ones;
+        }
+        under_low &= !out;
+        over_high &= !out;
     }
-    left.iter().for_each(|one| matched.insert(one.member));
+    let mut inside = all & !out;
+    while inside != 0 {
+        matched.insert(members[inside.trailing_zeros() as usize & 63]);
+        inside &= inside - 1;
+    }
     Ok(())
-}
-
-/// A member with the bounds that its number has not met yet.
-#[derive(Clone, Copy)]
-struct Undecided {
-    member: u16,
-    low: bool,
-    high: bool,
 }
 
 /// The undecided members after the bounds have parted.
