@@ -10,6 +10,7 @@ pub mod alloc;
 pub mod array;
 pub mod interrupt;
 pub mod json;
+pub mod memory;
 pub mod message;
 pub mod planner;
 pub mod scan;

@@ -10,6 +10,7 @@
 //! bears the number and the position belongs to the value, whatever its visibility; and it stays there as long as a
 //! snapshot sees the row that points to it.
 
+use super::memory::Memory;
 use super::varlena::Detoasted;
 use pg_cdp_core::bitmap::Source;
 use pg_cdp_core::error::StoreError;
@@ -272,10 +273,8 @@ fn damaged(pointer: Pointer) -> StoreError {
 /// The bytes of a value that have been read. Pieces come when they are asked for, and stay.
 pub struct Value {
     pointer: Pointer,
-    /// The first of `pointer.length` bytes, which belong to `memory`. Bytes of a piece may be read once the piece is in `here`, and
-    /// are not written again.
-    start: *mut u8,
-    memory: Vec<u8>,
+    /// Bytes of a piece may be read once the piece is in `here`, and are not written again.
+    memory: Memory,
     /// One bit a piece: whether it is here.
     here: RefCell<Vec<u64>>,
     /// Pages that pieces were found on: the first and the last piece of the page, and the page. Where pages follow each other, the first
@@ -288,13 +287,12 @@ fn is_here(here: &[u64], piece: usize) -> bool {
 }
 
 impl Value {
-    /// A value of which nothing has been read, in memory that may be used again.
-    pub fn new(pointer: Pointer, mut memory: Vec<u8>) -> Self {
-        memory.clear();
-        memory.reserve_exact(pointer.length as usize);
-        let start = memory.as_mut_ptr();
+    /// A value of which nothing has been read; `memory` is used again if there is enough of it.
+    pub fn new(pointer: Pointer, memory: Option<Memory>) -> Self {
+        let length = pointer.length as usize;
+        let memory = memory.filter(|memory| memory.capacity() >= length).unwrap_or_else(|| Memory::new(length));
         let here = RefCell::new(vec![0; Self::pieces(pointer).div_ceil(64)]);
-        Self { pointer, start, memory, here, pages: RefCell::default() }
+        Self { pointer, memory, here, pages: RefCell::default() }
     }
 
     fn pieces(pointer: Pointer) -> usize {
@@ -307,7 +305,7 @@ impl Value {
     }
 
     /// The memory, for another value.
-    pub fn into_memory(self) -> Vec<u8> {
+    pub fn into_memory(self) -> Memory {
         self.memory
     }
 
@@ -316,7 +314,7 @@ impl Value {
         debug_assert!(at + len <= self.pointer.length as usize);
         // SAFETY: the memory is as long as the value and is kept as long as self. The caller has read the pieces of the range, whose
         // bytes nobody writes again.
-        unsafe { std::slice::from_raw_parts(self.start.add(at), len) }
+        unsafe { std::slice::from_raw_parts(self.memory.start().add(at), len) }
     }
 
     /// Reads the pieces of a range that are not here.
@@ -400,7 +398,7 @@ impl Value {
             // SAFETY: page() gives pieces of the value with the length that they have in it, so that this one lies inside the
             // memory; no reference to its bytes was given out, since it was not here.
             unsafe {
-                let to = self.start.add(piece as usize * PIECE);
+                let to = self.memory.start().add(piece as usize * PIECE);
                 std::ptr::copy_nonoverlapping(payload.as_ptr(), to, payload.len());
             }
             *word |= 1 << (piece % 64);

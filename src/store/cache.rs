@@ -12,6 +12,7 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
+use crate::pg::memory::Memory;
 use crate::pg::scan::LIFETIME;
 use crate::pg::toast::{Places, Pointer, Value};
 use crate::pg::transaction;
@@ -78,7 +79,7 @@ pub struct Cache {
     limit: usize,
     question: u64,
     /// Memory of bytes that nobody keeps, used again by the next chunk and the next question.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Memory>,
     /// Where values of the TOAST table were found.
     pub places: Places,
     /// The next transaction when the cache was empty.
@@ -113,20 +114,26 @@ impl Cache {
         CACHE.set(Some(self));
     }
 
-    /// Memory for `length` bytes: the smallest piece that is large enough, else the largest.
-    pub fn memory(&mut self, length: usize) -> Vec<u8> {
+    /// Memory for `length` bytes that is at hand: the smallest piece that is large enough.
+    pub fn memory(&mut self, length: usize) -> Option<Memory> {
         let fits = self.spare.iter().enumerate().filter(|(_, piece)| piece.capacity() >= length);
-        let best = fits.min_by_key(|(_, piece)| piece.capacity());
-        let best = best.or_else(|| self.spare.iter().enumerate().max_by_key(|(_, piece)| piece.capacity()));
-        match best.map(|(index, _)| index) {
-            Some(index) => self.spare.swap_remove(index),
-            None => Vec::new(),
+        let best = fits.min_by_key(|(_, piece)| piece.capacity()).map(|(index, _)| index);
+        match best {
+            Some(index) => Some(self.spare.swap_remove(index)),
+            None => {
+                // What is too small for this chunk will be too small for the next one of its column: it makes room.
+                let largest = self.spare.iter().enumerate().max_by_key(|(_, piece)| piece.capacity());
+                if let Some(index) = largest.map(|(index, _)| index).filter(|_| self.spare.len() == MOST_PIECES) {
+                    self.spare.swap_remove(index);
+                }
+                None
+            }
         }
     }
 
     /// Takes memory back.
-    pub fn give(&mut self, memory: Vec<u8>) {
-        let held: usize = self.spare.iter().map(Vec::capacity).sum();
+    pub fn give(&mut self, memory: Memory) {
+        let held: usize = self.spare.iter().map(Memory::capacity).sum();
         if held + memory.capacity() <= MOST_SPARE && self.spare.len() < MOST_PIECES {
             self.spare.push(memory);
         }

@@ -285,7 +285,7 @@ impl Loader {
             return Chunk::Paged(Paged::new(value, reader));
         }
         // What is going to be kept gets memory of its size; what is not, any that is at hand.
-        let memory = if self.cache.is_off() { self.cache.memory(pointer.length as usize) } else { Vec::new() };
+        let memory = if self.cache.is_off() { self.cache.memory(pointer.length as usize) } else { None };
         let value = Rc::new(Value::new(pointer, memory));
         self.cache.put(key, Kept::Stored(Rc::clone(&value)));
         Chunk::Paged(Paged::new(value, reader))
