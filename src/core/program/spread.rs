@@ -3,7 +3,7 @@
 use super::Program;
 use super::eval::Evaluator;
 use super::open;
-use crate::bitmap::{Block, Bytes, SHARD_BLOCKS};
+use crate::bitmap::{Block, Bytes, SHARD_BLOCKS, Value};
 use crate::cells::codes::damaged;
 use crate::cells::{Codes, CodesBlock, CodesChunk, CodesHead, NO_CODE};
 use crate::error::StoreError;
@@ -25,25 +25,39 @@ pub fn code_distribution<'a, B: Into<Bytes<'a>> + Copy>(
     let slots = open::open(program, chunks)?;
     let codes = codes.map(CodesChunk::open).transpose()?;
     let mut evaluator = Evaluator::new(&slots);
-    let mut tally = codes.as_ref().map(|codes| Tally::new(codes.head()));
-    let mut total = 0;
+    let (mut blocks, mut total, mut here) = (Vec::new(), 0, 0);
     for key in 0..SHARD_BLOCKS {
         let members = evaluator.evaluate(&program.root, key)?;
-        let count = members.count();
-        total += u64::from(count);
-        match (&codes, &mut tally) {
-            (Some(codes), Some(tally)) if count > 0 && codes.head().known(key) > 0 => {
-                let members = members.into_block(evaluator.arena());
-                tally.add(codes.block(key)?, &members).map_err(|_| damaged(codes.head(), key))?;
-                evaluator.arena().give(members);
+        let count = u64::from(members.count());
+        total += count;
+        match &codes {
+            Some(codes) if codes.head().known(key) > 0 => {
+                here += count;
+                blocks.push((key, members));
             }
             _ => evaluator.arena().drop_value(members),
         }
     }
-    match (codes, tally) {
-        (Some(codes), Some(tally)) => Ok((total, tally.finish(codes.head())?)),
-        _ => Ok((total, Vec::new())),
+    let Some(codes) = codes else { return Ok((total, Vec::new())) };
+    // The head knows how many there are of each code: where most are members, who is none is counted.
+    let others = here > (blocks.len() as u64) << 15;
+    let mut tally = Tally::new(codes.head());
+    for (key, members) in blocks {
+        if if others { matches!(members, Value::Full) } else { members.is_empty() } {
+            continue;
+        }
+        let mut counted = members.into_block(evaluator.arena());
+        if others {
+            counted.words_mut().iter_mut().for_each(|word| *word = !*word);
+        }
+        tally.add(codes.block(key)?, &counted).map_err(|_| damaged(codes.head(), key))?;
+        evaluator.arena().give(counted);
     }
+    let mut shares = tally.finish(codes.head())?;
+    if others {
+        shares.iter_mut().for_each(|(_, inside, all)| *inside = *all - *inside);
+    }
+    Ok((total, shares))
 }
 
 /// Counts kept side by side: neighbours often have the same code, and adding to a count again has to wait for the first addition.

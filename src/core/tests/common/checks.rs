@@ -220,14 +220,24 @@ pub fn number_chunk(bytes: &[u8]) -> bool {
     true
 }
 
+thread_local! {
+    /// All offsets of a shard, the even ones, the odd ones.
+    static HALVES: [Vec<u8>; 3] = [(0, 1), (0, 2), (1, 2)].map(|(first, step)| {
+        let mut set = RoaringBitmap::new();
+        set.append((first..SHARD_WIDTH).step_by(step)).unwrap();
+        set.optimize();
+        let mut bytes = Vec::new();
+        set.serialize_into(&mut bytes).unwrap();
+        bytes
+    });
+}
+
 /// A codes chunk. The codes of bytes that are not sound may be any of those the head knows; nobody is counted twice all the same.
 pub fn codes_chunk(bytes: &[u8]) -> bool {
-    let (mut set, mut all) = (RoaringBitmap::new(), Vec::new());
-    set.insert_range(0..SHARD_WIDTH);
-    set.optimize();
-    set.serialize_into(&mut all).unwrap();
-    let everybody = Program { slots: vec![Encoding::Set], root: Node::Present(0) };
-    let shares = code_distribution(&everybody, &[vec![all.as_slice()]], Some(bytes));
+    let present = Program { slots: vec![Encoding::Set], root: Node::Present(0) };
+    let asked = |members: &[u8]| code_distribution(&present, &[vec![members]], Some(bytes));
+    // Everybody is counted by who is missing, either half by looking up each of it.
+    let [everybody, evens, odds] = HALVES.with(|sets| sets.each_ref().map(|set| asked(set)));
     let folded = |n, v| {
         let change = delta::encode([Cell { offset: 5, n, v }]).unwrap();
         fold(Encoding::Codes, Some(bytes), [change.as_slice()])
@@ -236,14 +246,15 @@ pub fn codes_chunk(bytes: &[u8]) -> bool {
     assert!(count(&codes, &[vec![bytes]]).is_err(), "no program reads codes as members");
 
     let Ok(chunk) = CodesChunk::open(bytes) else {
-        assert!(shares.is_err() && folded(1, 3).is_err(), "what does not open is not read");
+        assert!(everybody.is_err() && evens.is_err() && folded(1, 3).is_err(), "what does not open is not read");
         return false;
     };
     let head = chunk.head();
     let known: u64 = (0..SHARD_BLOCKS).map(|key| u64::from(head.known(key))).sum();
     assert_eq!(known, u64::from(head.count()));
-    if let Ok((members, shares)) = &shares {
-        assert_eq!(*members, u64::from(SHARD_WIDTH));
+    assert_eq!(everybody.as_ref().unwrap().0, u64::from(SHARD_WIDTH));
+    for (members, shares) in [&everybody, &evens, &odds].into_iter().flatten() {
+        assert!(*members >= u64::from(SHARD_WIDTH) / 2);
         assert!(shares.iter().all(|(_, inside, all)| inside <= all), "no more members than there are");
         assert!(shares.iter().map(|(code, _, all)| (*code, *all as u32)).eq(head.codes().iter().copied()));
     }
@@ -262,11 +273,14 @@ pub fn codes_chunk(bytes: &[u8]) -> bool {
     assert_eq!(CodesChunk::open(&written).unwrap().cells().unwrap(), read, "what was read can be written");
     if written != bytes {
         // A list that does not ascend: who looks for one offset may not find it, who counts refuses it.
-        assert!(shares.is_err());
+        assert!(evens.is_err() && odds.is_err());
         return false;
     }
-    let (_, shares) = shares.unwrap();
-    assert!(shares.iter().all(|(_, inside, all)| inside == all), "everybody has what there is");
+    let (everybody, evens, odds) = (everybody.unwrap().1, evens.unwrap().1, odds.unwrap().1);
+    assert!(everybody.iter().all(|(_, inside, all)| inside == all), "everybody has what there is");
+    assert!(evens.iter().zip(&odds).all(|(even, odd)| even.1 + odd.1 == even.2), "two halves have it together");
+    let of_evens = read.iter().filter(|(offset, _)| offset % 2 == 0).count() as u64;
+    assert_eq!(evens.iter().map(|(_, inside, _)| inside).sum::<u64>(), of_evens);
     match places[5] {
         NO_CODE => places[5] = 3,
         3 => places[5] = NO_CODE,
