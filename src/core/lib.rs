@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod braces;
 pub mod error;
 
 pub mod bitmap;
