@@ -55,6 +55,18 @@ impl Pointer {
             (word(1) & SIZE_BITS == length).then(|| Self { table: word(3), value: word(2), length })
         }
     }
+
+    /// The pointer as it is stored.
+    fn stored(self) -> [u8; 18] {
+        let mut stored = [0u8; 18];
+        let words = [self.length + 4, self.length, self.value, self.table];
+        let (head, body) = stored.split_at_mut(2);
+        head.copy_from_slice(&[EXTERNAL, ON_DISK]);
+        for (place, word) in body.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        stored
+    }
 }
 
 /// An open TOAST table.
@@ -114,7 +126,7 @@ impl Places {
 
 /// Bytes of one piece, `TOAST_MAX_CHUNK_SIZE`: four rows fill a page of this server, and a row is a header of 24 bytes (23,
 /// aligned), two numbers and a length word. 1996 with pages of 8 kB.
-const PIECE: usize = (pg_sys::BLCKSZ as usize - 40) / PIECES_A_PAGE / 8 * 8 - 24 - 12;
+pub const PIECE: usize = (pg_sys::BLCKSZ as usize - 40) / PIECES_A_PAGE / 8 * 8 - 24 - 12;
 /// `EXTERN_TUPLES_PER_PAGE`.
 const PIECES_A_PAGE: usize = 4;
 
@@ -497,13 +509,19 @@ fn payload(varlena: &[u8]) -> Option<(usize, usize)> {
 
 /// The bytes of a value, fetched PostgreSQL's way.
 pub fn fetch_slowly(pointer: Pointer) -> Vec<u8> {
-    let mut stored = [0u8; 18];
-    let words = [pointer.length + 4, pointer.length, pointer.value, pointer.table];
-    let (head, body) = stored.split_at_mut(2);
-    head.copy_from_slice(&[EXTERNAL, ON_DISK]);
-    for (place, word) in body.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_ne_bytes());
-    }
+    let mut stored = pointer.stored();
     // SAFETY: the eighteen bytes are a pointer that was read from a row the snapshot sees.
     unsafe { Detoasted::new(pg_sys::Datum::from(stored.as_mut_ptr())).bytes().to_vec() }
+}
+
+/// `length` bytes of a value from `at` on, fetched PostgreSQL's way; fewer when the value ends before.
+pub fn fetch_part(pointer: Pointer, at: usize, length: usize) -> Vec<u8> {
+    let mut stored = pointer.stored();
+    // SAFETY: as above. No value is longer than an i32 says; what is returned is a fresh copy.
+    unsafe {
+        let part = pg_sys::pg_detoast_datum_slice(stored.as_mut_ptr().cast(), at as i32, length as i32);
+        let bytes = pgrx::varlena_to_byte_slice(part).to_vec();
+        pg_sys::pfree(part.cast());
+        bytes
+    }
 }

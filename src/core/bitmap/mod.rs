@@ -28,5 +28,7 @@ pub const SHARD_BITS: u32 = 20;
 pub const SHARD_WIDTH: u32 = 1 << SHARD_BITS;
 /// Blocks of 2^16 offsets in one shard: valid container keys are `0..SHARD_BLOCKS`.
 pub const SHARD_BLOCKS: u16 = (SHARD_WIDTH >> 16) as u16;
+/// The largest array container; a container with more members that is not made of runs is a bitmap.
+pub(crate) const ARRAY_MAX: u32 = 4096;
 /// 64-bit words in one block.
 pub const WORDS: usize = 1024;

@@ -5,6 +5,7 @@
 //! `u16 12347, u16 count - 1, run flags of ceil(count / 8) bytes, (key, cardinality - 1) × count, containers`, with the
 //! starts before the containers only when there are at least four of them.
 
+use super::ARRAY_MAX;
 use super::kernel::ends;
 use super::{Bytes, SHARD_BLOCKS, WORDS};
 use crate::error::StoreError;
@@ -14,8 +15,6 @@ const COOKIE_PLAIN: u16 = 12346;
 const COOKIE_RUNS: u16 = 12347;
 /// With run containers, this many containers or more bring a header of starts.
 const STARTS_FROM: usize = 4;
-/// The largest array container; a container with more members that is not made of runs is a bitmap.
-const ARRAY_MAX: u32 = 4096;
 const WHAT: &str = "bitmap";
 
 /// One container, borrowed from the bytes. Every form holds members 0..=65535 of one block.

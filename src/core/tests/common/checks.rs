@@ -31,7 +31,7 @@ pub fn treemap(bytes: &[u8]) -> bool {
         }
     }
     for probe in [0, 7, 70_000, 1 << 33, u64::MAX] {
-        let _ = contains(bytes, probe);
+        let _ = (contains(bytes, probe), bitmap_treemap::find(&mut &*bytes, 0, probe));
     }
     let mut walk = Members::new();
     for _ in 0..STEPS {
@@ -55,6 +55,10 @@ pub fn treemap(bytes: &[u8]) -> bool {
     assert_eq!(bitmap_treemap::is_empty(&kept).unwrap(), members.is_empty());
     for member in members.iter().step_by(members.len() / 8 + 1) {
         assert!(contains(&kept, *member).unwrap());
+        for near in [*member, member + 1, member ^ 1 << 16] {
+            let found = bitmap_treemap::find(&mut &*kept, 0, near).unwrap();
+            assert!(found.is_none_or(|found| found == contains(&kept, near).unwrap()), "a look at {near} from afar");
+        }
     }
     assert_eq!(canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     let library = RoaringTreemap::deserialize_from(&kept[..]).unwrap();
@@ -65,7 +69,12 @@ pub fn treemap(bytes: &[u8]) -> bool {
 /// A bit-sliced index from outside. What the gate lets through answers every question as its pairs do.
 pub fn bsi(bytes: &[u8]) -> bool {
     // Every reader must come back, whatever the bytes are.
-    let _ = (bsi::cardinality(bytes, None), bsi::sum(bytes, None), bsi::get(bytes, 5));
+    let _ = (
+        bsi::cardinality(bytes, None),
+        bsi::sum(bytes, None),
+        bsi::get(bytes, 5),
+        bsi::get_from(&mut &*bytes, bytes.len(), 5),
+    );
     let _ = (bsi::smallest(bytes, None), bsi::largest(bytes, None), bsi::top(bytes, 3, None));
     let _ = (bsi::quantile(bytes, |count| count / 2 + 1, None), bsi::count_between(bytes, &[(-7, 900)], None));
     let mut walk = bsi::Pairs::new();
@@ -88,6 +97,7 @@ pub fn bsi(bytes: &[u8]) -> bool {
     assert_eq!(bsi::count_between(&kept, &[(-7, 900)], None).unwrap(), [between]);
     for (id, v) in pairs.iter().step_by(pairs.len() / 8 + 1) {
         assert_eq!(bsi::get(&kept, *id).unwrap(), Some(*v));
+        assert!(bsi::get_from(&mut &*kept, kept.len(), *id).unwrap().is_none_or(|far| far == Some(*v)));
     }
     assert_eq!(bsi::canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     true
