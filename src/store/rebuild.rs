@@ -68,13 +68,19 @@ pub fn forwards(ws: &Workspace) -> Result<u64, CdpError> {
     Ok(written)
 }
 
-/// Builds the column of an attribute whose values have codes. The values are few beside the profiles: they are made distinct, and profiles are
-/// grouped, before the dictionary is asked.
+/// Builds the column of an attribute whose values have codes. The values are few beside the profiles: profiles are grouped by value before the
+/// dictionary is asked.
 fn codes(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
     let value = emit::current_value(column);
     let text = dictionary_text_sql(&column.ty, "x.value");
-    let distinct =
-        format!("SELECT {text} AS value FROM (SELECT DISTINCT {value} AS value FROM @ws@.profile_value v) x");
+    let distinct = if column.ty == "boolean" {
+        format!(
+            "SELECT 'true' AS value WHERE EXISTS (SELECT FROM @ws@.profile_value v WHERE {value}) \
+             UNION ALL SELECT 'false' WHERE EXISTS (SELECT FROM @ws@.profile_value v WHERE NOT {value})"
+        )
+    } else {
+        format!("SELECT DISTINCT {value} AS value FROM @ws@.profile_value v")
+    };
     let values = learn(ws, column.dictionary_id, &distinct)?;
     let mut set = column.encoding == "set";
     if set && values > MOST_EQUALITY_VALUES {
