@@ -40,6 +40,10 @@ pub enum Kind {
     WrongObject,
     /// 42804: types that do not go together.
     TypeMismatch,
+    /// 42P17: a definition that makes no sense, such as one that comes back to itself.
+    InvalidDefinition,
+    /// 23514: a value outside the values that are allowed.
+    NotAllowed,
     /// 54000: a value or result beyond what can be stored or returned.
     Limit,
     /// 55000: not possible in the present state.
@@ -71,6 +75,8 @@ impl Kind {
             Self::DuplicateObject => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
             Self::WrongObject => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             Self::TypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            Self::InvalidDefinition => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Self::NotAllowed => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::InUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
@@ -168,6 +174,16 @@ impl CdpError {
     /// Types that do not go together (42804).
     pub fn type_mismatch(message: impl Into<String>) -> Self {
         Self::new(Kind::TypeMismatch, message)
+    }
+
+    /// A definition that makes no sense (42P17).
+    pub fn invalid_definition(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidDefinition, message)
+    }
+
+    /// A value outside the values that are allowed (23514).
+    pub fn not_allowed(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotAllowed, message)
     }
 
     /// Beyond what can be stored or returned (54000).

@@ -6,6 +6,7 @@
 
 pub mod assemble;
 mod block;
+mod difference;
 pub(crate) mod kernel;
 mod portable;
 mod value;
@@ -15,6 +16,7 @@ mod writer;
 mod tests;
 
 pub use block::{Block, append_block};
+pub use difference::{Difference, difference};
 pub use portable::{Container, Portable};
 pub(crate) use value::count_in;
 pub use value::{Arena, Value};
