@@ -110,6 +110,25 @@ COMMENT ON COLUMN @workspace@.attribute_history.profile_id IS 'the profile, by i
 COMMENT ON COLUMN @workspace@.attribute_history.from_at IS 'from when on: when a trait was observed, the moment a tag was refreshed as of; -infinity: the earliest value kept';
 COMMENT ON COLUMN @workspace@.attribute_history.value IS 'text of the value; null: none';
 
+CREATE TABLE @workspace@.tag_refresh (
+    attribute_id integer NOT NULL REFERENCES @workspace@.attribute ON DELETE CASCADE,
+    at timestamptz NOT NULL,
+    refreshed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    version integer NOT NULL,
+    profiles bigint NOT NULL,
+    changed bigint NOT NULL,
+    ms double precision NOT NULL,
+    PRIMARY KEY (attribute_id, at)
+);
+COMMENT ON TABLE @workspace@.tag_refresh IS 'the moments that tags were refreshed as of';
+COMMENT ON COLUMN @workspace@.tag_refresh.attribute_id IS 'the tag';
+COMMENT ON COLUMN @workspace@.tag_refresh.at IS 'the moment';
+COMMENT ON COLUMN @workspace@.tag_refresh.refreshed_at IS 'when it was refreshed as of that moment last';
+COMMENT ON COLUMN @workspace@.tag_refresh.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.tag_refresh.profiles IS 'profiles with a value';
+COMMENT ON COLUMN @workspace@.tag_refresh.changed IS 'values that changed';
+COMMENT ON COLUMN @workspace@.tag_refresh.ms IS 'milliseconds it took';
+
 CREATE TABLE @workspace@.profile_value (
     profile_id bigint PRIMARY KEY
 ) WITH (fillfactor = 90);

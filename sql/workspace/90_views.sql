@@ -111,9 +111,9 @@ COMMENT ON COLUMN @workspace@.dependencies.needs IS 'what its expression names';
 
 CREATE VIEW @workspace@.tags AS
 SELECT a.name, a.entity, a.type, a.expression, a.description, a.created_at, a.refreshed_at, a.refreshed_as_of,
-       a.tag_kind AS kind, a.state, a.version, a.owner, a.path, a.sensitivity, a.allowed, a.profiles, pg_catalog.round(a.profiles::numeric / nullif(a.people, 0), 4) AS coverage,
-       a.distinct_values, a.changed, a.refresh_ms,
-       ARRAY(SELECT d.kind || ' "' || d.name || '"' FROM @workspace@.dependencies d WHERE d.needs_kind = 'tag' AND d.needs = a.name ORDER BY d.kind, d.name) AS dependants
+       a.tag_kind AS kind, a.state, a.version, a.owner, a.path, a.sensitivity, pg_catalog.to_jsonb(a.allowed) AS allowed, a.profiles, pg_catalog.round(a.profiles::numeric / nullif(a.people, 0), 4) AS coverage,
+       a.distinct_values, a.changed, pg_catalog.round(a.refresh_ms::numeric, 3) AS refresh_ms,
+       (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'tag' AND d.needs = a.name) AS dependants
 FROM @workspace@.attribute a WHERE a.kind = 'tag';
 COMMENT ON VIEW @workspace@.tags IS 'attributes that are computed or set';
 COMMENT ON COLUMN @workspace@.tags.name IS 'name in expressions and column of profiles';
@@ -136,7 +136,19 @@ COMMENT ON COLUMN @workspace@.tags.coverage IS 'their share of all live profiles
 COMMENT ON COLUMN @workspace@.tags.distinct_values IS 'different values at the last refresh';
 COMMENT ON COLUMN @workspace@.tags.changed IS 'values that the last refresh changed';
 COMMENT ON COLUMN @workspace@.tags.refresh_ms IS 'milliseconds the last refresh took';
-COMMENT ON COLUMN @workspace@.tags.dependants IS 'the tags and segments whose expression names it';
+COMMENT ON COLUMN @workspace@.tags.dependants IS 'the tags and segments whose expression names it; null: none';
+
+CREATE VIEW @workspace@.tag_refreshes AS
+SELECT a.name AS tag, r.at, r.refreshed_at, r.version, r.profiles, r.changed, pg_catalog.round(r.ms::numeric, 3) AS ms
+FROM @workspace@.tag_refresh r JOIN @workspace@.attribute a USING (attribute_id);
+COMMENT ON VIEW @workspace@.tag_refreshes IS 'the moments that tags were refreshed as of';
+COMMENT ON COLUMN @workspace@.tag_refreshes.tag IS 'name of the tag';
+COMMENT ON COLUMN @workspace@.tag_refreshes.at IS 'the moment';
+COMMENT ON COLUMN @workspace@.tag_refreshes.refreshed_at IS 'when it was refreshed as of that moment last';
+COMMENT ON COLUMN @workspace@.tag_refreshes.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.tag_refreshes.profiles IS 'profiles with a value';
+COMMENT ON COLUMN @workspace@.tag_refreshes.changed IS 'values that changed';
+COMMENT ON COLUMN @workspace@.tag_refreshes.ms IS 'milliseconds it took';
 
 CREATE VIEW @workspace@.tag_values AS
 SELECT a.name AS tag, n.profile_id, v.value, v.reason, v.author, v.set_at, v.expires_at
@@ -165,8 +177,8 @@ COMMENT ON COLUMN @workspace@.versions.at IS 'when';
 
 CREATE VIEW @workspace@.segments AS
 SELECT g.name, g.entity, g.kind, g.expression, g.description, g.profiles, g.created_at, g.refreshed_at, g.refreshed_as_of,
-       g.state, g.version, r.added, r.removed, g.profiles - w.profiles AS change_7_days, r.ms AS refresh_ms,
-       ARRAY(SELECT d.kind || ' "' || d.name || '"' FROM @workspace@.dependencies d WHERE d.needs_kind = 'segment' AND d.needs = g.name ORDER BY d.kind, d.name) AS dependants
+       g.state, g.version, r.added, r.removed, g.profiles - w.profiles AS change_7_days, pg_catalog.round(r.ms::numeric, 3) AS refresh_ms,
+       (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'segment' AND d.needs = g.name) AS dependants
 FROM @workspace@.segment g
 LEFT JOIN @workspace@.segment_refresh r ON r.segment_id = g.segment_id AND r.refresh = g.refresh
 LEFT JOIN LATERAL (SELECT w.profiles FROM @workspace@.segment_refresh w WHERE w.segment_id = g.segment_id AND w.at <= pg_catalog.now() - interval '7 days'
@@ -187,10 +199,10 @@ COMMENT ON COLUMN @workspace@.segments.added IS 'members that came with the last
 COMMENT ON COLUMN @workspace@.segments.removed IS 'members that went with the last refresh';
 COMMENT ON COLUMN @workspace@.segments.change_7_days IS 'members now less members seven days ago; null when there was no refresh before that';
 COMMENT ON COLUMN @workspace@.segments.refresh_ms IS 'milliseconds the last refresh took';
-COMMENT ON COLUMN @workspace@.segments.dependants IS 'the tags and segments whose expression names it';
+COMMENT ON COLUMN @workspace@.segments.dependants IS 'the tags and segments whose expression names it; null: none';
 
 CREATE VIEW @workspace@.segment_refreshes AS
-SELECT g.name AS segment, r.refresh, r.at, r.refreshed_at, r.version, r.added, r.removed, r.profiles, r.ms
+SELECT g.name AS segment, r.refresh, r.at, r.refreshed_at, r.version, r.added, r.removed, r.profiles, pg_catalog.round(r.ms::numeric, 3) AS ms
 FROM @workspace@.segment_refresh r JOIN @workspace@.segment g USING (segment_id);
 COMMENT ON VIEW @workspace@.segment_refreshes IS 'every refresh of every segment';
 COMMENT ON COLUMN @workspace@.segment_refreshes.segment IS 'name of the segment';

@@ -137,7 +137,10 @@ impl Graph {
     fn load(ws: &Workspace) -> Result<Self, CdpError> {
         let mut graph: BTreeMap<Named, BTreeSet<Named>> = BTreeMap::new();
         for (user, used) in spi::rows(
-            &ws.sql("SELECT d.kind, d.object_id, d.used_kind, d.used_id FROM @ws@.dependency d WHERE d.used_kind <> 'event'"),
+            &ws.sql(
+                "SELECT d.kind, d.object_id, d.used_kind, d.used_id FROM @ws@.dependency d \
+                 WHERE d.used_kind = 'segment' OR d.used_kind = 'attribute' AND EXISTS (SELECT FROM @ws@.attribute a WHERE a.attribute_id = d.used_id AND a.kind = 'tag')",
+            ),
             &[],
             |row| {
                 let user = Named::of(&spi::must::<String>(row, 1)?, spi::must(row, 2)?);
@@ -178,35 +181,32 @@ impl Graph {
         None
     }
 
-    /// The rank of each: what it names, in however many steps, has a smaller one.
-    fn ranks(&self) -> BTreeMap<Named, usize> {
-        let mut ranks = BTreeMap::new();
-        for named in self.0.keys() {
-            self.rank(*named, &mut ranks);
-        }
-        ranks
-    }
-
-    fn rank(&self, of: Named, ranks: &mut BTreeMap<Named, usize>) -> usize {
+    /// Enters what `of` names, in however many steps, and then `of`, unless they are there.
+    fn enter(&self, of: Named, places: &mut BTreeMap<Named, usize>, next: &mut usize) {
         stack::check_depth();
-        if let Some(rank) = ranks.get(&of) {
-            return *rank;
+        if places.contains_key(&of) {
+            return;
         }
-        // A cycle, which no definition makes, would end here and not in a loop.
-        ranks.insert(of, 0);
-        let rank = self.used_by(of).map(|used| self.rank(used, ranks) + 1).max().unwrap_or(0);
-        ranks.insert(of, rank);
-        rank
+        // A cycle, which no definition makes, would end here.
+        places.insert(of, 0);
+        for used in self.used_by(of) {
+            self.enter(used, places, next);
+        }
+        *next += 1;
+        places.insert(of, *next);
     }
 }
 
-/// Sorts what is to be refreshed so that whatever is named comes before those that name it; else by number.
+/// Sorts what is to be refreshed by number, and whatever is named before those that name it.
 pub fn sort<T>(ws: &Workspace, items: &mut [T], named: impl Fn(&T) -> Named) -> Result<(), CdpError> {
-    let ranks = Graph::load(ws)?.ranks();
-    items.sort_by_key(|item| {
-        let named = named(item);
-        (ranks.get(&named).copied().unwrap_or(0), named.id())
-    });
+    let graph = Graph::load(ws)?;
+    let mut numbers: Vec<Named> = items.iter().map(&named).collect();
+    numbers.sort_unstable();
+    let (mut places, mut next) = (BTreeMap::new(), 0);
+    for number in numbers {
+        graph.enter(number, &mut places, &mut next);
+    }
+    items.sort_by_key(|item| places.get(&named(item)).copied());
     Ok(())
 }
 

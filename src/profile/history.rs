@@ -33,50 +33,49 @@ pub fn newer(ws: &Workspace, attribute_id: i32, changes: &str, from_null: bool) 
     Ok(())
 }
 
-/// Enters changes that a refresh of a tag found. `changes` is as for [`newer`], without the moment; `last` is the moment of the refresh before, `now` of this one.
+/// Enters what a refresh of a tag found. `changes` is as for [`newer`], without the moment; the values have been written already. `newest` tells that no other
+/// refresh was as of a later moment and that the values before were those of the latest.
+///
+/// A refresh says what the value was at its moment and leaves what other refreshes said of theirs.
 pub fn refreshed(
     ws: &Workspace,
     attribute_id: i32,
     name: &str,
     changes: &str,
-    last: TimestampWithTimeZone,
     now: TimestampWithTimeZone,
+    newest: bool,
 ) -> Result<(), CdpError> {
-    let (last_micros, now_micros): (i64, i64) = (last.into(), now.into());
-    if now_micros < last_micros {
-        // A moment in the past is filled in: what was found at the later moment still holds from there on.
-        spi::run(
-            &ws.sql(&format!(
-                "WITH c AS MATERIALIZED (SELECT c.profile_id, c.before::pg_catalog.text AS before, c.after::pg_catalog.text AS after FROM {changes} c), \
-                 later AS (INSERT INTO @ws@.attribute_history (attribute_id, profile_id, from_at, value) \
-                     SELECT $1, c.profile_id, $2, c.before FROM c WHERE NOT EXISTS (SELECT FROM @ws@.attribute_history h \
-                         WHERE h.attribute_id = $1 AND h.profile_id = c.profile_id AND h.from_at > $3 AND h.from_at <= $2)) \
-                 INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) SELECT $1, c.profile_id, $3, c.after FROM c \
-                 ON CONFLICT (attribute_id, profile_id, from_at) DO UPDATE SET value = excluded.value"
-            )),
-            &[attribute_id.into(), last.into(), now.into()],
-        )?;
-        return Ok(());
+    if newest {
+        let moment =
+            spi::one::<String>("SELECT quote_literal($1::pg_catalog.text)", &[now.into()])?.unwrap_or_default();
+        let changes = format!(
+            "(SELECT x.profile_id, x.before, x.after, {moment}::pg_catalog.timestamptz AS moment FROM {changes} x)"
+        );
+        return newer(ws, attribute_id, &changes, true);
     }
-    // After a moment in the past was filled in, the value that was there is not the last one known.
+    // A moment in the past is filled in, or the present after that: who has a history is compared with what it says of the moment.
     spi::run(
         &ws.sql(&format!(
-            "INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) \
-             SELECT $1, k.profile_id, $3, v.{column}::pg_catalog.text \
-             FROM (SELECT DISTINCT ON (h.profile_id) h.profile_id, h.value FROM @ws@.attribute_history h \
-                   WHERE h.attribute_id = $1 AND h.from_at <= $3 AND EXISTS (SELECT FROM @ws@.attribute_history l WHERE l.attribute_id = $1 AND l.profile_id = h.profile_id AND l.from_at > $2) \
-                   ORDER BY h.profile_id, h.from_at DESC) k \
-             JOIN @ws@.profile_value v USING (profile_id) WHERE v.{column}::pg_catalog.text IS DISTINCT FROM k.value \
+            "WITH next AS (SELECT min(r.at) AS at FROM @ws@.tag_refresh r WHERE r.attribute_id = $1 AND r.at > $2), \
+             known AS MATERIALIZED (SELECT h.profile_id, (SELECT k.value FROM @ws@.attribute_history k WHERE k.attribute_id = $1 AND k.profile_id = h.profile_id \
+                     ORDER BY k.from_at <= $2 DESC, CASE WHEN k.from_at <= $2 THEN k.from_at END DESC, k.from_at LIMIT 1) AS value \
+                 FROM (SELECT DISTINCT h.profile_id FROM @ws@.attribute_history h WHERE h.attribute_id = $1) h), \
+             c AS MATERIALIZED (SELECT k.profile_id, k.value AS before, v.{column}::pg_catalog.text AS after, true AS known \
+                 FROM known k JOIN @ws@.profile_value v USING (profile_id) WHERE k.value IS DISTINCT FROM v.{column}::pg_catalog.text \
+                 UNION ALL SELECT c.profile_id, c.before::pg_catalog.text, c.after::pg_catalog.text, false FROM {changes} c \
+                     WHERE NOT EXISTS (SELECT FROM known k WHERE k.profile_id = c.profile_id)), \
+             base AS (INSERT INTO @ws@.attribute_history (attribute_id, profile_id, from_at, value) \
+                 SELECT $1, c.profile_id, '-infinity', c.before FROM c WHERE NOT c.known), \
+             later AS (INSERT INTO @ws@.attribute_history (attribute_id, profile_id, from_at, value) \
+                 SELECT $1, c.profile_id, n.at, c.before FROM c CROSS JOIN next n WHERE n.at IS NOT NULL AND NOT EXISTS (SELECT FROM @ws@.attribute_history h \
+                     WHERE h.attribute_id = $1 AND h.profile_id = c.profile_id AND h.from_at > $2 AND h.from_at <= n.at)) \
+             INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) SELECT $1, c.profile_id, $2, c.after FROM c \
              ON CONFLICT (attribute_id, profile_id, from_at) DO UPDATE SET value = excluded.value",
             column = value_column(name)
         )),
-        &[attribute_id.into(), last.into(), now.into()],
+        &[attribute_id.into(), now.into()],
     )?;
-    let moment = spi::one::<String>("SELECT quote_literal($1::pg_catalog.text)", &[now.into()])?.unwrap_or_default();
-    let changes = format!(
-        "(SELECT x.profile_id, x.before, x.after, {moment}::pg_catalog.timestamptz AS moment FROM {changes} x)"
-    );
-    newer(ws, attribute_id, &changes, true)
+    Ok(())
 }
 
 /// Forgets an attribute that is dropped.

@@ -148,7 +148,7 @@ fn refresh(
     };
     if segment.state == "retired" {
         return Err(CdpError::wrong_state(format!("segment \"{}\" is retired", segment.name))
-            .with_hint("It keeps its members. cdp_segment_alter(…, state => 'active') takes it up again."));
+            .with_hint("It keeps its members. Take it up again with cdp_segment_alter() and state => 'active'."));
     }
     refresh::dynamic(ws, catalog, segment, expression, as_of)
 }
@@ -161,12 +161,12 @@ fn cdp_segment_create(
     state: default!(Option<&str>, "'active'"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (name, expression) = (given(name, "name")?, given(expression, "expression")?.trim());
+        let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
         let state = state_named(given(state, "state")?)?;
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
         let names = names_of(ws, expression)?;
-        let segment = enter(ws, name, Some(expression), description, state, &names)?;
+        let segment = enter(ws, name, Some(expression.trim()), description, state, &names)?;
         if state == "active" {
             refresh(ws, &Catalog::load(ws)?, &segment, None)?;
         }
@@ -243,7 +243,7 @@ fn cdp_segment_alter(
             Some(state) => state_named(state)?.to_owned(),
             None => segment.state.clone(),
         };
-        let expression = expression.map(str::trim).filter(|e| segment.expression.as_deref() != Some(e));
+        let expression = expression.filter(|e| segment.expression.as_deref() != Some(e.trim()));
         if let Some(expression) = expression {
             if segment.expression.is_none() {
                 return Err(CdpError::wrong_state(format!("segment \"{name}\" is static"))
@@ -251,8 +251,9 @@ fn cdp_segment_alter(
             }
             let names = names_of(ws, expression)?;
             let version = segment.version + 1;
-            dependencies::define(ws, Named::Segment(segment.segment_id), version, Some(expression), &names)?;
+            dependencies::define(ws, Named::Segment(segment.segment_id), version, Some(expression.trim()), &names)?;
         }
+        let expression = expression.map(str::trim);
         spi::run(
             &ws.sql(
                 "UPDATE @ws@.segment SET expression = coalesce($2, expression), version = version + CASE WHEN $2 IS NULL THEN 0 ELSE 1 END, \

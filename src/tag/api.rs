@@ -36,7 +36,7 @@ fn cdp_tag_create(
         let given = settings::object(&document, &settings::OF_CREATE)?;
         let (kind, ty) = (settings::word(given, "kind")?, settings::word(given, "type")?);
         ws.lock()?;
-        let (expression, names, kind, ty) = match expression.map(str::trim) {
+        let (expression, names, kind, ty) = match expression {
             Some(expression) => {
                 if let Some(key) = ["kind", "type"].into_iter().find(|key| given.contains_key(*key)) {
                     return Err(CdpError::invalid_parameter(format!(
@@ -54,7 +54,7 @@ fn cdp_tag_create(
                     ty => type_name(ty),
                 };
                 let names = dependencies::named(&question.catalog, &question.expr);
-                (Some(expression), names, kind_of(&question.expr), ty)
+                (Some(expression.trim()), names, kind_of(&question.expr), ty)
             }
             None => {
                 let kind = kind.unwrap_or("manual");
@@ -111,7 +111,7 @@ fn cdp_tag_alter(name: Option<&str>, settings: Option<JsonText>) -> Result<(), E
         ws.lock()?;
         let tag = registry::find(ws, name)?;
         if let Some(expression) = settings::word(given, "expression")? {
-            redefine(ws, &tag, expression.trim())?;
+            redefine(ws, &tag, expression)?;
         }
         if let Some(description) = settings::text(given, "description")? {
             spi::run(
@@ -130,17 +130,17 @@ fn redefine(ws: &Workspace, tag: &Tag, expression: &str) -> Result<(), CdpError>
         return Err(CdpError::wrong_state(format!("the values of tag \"{}\" are set, not computed", tag.name))
             .with_hint("Make another tag for the expression."));
     };
-    if present == expression {
+    if present == expression.trim() {
         return Ok(());
     }
     let question = Question::ask(ws, expression, Some(type_of(&tag.ty)?), Moment::new(None)?)?;
     let names = dependencies::named(&question.catalog, &question.expr);
-    dependencies::define(ws, tag.named(), tag.version + 1, Some(expression), &names)?;
+    dependencies::define(ws, tag.named(), tag.version + 1, Some(expression.trim()), &names)?;
     spi::run(
         &ws.sql(
             "UPDATE @ws@.attribute SET expression = $2, tag_kind = $3, version = version + 1 WHERE attribute_id = $1",
         ),
-        &[tag.attribute_id.into(), expression.into(), kind_of(&question.expr).into()],
+        &[tag.attribute_id.into(), expression.trim().into(), kind_of(&question.expr).into()],
     )?;
     Ok(())
 }
@@ -233,7 +233,7 @@ fn cdp_tag_list() -> Result<
     let rows = workspace::enter_reading(|ws| {
         spi::rows(
             &ws.sql(
-                "SELECT t.name, t.kind, t.type, t.state, t.version, t.expression, t.description, t.owner, t.path, t.sensitivity, t.profiles, t.coverage, t.distinct_values, t.refreshed_at, t.refresh_ms \
+                "SELECT t.name, t.kind, t.type, t.state, t.version, t.expression, t.description, t.owner, t.path, t.sensitivity, t.profiles, t.coverage, t.distinct_values, t.refreshed_at, t.refresh_ms::pg_catalog.float8 \
                  FROM @ws@.tags t ORDER BY t.path NULLS LAST, t.name",
             ),
             &[],

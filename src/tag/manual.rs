@@ -57,16 +57,16 @@ fn cdp_tag_set(
         }
         if tag.state == "retired" {
             return Err(CdpError::wrong_state(format!("tag \"{name}\" is retired"))
-                .with_hint("cdp_tag_alter() with {\"state\": \"active\"} takes it up again."));
+                .with_hint("Take it up again with cdp_tag_alter() and {\"state\": \"active\"}."));
         }
         let Some(live) = identity::resolve(ws, profile_id)? else {
             return Err(CdpError::undefined_object("profile", &profile_id.to_string())
-                .with_hint("cdp_profile_id() finds a profile by an identifier."));
+                .with_hint("Find a profile by an identifier with cdp_profile_id()."));
         };
         let value = value.map(|value| settings::canonical(value, &tag.ty)).transpose()?;
         if let (Some(value), Some(allowed)) = (&value, &tag.allowed) {
-            let values = format!("SELECT {}::pg_catalog.text AS after", quote_literal(value));
-            settings::refuse_others(ws, name, &values, allowed)?;
+            let values = format!("SELECT {}::pg_catalog.{} AS after", quote_literal(value), pg_type(&tag.ty));
+            settings::refuse_others(ws, name, &tag.ty, &values, allowed)?;
         }
         let now = spi::rows_cached(
             "SELECT clock_timestamp(), $1::pg_catalog.timestamptz <= clock_timestamp()",
@@ -127,5 +127,5 @@ fn write_one(ws: &Workspace, tag: &Tag, profile_id: i64, now: TimestampWithTimeZ
         )),
         &[],
     )?;
-    history::refreshed(ws, tag.attribute_id, &tag.name, &change, now, now)
+    history::refreshed(ws, tag.attribute_id, &tag.name, &change, now, true)
 }

@@ -31,7 +31,7 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
     let begun = Instant::now();
     if tag.state == "retired" {
         return Err(CdpError::wrong_state(format!("tag \"{}\" is retired", tag.name))
-            .with_hint("It keeps its values. cdp_tag_alter() with {\"state\": \"active\"} takes it up again."));
+            .with_hint("It keeps its values. Take it up again with cdp_tag_alter() and {\"state\": \"active\"}."));
     }
     let moment = Moment::new(as_of)?;
     let now = spi::one::<TimestampWithTimeZone>("SELECT coalesce($1::pg_catalog.timestamptz, now())", &[as_of.into()])?
@@ -52,18 +52,14 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
     )?;
     spi::run("ANALYZE pg_temp.cdp_change", &[])?;
     if let Some(allowed) = &tag.allowed {
-        settings::refuse_others(ws, &tag.name, "SELECT c.after FROM pg_temp.cdp_change c", allowed)?;
+        settings::refuse_others(ws, &tag.name, &tag.ty, "SELECT c.after FROM pg_temp.cdp_change c", allowed)?;
     }
     if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
         emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
     }
     spi::run(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id")), &[])?;
     let changed = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0);
-    if let Some(last) = tag.refreshed_as_of {
-        history::refreshed(ws, tag.attribute_id, &tag.name, "pg_temp.cdp_change", last, now)?;
-    } else if tag.expression.is_none() {
-        history::refreshed(ws, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, now)?;
-    }
+    remember(ws, tag, now)?;
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
     crate::store::flush::flush(ws)?;
     let (profiles, people) =
@@ -90,7 +86,35 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
             ms.into(),
         ],
     )?;
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.tag_refresh AS r (attribute_id, at, version, profiles, changed, ms) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (attribute_id, at) DO UPDATE SET refreshed_at = clock_timestamp(), version = excluded.version, profiles = excluded.profiles, changed = excluded.changed, ms = excluded.ms",
+        ),
+        &[tag.attribute_id.into(), now.into(), tag.version.into(), profiles.into(), changed.into(), ms.into()],
+    )?;
     Ok(Refreshed { profiles, changed, ms })
+}
+
+/// Enters the changes into the history. The first values of a tag, and of profiles that are new since its last refresh, are no change.
+fn remember(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<(), CdpError> {
+    let (Some(last), Some(ran)) = (tag.refreshed_as_of, tag.refreshed_at) else {
+        let set = tag.expression.is_none();
+        return if set {
+            history::refreshed(ws, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)
+        } else {
+            Ok(())
+        };
+    };
+    let newest = spi::one::<bool>(
+        &ws.sql("SELECT $2 >= max(r.at) AND $3 = max(r.at) FROM @ws@.tag_refresh r WHERE r.attribute_id = $1"),
+        &[tag.attribute_id.into(), now.into(), last.into()],
+    )?;
+    let ran = spi::one::<String>("SELECT quote_literal($1::pg_catalog.text)", &[ran.into()])?.unwrap_or_default();
+    let changes = ws.sql(&format!(
+        "(SELECT c.profile_id, c.before, c.after FROM pg_temp.cdp_change c JOIN @ws@.profile p USING (profile_id) WHERE c.before IS NOT NULL OR p.created_at <= {ran}::pg_catalog.timestamptz)"
+    ));
+    history::refreshed(ws, tag.attribute_id, &tag.name, &changes, now, newest == Some(true))
 }
 
 /// How many different values there are: from the bits where each value has its own, else from the table.

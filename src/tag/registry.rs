@@ -25,6 +25,8 @@ pub struct Tag {
     pub allowed: Option<Vec<String>>,
     /// The moment it was last refreshed as of.
     pub refreshed_as_of: Option<TimestampWithTimeZone>,
+    /// When that was.
+    pub refreshed_at: Option<TimestampWithTimeZone>,
 }
 
 impl Tag {
@@ -38,7 +40,7 @@ impl Tag {
 pub fn all(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
     let mut tags = spi::rows(
         &ws.sql(
-            "SELECT a.attribute_id, a.name, a.type, a.expression, a.state, a.version, a.allowed, a.refreshed_as_of FROM @ws@.attribute a \
+            "SELECT a.attribute_id, a.name, a.type, a.expression, a.state, a.version, a.allowed, a.refreshed_as_of, a.refreshed_at FROM @ws@.attribute a \
              WHERE a.kind = 'tag' ORDER BY a.attribute_id",
         ),
         &[],
@@ -52,6 +54,7 @@ pub fn all(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
                 version: spi::must(row, 6)?,
                 allowed: row.get(7)?,
                 refreshed_as_of: row.get(8)?,
+                refreshed_at: row.get(9)?,
             })
         },
     )?;

@@ -89,6 +89,7 @@ pub fn apply(
         refuse_others(
             ws,
             name,
+            ty,
             &format!("SELECT v.{} AS after FROM @ws@.profile_value v", value_column(name)),
             allowed,
         )?;
@@ -108,7 +109,7 @@ fn set(ws: &Workspace, attribute_id: i32, column: &str, value: Option<&str>) -> 
     Ok(())
 }
 
-/// The texts that values of a type have, so that `1.50` allows 1.5 of no other spelling than the type's own.
+/// The texts of the values, as PostgreSQL prints them.
 fn allowed(values: &[Value], ty: &str) -> Result<Vec<String>, CdpError> {
     let texts = values.iter().map(|value| match value {
         Value::String(text) => Ok(text.clone()),
@@ -136,10 +137,11 @@ pub fn canonical(text: &str, ty: &str) -> Result<String, CdpError> {
 ///
 /// # Errors
 /// 23514 naming one of them.
-pub fn refuse_others(ws: &Workspace, name: &str, values: &str, allowed: &[String]) -> Result<(), CdpError> {
+pub fn refuse_others(ws: &Workspace, name: &str, ty: &str, values: &str, allowed: &[String]) -> Result<(), CdpError> {
     let other = spi::one::<String>(
         &ws.sql(&format!(
-            "SELECT min(c.after::pg_catalog.text COLLATE \"C\") FROM ({values}) c WHERE c.after IS NOT NULL AND c.after::pg_catalog.text <> ALL ($1)"
+            "SELECT min(c.after::pg_catalog.text COLLATE \"C\") FROM ({values}) c WHERE c.after IS NOT NULL AND c.after <> ALL ($1::pg_catalog.{}[])",
+            pg_type(ty)
         )),
         &[allowed.to_vec().into()],
     )?;
