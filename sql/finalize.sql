@@ -1,6 +1,9 @@
 -- What every function is for, and who may call what: whatever writes is for the owner and whom the owner lets.
 COMMENT ON FUNCTION _cdp_cells_final(internal) IS 'final function of _cdp_cells_agg';
 COMMENT ON FUNCTION _cdp_cells_trans(internal, integer, bigint, bigint) IS 'transition function of _cdp_cells_agg';
+COMMENT ON FUNCTION _cdp_codes_cells(bytea, integer) IS 'the profiles of a codes chunk and their codes';
+COMMENT ON FUNCTION _cdp_codes_final(internal) IS 'final function of _cdp_codes_agg';
+COMMENT ON FUNCTION _cdp_codes_trans(internal, bigint, bytea) IS 'transition function of _cdp_codes_agg';
 COMMENT ON FUNCTION _cdp_fold(text, bytea, bytea[]) IS 'a chunk with its pending changes folded in; null when nothing is left';
 COMMENT ON FUNCTION _cdp_in_transaction_block() IS 'whether the caller is inside a transaction block';
 COMMENT ON FUNCTION _cdp_normalise(text, text, text) IS 'a value in the normal form of its identifier type';
@@ -57,7 +60,8 @@ COMMENT ON FUNCTION cdp_tag_set(text, bigint, text, text, timestamp with time zo
 COMMENT ON FUNCTION cdp_trait_create(text, text, text, text, boolean) IS 'makes a trait before a source brings it';
 COMMENT ON FUNCTION cdp_version() IS 'version of the installed library';
 COMMENT ON AGGREGATE _cdp_cells_agg(integer, bigint, bigint) IS 'changes of cells (offset, n, v) as delta cells';
-COMMENT ON AGGREGATE _cdp_offsets_agg(integer) IS 'offsets as portable 32-bit Roaring';
+COMMENT ON AGGREGATE _cdp_codes_agg(bigint, bytea) IS 'codes and their set chunks as a codes chunk';
+COMMENT ON AGGREGATE _cdp_offsets_agg(integer) IS 'offsets as a set chunk';
 
 REVOKE ALL ON FUNCTION _cdp_sync_batch(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_begin(integer) FROM PUBLIC;

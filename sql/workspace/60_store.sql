@@ -113,22 +113,25 @@ COMMENT ON COLUMN @workspace@.dependency.used_id IS 'attribute_id, event_type_id
 
 CREATE TABLE @workspace@.store_column (
     column_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('universe', 'attribute', 'day', 'segment')),
-    encoding text NOT NULL CHECK (encoding IN ('set', 'number')),
-    attribute_id integer UNIQUE REFERENCES @workspace@.attribute ON DELETE CASCADE,
+    kind text NOT NULL CHECK (kind IN ('universe', 'attribute', 'forward', 'day', 'segment')),
+    encoding text NOT NULL CHECK (encoding IN ('set', 'number', 'codes')),
+    attribute_id integer REFERENCES @workspace@.attribute ON DELETE CASCADE,
     segment_id integer UNIQUE REFERENCES @workspace@.segment ON DELETE CASCADE,
     event_type_id integer REFERENCES @workspace@.event_type,
     property_id integer REFERENCES @workspace@.property,
     measure_id integer REFERENCES @workspace@.property,
     scale integer NOT NULL DEFAULT 0 CHECK (scale BETWEEN 0 AND 12),
-    state text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'stale', 'off'))
+    state text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'stale', 'off')),
+    UNIQUE (attribute_id, kind),
+    CHECK ((kind IN ('attribute', 'forward')) = (attribute_id IS NOT NULL)),
+    CHECK ((kind = 'forward') = (encoding = 'codes'))
 );
 CREATE UNIQUE INDEX store_column_day ON @workspace@.store_column
     (event_type_id, (coalesce(property_id, 0)), (coalesce(measure_id, 0))) WHERE kind = 'day';
 COMMENT ON TABLE @workspace@.store_column IS 'columns of bits: which facts each holds and how';
 COMMENT ON COLUMN @workspace@.store_column.column_id IS 'number of the column';
-COMMENT ON COLUMN @workspace@.store_column.kind IS 'universe: live profiles; attribute; day: events by day; segment: members';
-COMMENT ON COLUMN @workspace@.store_column.encoding IS 'set: one bitmap a key; number: presence and bit slices';
+COMMENT ON COLUMN @workspace@.store_column.kind IS 'universe: live profiles; attribute; forward: the value of each profile, beside sets of many values; day: events by day; segment: members';
+COMMENT ON COLUMN @workspace@.store_column.encoding IS 'set: one bitmap a key; number: presence and bit slices; codes: a code for each profile';
 COMMENT ON COLUMN @workspace@.store_column.attribute_id IS 'the attribute';
 COMMENT ON COLUMN @workspace@.store_column.segment_id IS 'the segment';
 COMMENT ON COLUMN @workspace@.store_column.event_type_id IS 'the event type of a day column';
@@ -163,7 +166,7 @@ COMMENT ON TABLE @workspace@.chunk IS 'the cells of one key of one column for 2^
 COMMENT ON COLUMN @workspace@.chunk.column_id IS 'the column';
 COMMENT ON COLUMN @workspace@.chunk.key IS 'attribute: code of the value, or 0; day: code << 32 | day since 2000-01-01 + 2^31';
 COMMENT ON COLUMN @workspace@.chunk.shard IS 'profile_id >> 20';
-COMMENT ON COLUMN @workspace@.chunk.bits IS 'set: portable 32-bit Roaring of the low 20 bits; number: number chunk';
+COMMENT ON COLUMN @workspace@.chunk.bits IS 'set: portable 32-bit Roaring of the low 20 bits; number: number chunk; codes: codes chunk';
 
 CREATE TABLE @workspace@.pending (
     column_id integer NOT NULL,

@@ -7,81 +7,16 @@
 //! `SSPACE` is 32 kB: four half-full containers of 8 kB, the middle between a group of a few members (some hundred
 //! bytes) and one of a million dense ones (128 kB). It only tells the planner how many groups fit into `hash_mem`.
 
-use std::borrow::Cow;
-
 use pgrx::datum::Internal;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use roaring::RoaringTreemap;
 
+use super::state::{Join, State, and, or, xor};
 use super::{Bitmap, BitmapBytes, count, member, treemap};
 use crate::error::CdpError;
-use crate::pg::aggregate;
+use crate::pg::aggregate::{self, Take, transition_function};
 use crate::pg::varlena::Bytea;
-
-/// The set so far.
-struct State {
-    set: RoaringTreemap,
-    /// Members that are not in the set yet: numbers are put into it sorted and many at a time, each alone costs several times as much.
-    recent: Vec<u64>,
-}
-
-/// Numbers that wait to be put into the set: 32 kB.
-const MOST_RECENT: usize = 4096;
-
-impl State {
-    fn new(set: RoaringTreemap) -> Self {
-        Self { set, recent: Vec::new() }
-    }
-
-    fn insert(&mut self, value: u64) {
-        if self.recent.len() >= MOST_RECENT {
-            self.settle();
-        }
-        self.recent.push(value);
-    }
-
-    /// Leaves nothing waiting.
-    fn settle(&mut self) -> &mut RoaringTreemap {
-        if !self.recent.is_empty() {
-            self.recent.sort_unstable();
-            self.recent.dedup();
-            // Sorted numbers are appended; that never fails here, and if it did they would be put in one by one.
-            match RoaringTreemap::from_sorted_iter(self.recent.iter().copied()) {
-                Ok(recent) => self.set |= recent,
-                Err(_) => self.set.extend(self.recent.iter().copied()),
-            }
-            self.recent.clear();
-        }
-        &mut self.set
-    }
-
-    /// The set with what is waiting. The state stays as it is: an aggregate over a window is asked again and again.
-    fn whole(&self) -> Cow<'_, RoaringTreemap> {
-        if self.recent.is_empty() {
-            return Cow::Borrowed(&self.set);
-        }
-        let mut copy = Self { set: self.set.clone(), recent: self.recent.clone() };
-        copy.settle();
-        Cow::Owned(copy.set)
-    }
-}
-
-/// How a set joins the state.
-type Join = fn(&mut RoaringTreemap, &RoaringTreemap);
-
-fn or(state: &mut RoaringTreemap, other: &RoaringTreemap) {
-    *state |= other;
-}
-
-fn and(state: &mut RoaringTreemap, other: &RoaringTreemap) {
-    *state &= other;
-}
-
-fn xor(state: &mut RoaringTreemap, other: &RoaringTreemap) {
-    *state ^= other;
-}
 
 /// One more set for the state.
 fn take(
@@ -92,104 +27,76 @@ fn take(
 ) -> Result<Internal, CdpError> {
     let Some(input) = input else { return Ok(slot) };
     let input = input.set()?;
-    match aggregate::state_mut::<State>(call, &mut slot)? {
-        None => return aggregate::new_state(call, State::new(input)),
-        Some(state) => join(state.settle(), &input),
+    match aggregate::state_mut::<State>(&mut slot)? {
+        None => return aggregate::new_state(call, State::from(input)),
+        Some(state) => state.join(&input, join),
     }
     Ok(slot)
 }
 
-/// Another worker's state for ours. The other one is copied, never moved: a combine function may only change its first
-/// argument.
+/// Another worker's state for ours. The other one is copied, never moved: what it stands for may not change.
 fn merge(
     call: pg_sys::FunctionCallInfo,
     mut slot: Internal,
-    other: Internal,
+    mut other: Internal,
     join: Join,
 ) -> Result<Internal, CdpError> {
-    let Some(other) = aggregate::state::<State>(&other)? else { return Ok(slot) };
-    match aggregate::state_mut::<State>(call, &mut slot)? {
-        None => return aggregate::new_state(call, State::new(other.whole().into_owned())),
-        Some(state) => join(state.settle(), &other.whole()),
+    let Some(other) = aggregate::state_mut::<State>(&mut other)? else { return Ok(slot) };
+    match aggregate::state_mut::<State>(&mut slot)? {
+        None => return aggregate::new_state(call, other.clone()),
+        Some(state) => state.merge(other, join),
     }
     Ok(slot)
 }
 
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_build_trans(
-    mut state: Internal,
-    value: Option<i64>,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    let Some(value) = value else { return Ok(state) };
-    let value = member(value)?;
-    if let Some(state) = aggregate::state_mut::<State>(call, &mut state)? {
-        state.insert(value);
-    } else {
-        state = aggregate::new_state(call, State::new(RoaringTreemap::from_iter([value])))?;
+impl Take for State {
+    type Row = i64;
+
+    #[inline]
+    fn has_room(&self, value: i64) -> bool {
+        value >= 0 && State::has_room(self)
     }
-    Ok(state)
+
+    #[inline]
+    fn take(&mut self, value: i64) -> Result<(), CdpError> {
+        self.insert(member(value)?);
+        Ok(())
+    }
 }
 
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_or_trans(
-    state: Internal,
-    bitmap: Option<BitmapBytes<'_>>,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(take(call, state, bitmap, or)?)
+transition_function!(cdp_bitmap_build_trans, pg_finfo_cdp_bitmap_build_trans, State);
+
+/// The transition and the combine function of aggregates that join sets.
+macro_rules! joining {
+    ($join:ident: $transition:ident, $combination:ident) => {
+        #[pg_extern(immutable, parallel_safe)]
+        fn $transition(
+            state: Internal,
+            bitmap: Option<BitmapBytes<'_>>,
+            call: pg_sys::FunctionCallInfo,
+        ) -> Result<Internal, ErrorReport> {
+            Ok(take(call, state, bitmap, $join)?)
+        }
+
+        #[pg_extern(immutable, parallel_safe)]
+        fn $combination(
+            state: Internal,
+            other: Internal,
+            call: pg_sys::FunctionCallInfo,
+        ) -> Result<Internal, ErrorReport> {
+            Ok(merge(call, state, other, $join)?)
+        }
+    };
 }
 
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_and_trans(
-    state: Internal,
-    bitmap: Option<BitmapBytes<'_>>,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(take(call, state, bitmap, and)?)
-}
-
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_xor_trans(
-    state: Internal,
-    bitmap: Option<BitmapBytes<'_>>,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(take(call, state, bitmap, xor)?)
-}
-
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_or_combine(
-    state: Internal,
-    other: Internal,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(merge(call, state, other, or)?)
-}
-
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_and_combine(
-    state: Internal,
-    other: Internal,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(merge(call, state, other, and)?)
-}
-
-#[pg_extern(immutable, parallel_safe)]
-fn cdp_bitmap_xor_combine(
-    state: Internal,
-    other: Internal,
-    call: pg_sys::FunctionCallInfo,
-) -> Result<Internal, ErrorReport> {
-    Ok(merge(call, state, other, xor)?)
-}
+joining!(or: cdp_bitmap_or_trans, cdp_bitmap_or_combine);
+joining!(and: cdp_bitmap_and_trans, cdp_bitmap_and_combine);
+joining!(xor: cdp_bitmap_xor_trans, cdp_bitmap_xor_combine);
 
 #[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bitmap_serialize(state: Internal) -> Result<Option<Bytea>, ErrorReport> {
-    let Some(state) = aggregate::state::<State>(&state)? else { return Ok(None) };
-    let set = state.whole();
-    Ok(Some(Bytea::write(set.serialized_size(), |payload| set.serialize_into(payload))?))
+fn cdp_bitmap_serialize(mut state: Internal) -> Result<Option<Bytea>, ErrorReport> {
+    let Some(state) = aggregate::state_mut::<State>(&mut state)? else { return Ok(None) };
+    Ok(Some(Bytea::copy(&state.bytes()?)?))
 }
 
 #[pg_extern(immutable, strict, parallel_safe)]
@@ -199,22 +106,25 @@ fn cdp_bitmap_deserialize(
     call: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
     let set = treemap::decode(bytes).map_err(CdpError::from)?;
-    Ok(aggregate::passing_state(call, State::new(set))?)
+    Ok(aggregate::passing_state(call, State::from(set))?)
 }
 
 #[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bitmap_final(state: Internal) -> Result<Option<Bitmap>, ErrorReport> {
-    Ok(aggregate::state::<State>(&state)?.map(|state| Bitmap::new(state.whole().into_owned())))
+fn cdp_bitmap_final(mut state: Internal) -> Result<Option<Bitmap>, ErrorReport> {
+    let Some(state) = aggregate::state_mut::<State>(&mut state)? else { return Ok(None) };
+    Ok(Some(Bitmap::from_canonical(state.bytes()?)))
 }
 
 #[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bitmap_cardinality_final(state: Internal) -> Result<Option<i64>, ErrorReport> {
-    let Some(state) = aggregate::state::<State>(&state)? else { return Ok(None) };
-    Ok(Some(count(state.whole().len())?))
+fn cdp_bitmap_cardinality_final(mut state: Internal) -> Result<Option<i64>, ErrorReport> {
+    let Some(state) = aggregate::state_mut::<State>(&mut state)? else { return Ok(None) };
+    Ok(Some(count(state.len())?))
 }
 
 extension_sql!(
     r#"
+CREATE FUNCTION @extschema@.cdp_bitmap_build_trans(state internal, value bigint) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_bitmap_build_trans';
 CREATE AGGREGATE @extschema@.cdp_bitmap_build_agg(bigint) (
     SFUNC = cdp_bitmap_build_trans, STYPE = internal, SSPACE = 32768, FINALFUNC = cdp_bitmap_final,
     COMBINEFUNC = cdp_bitmap_or_combine, SERIALFUNC = cdp_bitmap_serialize, DESERIALFUNC = cdp_bitmap_deserialize,
@@ -279,7 +189,6 @@ COMMENT ON FUNCTION cdp_bitmap_cardinality_final(internal) IS 'aggregate result:
     name = "cdp_bitmap_aggregates",
     requires = [
         "cdp_bitmap_type",
-        cdp_bitmap_build_trans,
         cdp_bitmap_or_trans,
         cdp_bitmap_and_trans,
         cdp_bitmap_xor_trans,

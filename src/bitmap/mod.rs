@@ -14,7 +14,7 @@
 //! | `range` | ranges, positions, shifts |
 //! | `order` | order and hash, operator classes |
 //! | `estimate` | how many rows a condition keeps |
-//! | `agg`, `flat` | aggregates; their twins whose state has a type |
+//! | `agg`, `flat`, `state` | aggregates; their twins whose state has a type; what is kept meanwhile |
 //! | `srf` | the members as rows |
 
 mod agg;
@@ -27,8 +27,9 @@ mod ops;
 mod order;
 mod range;
 mod srf;
+mod state;
 
-pub use datum::{Bitmap, BitmapBytes};
+pub use datum::{Bitmap, BitmapBytes, StoredBitmap, WorkingBitmap};
 
 /// The pure part: format, checks, algebra.
 pub(crate) use pg_cdp_core::bitmap_treemap as treemap;
@@ -39,6 +40,7 @@ use crate::error::CdpError;
 const TYPE_NAME: &str = "cdp_bitmap";
 
 /// A `bigint` as a member of a set.
+#[inline]
 fn member(value: i64) -> Result<u64, CdpError> {
     u64::try_from(value).map_err(|_| out_of_range(value))
 }

@@ -3,11 +3,12 @@
 //! All of them work on the serialised bytes, container by container. A negative number is
 //! in no set: membership is false and removing it changes nothing, but adding it is an error.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use super::treemap::{self, Operation};
-use super::{Bitmap, BitmapBytes, bigint, count, member};
+use super::{Bitmap, BitmapBytes, StoredBitmap, bigint, count, member};
 use crate::error::CdpError;
 use crate::pg::varlena::MOST_BYTES;
 
@@ -21,10 +22,12 @@ fn combined(a: &BitmapBytes<'_>, b: &BitmapBytes<'_>, operation: Operation) -> R
     count(treemap::operation_cardinality(a.bytes(), b.bytes(), operation)?)
 }
 
-fn holds(bitmap: &BitmapBytes<'_>, value: i64) -> Result<bool, CdpError> {
-    match u64::try_from(value) {
-        Ok(value) => Ok(treemap::contains(bitmap.bytes(), value)?),
-        Err(_) => Ok(false),
+/// Whether the set holds a number. Of a large stored set the header and one container are fetched.
+fn holds(bitmap: &StoredBitmap<'_>, value: i64, call: pg_sys::FunctionCallInfo) -> Result<bool, CdpError> {
+    let Ok(value) = u64::try_from(value) else { return Ok(false) };
+    match bitmap.ask(call, |pieces| treemap::find(pieces, 0, value)).transpose()?.flatten() {
+        Some(found) => Ok(found),
+        None => Ok(treemap::contains(bitmap.whole().bytes(), value)?),
     }
 }
 
@@ -90,8 +93,12 @@ fn cdp_bitmap_contains(a: BitmapBytes<'_>, b: BitmapBytes<'_>) -> Result<bool, E
 
 /// Whether the set holds a number.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bitmap_contains")]
-fn cdp_bitmap_contains_value(bitmap: BitmapBytes<'_>, value: i64) -> Result<bool, ErrorReport> {
-    Ok(holds(&bitmap, value)?)
+fn cdp_bitmap_contains_value(
+    bitmap: StoredBitmap<'_>,
+    value: i64,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<bool, ErrorReport> {
+    Ok(holds(&bitmap, value, call)?)
 }
 
 /// Whether the second set holds every member of the first.
@@ -102,8 +109,12 @@ fn cdp_bitmap_containedby(a: BitmapBytes<'_>, b: BitmapBytes<'_>) -> Result<bool
 
 /// Whether a number is in the set.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bitmap_containedby")]
-fn cdp_bitmap_containedby_value(value: i64, bitmap: BitmapBytes<'_>) -> Result<bool, ErrorReport> {
-    Ok(holds(&bitmap, value)?)
+fn cdp_bitmap_containedby_value(
+    value: i64,
+    bitmap: StoredBitmap<'_>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<bool, ErrorReport> {
+    Ok(holds(&bitmap, value, call)?)
 }
 
 /// Whether two sets share a member.
@@ -204,23 +215,23 @@ CREATE OPERATOR @extschema@.- (
 );
 CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_contains,
-    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
+    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = cdp_bitmap_joinsel
 );
 CREATE OPERATOR @extschema@.<@ (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
-    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
+    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = cdp_bitmap_joinsel
 );
 CREATE OPERATOR @extschema@.@> (
     LEFTARG = cdp_bitmap, RIGHTARG = bigint, FUNCTION = cdp_bitmap_contains,
-    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
+    COMMUTATOR = <@, RESTRICT = cdp_bitmap_sel, JOIN = cdp_bitmap_joinsel
 );
 CREATE OPERATOR @extschema@.<@ (
     LEFTARG = bigint, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_containedby,
-    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
+    COMMUTATOR = @>, RESTRICT = cdp_bitmap_sel, JOIN = cdp_bitmap_joinsel
 );
 CREATE OPERATOR @extschema@.&& (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_intersect,
-    COMMUTATOR = &&, RESTRICT = cdp_bitmap_sel, JOIN = contjoinsel
+    COMMUTATOR = &&, RESTRICT = cdp_bitmap_sel, JOIN = cdp_bitmap_joinsel
 );
 CREATE OPERATOR @extschema@.= (
     LEFTARG = cdp_bitmap, RIGHTARG = cdp_bitmap, FUNCTION = cdp_bitmap_equals,

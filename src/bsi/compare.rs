@@ -6,13 +6,14 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::overload::overloads;
 use super::slices::{self, Comparison};
 use super::{Bsi, BsiBytes, chosen};
 use crate::bitmap::{Bitmap, BitmapBytes};
 use crate::error::{CdpError, quoted};
 
-fn compare(bsi: &BsiBytes<'_>, comparison: Comparison, filter: Option<&BitmapBytes<'_>>) -> Result<Bitmap, CdpError> {
-    Ok(Bitmap::from_canonical(slices::compare(bsi.bytes(), comparison, chosen(filter))?))
+fn compare(bsi: &[u8], comparison: Comparison, filter: Option<&[u8]>) -> Result<Bitmap, CdpError> {
+    Ok(Bitmap::from_canonical(slices::compare(bsi, comparison, filter)?))
 }
 
 /// `op` as it is written in `cdp_bsi_compare`, in any case.
@@ -37,106 +38,64 @@ fn comparison(op: &str, a: i64, b: Option<i64>) -> Result<Comparison, CdpError> 
     }
 }
 
-/// The ids whose value is equal to a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_eq(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Eq(value), None)?)
-}
+overloads!(
+    /// The ids whose value is equal to a number.
+    cdp_bsi_eq, cdp_bsi_eq_in, "cdp_bsi_eq",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Eq(value), filter)
+);
 
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_eq")]
-fn cdp_bsi_eq_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Eq(value), Some(&filter))?)
-}
+overloads!(
+    /// The ids whose value is other than a number.
+    cdp_bsi_neq, cdp_bsi_neq_in, "cdp_bsi_neq",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Neq(value), filter)
+);
 
-/// The ids whose value is other than a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_neq(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Neq(value), None)?)
-}
+overloads!(
+    /// The ids whose value is less than a number.
+    cdp_bsi_lt, cdp_bsi_lt_in, "cdp_bsi_lt",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Lt(value), filter)
+);
 
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_neq")]
-fn cdp_bsi_neq_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Neq(value), Some(&filter))?)
-}
+overloads!(
+    /// The ids whose value is at most a number.
+    cdp_bsi_le, cdp_bsi_le_in, "cdp_bsi_le",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Le(value), filter)
+);
 
-/// The ids whose value is less than a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_lt(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Lt(value), None)?)
-}
+overloads!(
+    /// The ids whose value is greater than a number.
+    cdp_bsi_gt, cdp_bsi_gt_in, "cdp_bsi_gt",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Gt(value), filter)
+);
 
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_lt")]
-fn cdp_bsi_lt_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Lt(value), Some(&filter))?)
-}
+overloads!(
+    /// The ids whose value is at least a number.
+    cdp_bsi_ge, cdp_bsi_ge_in, "cdp_bsi_ge",
+    |bsi, filter, value: i64| -> Bitmap => compare(bsi, Comparison::Ge(value), filter)
+);
 
-/// The ids whose value is at most a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_le(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Le(value), None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_le")]
-fn cdp_bsi_le_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Le(value), Some(&filter))?)
-}
-
-/// The ids whose value is greater than a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_gt(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Gt(value), None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_gt")]
-fn cdp_bsi_gt_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Gt(value), Some(&filter))?)
-}
-
-/// The ids whose value is at least a number.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_ge(bsi: BsiBytes<'_>, value: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Ge(value), None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_ge")]
-fn cdp_bsi_ge_in(bsi: BsiBytes<'_>, value: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Ge(value), Some(&filter))?)
-}
-
-/// The ids whose value is from `low` to `high`, both included.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_range(bsi: BsiBytes<'_>, low: i64, high: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Range(low, high), None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_range")]
-fn cdp_bsi_range_in(bsi: BsiBytes<'_>, low: i64, high: i64, filter: BitmapBytes<'_>) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, Comparison::Range(low, high), Some(&filter))?)
-}
+overloads!(
+    /// The ids whose value is from `low` to `high`, both included.
+    cdp_bsi_range, cdp_bsi_range_in, "cdp_bsi_range",
+    |bsi, filter, low: i64, high: i64| -> Bitmap => compare(bsi, Comparison::Range(low, high), filter)
+);
 
 /// The ids whose value compares with `a` as `op` says: EQ, NEQ, LT, LE, GT or GE.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn cdp_bsi_compare(op: &str, bsi: BsiBytes<'_>, a: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, comparison(op, a, None)?, None)?)
+    Ok(compare(bsi.bytes(), comparison(op, a, None)?, None)?)
 }
 
 /// The ids whose value is from `a` to `b`, where `op` is RANGE.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_compare")]
 fn cdp_bsi_compare_two(op: &str, bsi: BsiBytes<'_>, a: i64, b: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, comparison(op, a, Some(b))?, None)?)
+    Ok(compare(bsi.bytes(), comparison(op, a, Some(b))?, None)?)
 }
 
 /// The same with one number, of the ids in a set.
 #[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_compare")]
 fn cdp_bsi_compare_in(op: &str, bsi: BsiBytes<'_>, filter: BitmapBytes<'_>, a: i64) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, comparison(op, a, None)?, Some(&filter))?)
+    Ok(compare(bsi.bytes(), comparison(op, a, None)?, Some(filter.bytes()))?)
 }
 
 /// The same with two numbers, of the ids in a set.
@@ -148,7 +107,7 @@ fn cdp_bsi_compare_two_in(
     a: i64,
     b: i64,
 ) -> Result<Bitmap, ErrorReport> {
-    Ok(compare(&bsi, comparison(op, a, Some(b))?, Some(&filter))?)
+    Ok(compare(bsi.bytes(), comparison(op, a, Some(b))?, Some(filter.bytes()))?)
 }
 
 /// The index without the ids that are not in a set.

@@ -12,18 +12,21 @@
 //! | `cast` | `bytea`, and building from arrays |
 //! | `compare` | ids by value: sets out of an index |
 //! | `ops` | figures, arithmetic, equality and its operators |
-//! | `agg` | aggregates |
+//! | `agg`, `flat` | aggregates; their twins whose state has a type |
 //! | `srf` | rows |
+//! | `overload` | the pairs of functions without and with a filter |
 
 mod agg;
 mod cast;
 mod compare;
 mod datum;
+mod flat;
 mod io;
 mod ops;
+mod overload;
 mod srf;
 
-pub use datum::{Bsi, BsiBytes};
+pub use datum::{Bsi, BsiBytes, StoredBsi, WorkingBsi};
 
 /// The pure part: format, checks, evaluation.
 pub(crate) use pg_cdp_core::bsi as slices;

@@ -1,10 +1,12 @@
 //! Figures, arithmetic, equality and order.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::overload::overloads;
 use super::slices::{self, Join};
-use super::{Bsi, BsiBytes, chosen, count, id};
+use super::{Bsi, BsiBytes, StoredBsi, count, id};
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, quoted};
 
@@ -31,93 +33,64 @@ fn cdp_bsi_merge(a: BsiBytes<'_>, b: BsiBytes<'_>) -> Result<Bsi, ErrorReport> {
     Ok(combine(&a, &b, Join::Merge)?)
 }
 
-/// The value of an id; NULL when it has none.
+/// The value of an id; NULL when it has none. Of a large stored index the header and one container of each slice are fetched.
 #[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_get(bsi: BsiBytes<'_>, id: i64) -> Result<Option<i64>, ErrorReport> {
+fn cdp_bsi_get(bsi: StoredBsi<'_>, id: i64, call: pg_sys::FunctionCallInfo) -> Result<Option<i64>, ErrorReport> {
     // A negative number is no id, so it has no value.
     let Ok(id) = u64::try_from(id) else { return Ok(None) };
-    Ok(slices::get(bsi.bytes(), id).map_err(CdpError::from)?)
+    let found = bsi.ask(call, |pieces| {
+        let length = pieces.length();
+        slices::get_from(pieces, length, id)
+    });
+    match found.transpose().map_err(CdpError::from)?.flatten() {
+        Some(found) => Ok(found),
+        None => Ok(slices::get(bsi.whole().bytes(), id).map_err(CdpError::from)?),
+    }
 }
 
-fn cardinality(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<i64, CdpError> {
-    count(slices::cardinality(bsi.bytes(), chosen(filter))?)
-}
+overloads!(
+    /// The number of ids that have a value.
+    cdp_bsi_cardinality, cdp_bsi_cardinality_in, "cdp_bsi_cardinality",
+    |bsi, filter| -> i64 => count(slices::cardinality(bsi, filter)?)
+);
 
-/// The number of ids that have a value.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_cardinality(bsi: BsiBytes<'_>) -> Result<i64, ErrorReport> {
-    Ok(cardinality(&bsi, None)?)
-}
+overloads!(
+    /// The smallest value; NULL when there is none.
+    cdp_bsi_min, cdp_bsi_min_in, "cdp_bsi_min",
+    |bsi, filter| -> Option<i64> => Ok(slices::smallest(bsi, filter)?)
+);
 
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_cardinality")]
-fn cdp_bsi_cardinality_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<i64, ErrorReport> {
-    Ok(cardinality(&bsi, Some(&filter))?)
-}
+overloads!(
+    /// The largest value; NULL when there is none.
+    cdp_bsi_max, cdp_bsi_max_in, "cdp_bsi_max",
+    |bsi, filter| -> Option<i64> => Ok(slices::largest(bsi, filter)?)
+);
 
-/// The smallest value; NULL when there is none.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_min(bsi: BsiBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(slices::smallest(bsi.bytes(), None).map_err(CdpError::from)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_min")]
-fn cdp_bsi_min_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(slices::smallest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
-}
-
-/// The largest value; NULL when there is none.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_max(bsi: BsiBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(slices::largest(bsi.bytes(), None).map_err(CdpError::from)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_max")]
-fn cdp_bsi_max_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(slices::largest(bsi.bytes(), Some(filter.bytes())).map_err(CdpError::from)?)
-}
-
-fn average(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<Option<AnyNumeric>, CdpError> {
-    let total = slices::sum(bsi.bytes(), chosen(filter))?;
-    Ok((total.count > 0).then(|| AnyNumeric::from(total.sum) / AnyNumeric::from(total.count)))
-}
-
-/// The average value, as exact as avg(bigint); NULL when there is none.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_avg(bsi: BsiBytes<'_>) -> Result<Option<AnyNumeric>, ErrorReport> {
-    Ok(average(&bsi, None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_avg")]
-fn cdp_bsi_avg_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<Option<AnyNumeric>, ErrorReport> {
-    Ok(average(&bsi, Some(&filter))?)
-}
+overloads!(
+    /// The average value, as exact as avg(bigint); NULL when there is none.
+    cdp_bsi_avg, cdp_bsi_avg_in, "cdp_bsi_avg",
+    |bsi, filter| -> Option<AnyNumeric> => {
+        let total = slices::sum(bsi, filter)?;
+        Ok((total.count > 0).then(|| AnyNumeric::from(total.sum) / AnyNumeric::from(total.count)))
+    }
+);
 
 /// The value of rank ceil(fraction × n) of n in ascending order, at least of rank 1: what percentile_disc gives.
-fn quantile(bsi: &BsiBytes<'_>, fraction: f64, filter: Option<&BitmapBytes<'_>>) -> Result<Option<i64>, CdpError> {
+fn quantile(bsi: &[u8], fraction: f64, filter: Option<&[u8]>) -> Result<Option<i64>, CdpError> {
     if !(0.0..=1.0).contains(&fraction) {
         return Err(CdpError::beyond(format!("fraction {} is not between 0 and 1", quoted(&fraction.to_string())))
             .with_hint("give 0.5 for the median, 0.99 for what 99 of 100 do not exceed"));
     }
     // A product of a fraction and a count is no larger than the count.
     let rank = |count: u64| ((fraction * count as f64).ceil() as u64).max(1);
-    Ok(slices::quantile(bsi.bytes(), rank, chosen(filter))?)
+    Ok(slices::quantile(bsi, rank, filter)?)
 }
 
-/// The smallest value that at least `fraction` of the values do not exceed; NULL when there is none.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_quantile(bsi: BsiBytes<'_>, fraction: f64) -> Result<Option<i64>, ErrorReport> {
-    Ok(quantile(&bsi, fraction, None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_quantile")]
-fn cdp_bsi_quantile_in(bsi: BsiBytes<'_>, fraction: f64, filter: BitmapBytes<'_>) -> Result<Option<i64>, ErrorReport> {
-    Ok(quantile(&bsi, fraction, Some(&filter))?)
-}
+overloads!(
+    /// The smallest value that at least `fraction` of the values do not exceed; NULL when there is none.
+    cdp_bsi_quantile, cdp_bsi_quantile_in, "cdp_bsi_quantile",
+    |bsi, filter, fraction: f64| -> Option<i64> => quantile(bsi, fraction, filter)
+);
 
 /// Whether two indexes have the same ids with the same values: their bytes are the same.
 #[pg_extern(immutable, strict, parallel_safe)]

@@ -6,6 +6,7 @@ use pgrx::datum::{Array, Internal};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::overload::overloads;
 use super::slices::{self, Pairs};
 use super::{BsiBytes, bigint, chosen, count, io};
 use crate::bitmap::BitmapBytes;
@@ -86,25 +87,17 @@ fn cdp_bsi_sum_in(
     Ok(TableIterator::once(total(&bsi, Some(&filter))?))
 }
 
-fn values(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<BigintArray, CdpError> {
-    let distinct = slices::distinct(bsi.bytes(), chosen(filter))?;
-    let mut values = distinct.iter().map(|(value, _)| *value);
-    BigintArray::write(distinct.len(), || {
-        values.next().ok_or_else(|| CdpError::internal("fewer values than announced"))
-    })
-}
-
-/// The distinct values, ascending.
-#[pg_extern(immutable, strict, parallel_safe)]
-fn cdp_bsi_transpose(bsi: BsiBytes<'_>) -> Result<BigintArray, ErrorReport> {
-    Ok(values(&bsi, None)?)
-}
-
-/// The same, of the ids in a set.
-#[pg_extern(immutable, strict, parallel_safe, name = "cdp_bsi_transpose")]
-fn cdp_bsi_transpose_in(bsi: BsiBytes<'_>, filter: BitmapBytes<'_>) -> Result<BigintArray, ErrorReport> {
-    Ok(values(&bsi, Some(&filter))?)
-}
+overloads!(
+    /// The distinct values, ascending.
+    cdp_bsi_transpose, cdp_bsi_transpose_in, "cdp_bsi_transpose",
+    |bsi, filter| -> BigintArray => {
+        let distinct = slices::distinct(bsi, filter)?;
+        let mut values = distinct.iter().map(|(value, _)| *value);
+        BigintArray::write(distinct.len(), || {
+            values.next().ok_or_else(|| CdpError::internal("fewer values than announced"))
+        })
+    }
+);
 
 fn counts(bsi: &BsiBytes<'_>, filter: Option<&BitmapBytes<'_>>) -> Result<Vec<(i64, i64)>, CdpError> {
     slices::distinct(bsi.bytes(), chosen(filter))?.into_iter().map(|(value, n)| Ok((value, count(n)?))).collect()

@@ -5,6 +5,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(target_endian = "big")]
+compile_error!("sets are computed on words as they are stored, which is little-endian");
+
+mod braces;
 pub mod error;
 
 pub mod bitmap;

@@ -1,6 +1,11 @@
 //! Random sets and cells that cover every form a container can take, and what is expected of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "tests/common/rng.rs"]
+mod rng;
+
+pub use rng::Rng;
+
 use crate::cells::{self, Cell};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,19 +33,6 @@ pub enum Numbers {
 }
 
 pub type Cells = BTreeMap<u32, (i64, i64)>;
-
-/// A small generator (splitmix64), so that large sets come from a short description.
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 pub fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![

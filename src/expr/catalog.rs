@@ -28,6 +28,8 @@ pub struct Attribute {
     pub dictionary_id: i32,
     /// Its column, when it is ready: number, `set` or `number`, scale.
     pub column: Option<(i32, bool, u32)>,
+    /// Its forward column, when that is ready.
+    pub forward: Option<i32>,
 }
 
 /// A property as expressions see it.
@@ -191,8 +193,9 @@ impl Catalog {
         };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
-                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, a.attribute_id \
-                 FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.state = 'ready' WHERE a.entity = 'person'",
+                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id \
+                 FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' AND c.state = 'ready' \
+                 LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' AND f.state = 'ready' WHERE a.entity = 'person'",
             ),
             &[],
             |row| {
@@ -201,7 +204,8 @@ impl Catalog {
                     None => None,
                 };
                 let ty = type_of(&spi::must::<String>(row, 2)?)?;
-                let attribute = Attribute { attribute_id: spi::must(row, 8)?, ty, expression: row.get(3)?, dictionary_id: spi::must(row, 4)?, column };
+                let dictionary_id = spi::must(row, 4)?;
+                let attribute = Attribute { attribute_id: spi::must(row, 9)?, ty, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
                 Ok((spi::must::<String>(row, 1)?, attribute))
             },
         )? {
@@ -226,7 +230,7 @@ impl Catalog {
         for (kind, column_id, event_type_id, key, scale, segment) in spi::rows_cached(
             &ws.sql(
                 "SELECT c.kind, c.column_id, c.event_type_id, coalesce(c.property_id, 0), coalesce(c.measure_id, 0), c.scale, g.name, g.expression, g.segment_id \
-                 FROM @ws@.store_column c LEFT JOIN @ws@.segment g USING (segment_id) WHERE c.kind <> 'attribute' AND c.state = 'ready'",
+                 FROM @ws@.store_column c LEFT JOIN @ws@.segment g USING (segment_id) WHERE c.kind NOT IN ('attribute', 'forward') AND c.state = 'ready'",
             ),
             &[],
             |row| {

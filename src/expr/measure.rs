@@ -7,6 +7,8 @@ use super::set::{self, Inputs, borrowed};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::store::column::moment_of_micros_sql;
+use crate::store::read::Chunk;
+use pg_cdp_core::bitmap::{Bytes, Portable};
 use pg_cdp_core::cells::{Encoding, NumberChunk};
 use pg_cdp_core::expr::ast::{Expr, Node as Ast, Type};
 use pg_cdp_core::expr::sql;
@@ -14,7 +16,6 @@ use pg_cdp_core::plan::{AttributeColumn, Columns, Plan, Source};
 use pg_cdp_core::program::{self, Node, Program, Totals};
 use pgrx::AnyNumeric;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 
 /// A value of an attribute, how many members have it, and how many profiles do.
 pub type Share = (Option<String>, i64, i64);
@@ -22,7 +23,10 @@ pub type Share = (Option<String>, i64, i64);
 /// How the members of a question spread over the values of an attribute; the row without a value counts those who have none.
 pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>, CdpError> {
     let mut shares = match readable(question, attribute) {
-        Some((AttributeColumn::Codes { column_id, dictionary_id }, _)) => by_code(question, column_id, dictionary_id)?,
+        Some((AttributeColumn::Codes { column_id, dictionary_id }, _)) => match forward_of(question, attribute) {
+            Some(column_id) => by_forward(question, column_id, dictionary_id)?,
+            None => by_code(question, column_id, dictionary_id)?,
+        },
         Some((AttributeColumn::CodeNumbers { column_id, dictionary_id }, _)) => {
             by_number(question, column_id, |values| code_texts(question, dictionary_id, values))?
         }
@@ -84,8 +88,37 @@ fn with_unknown(shares: Vec<(String, u64, u64)>, members: u64, profiles: u64) ->
     Ok(out)
 }
 
-fn cardinality(set: &[u8]) -> Result<u64, CdpError> {
-    Ok(pg_cdp_core::bitmap::Portable::open_shard(set)?.cardinality())
+fn cardinality(set: Bytes<'_>) -> Result<u64, CdpError> {
+    Ok(Portable::open_shard(set)?.cardinality())
+}
+
+/// The forward column of an attribute, when it is ready.
+fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
+    let Ast::Attribute(name) = &attribute.node else { return None };
+    question.catalog.attributes.get(name)?.forward
+}
+
+/// An attribute with a forward column.
+fn by_forward(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Vec<Share>, CdpError> {
+    let Extended { program, inputs, slot, universe } = extended(question, Encoding::Codes, column_id)?;
+    let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+    let (mut members, mut profiles) = (0, 0);
+    inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
+        let chunks = borrowed(slots);
+        let codes = chunks.get(slot).and_then(|slot| slot.first()).copied();
+        let (here, shares) = program::code_distribution(&program, &chunks, codes)?;
+        members += here;
+        for (code, inside, total) in shares {
+            let count = counts.entry(code.into()).or_default();
+            *count = (count.0 + inside, count.1 + total);
+        }
+        for set in chunks.get(universe).into_iter().flatten() {
+            profiles += cardinality(*set)?;
+        }
+        Ok(())
+    })?;
+    let texts = code_texts(question, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
+    with_unknown(named(counts, &texts)?, members, profiles)
 }
 
 /// An attribute kept as one set a value.
@@ -93,27 +126,19 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
     let Extended { program, inputs, slot, universe } = extended(question, Encoding::Set, column_id)?;
     let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     let (mut members, mut profiles) = (0, 0);
-    let listing = inputs.listing(question, None)?;
-    listing.for_each_shard_forward(question.ws, &program.slots, Some(slot), |_, slots, forward| {
+    inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
         let chunks = borrowed(slots);
         let (Some(column), Some(sets)) = (slots.get(slot), chunks.get(slot)) else {
             return Err(CdpError::internal("a program has no such slot"));
         };
-        let (here, shares) = match forward {
-            Some(forward) => program::distribution_by_forward(&program, &chunks, forward)?,
-            None => {
-                let (here, inside) = program::distribution(&program, &chunks, sets)?;
-                let totals = sets.iter().map(|set| cardinality(set)).collect::<Result<Vec<_>, _>>()?;
-                (here, inside.into_iter().zip(totals).collect())
-            }
-        };
+        let (here, inside) = program::distribution(&program, &chunks, sets)?;
         members += here;
-        for ((key, _), (inside, total)) in column.iter().zip(shares) {
+        for (((key, _), set), inside) in column.iter().zip(sets).zip(inside) {
             let count = counts.entry(*key).or_default();
-            *count = (count.0 + inside, count.1 + total);
+            *count = (count.0 + inside, count.1 + cardinality(*set)?);
         }
         for set in chunks.get(universe).into_iter().flatten() {
-            profiles += cardinality(set)?;
+            profiles += cardinality(*set)?;
         }
         Ok(())
     })?;
@@ -273,7 +298,7 @@ fn number_totals(question: &Question, column_id: i32) -> Result<Totals, CdpError
 
 /// Members of a question with a number, and their numbers, shard by shard: one column in memory.
 struct Numbers {
-    shards: Vec<(u32, Vec<u8>, Rc<Vec<u8>>)>,
+    shards: Vec<(u32, Vec<u8>, Chunk)>,
 }
 
 impl Numbers {
@@ -283,7 +308,11 @@ impl Numbers {
         inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |shard, slots| {
             if let Some((_, number)) = slots.get(slot).and_then(|slot| slot.first()) {
                 let members = program::members(&program, &borrowed(slots))?;
-                shards.extend(members.map(|members| (shard, members, Rc::clone(number))));
+                if let Some(members) = members {
+                    // Nothing of it can be read when this is over.
+                    number.bytes().all()?;
+                    shards.push((shard, members, number.clone()));
+                }
             }
             Ok(())
         })?;
@@ -300,7 +329,7 @@ impl Numbers {
         let program = Self::program(low, high);
         let mut total = 0;
         for (_, members, number) in &self.shards {
-            total += program::count(&program, &[vec![members.as_slice()], vec![number.as_slice()]])?;
+            total += program::count(&program, &[vec![Bytes::from(members)], vec![number.bytes()]])?;
         }
         Ok(total)
     }
@@ -309,7 +338,7 @@ impl Numbers {
     fn bounds(&self) -> Result<Option<(i64, i64)>, CdpError> {
         let mut bounds: Option<(i64, i64)> = None;
         for (_, _, number) in &self.shards {
-            let chunk = NumberChunk::open(number)?;
+            let chunk = NumberChunk::open(number.bytes())?;
             let (low, high) = bounds.unwrap_or((chunk.v_base(), chunk.v_max()));
             bounds = Some((low.min(chunk.v_base()), high.max(chunk.v_max())));
         }
@@ -392,9 +421,9 @@ pub fn top(question: &Question, attribute: &Expr, k: i64) -> Result<Vec<(i64, An
     let mut ties: Vec<(i64, i64)> = Vec::new();
     for (shard, members, number) in &numbers.shards {
         let program = Numbers::program(least, i64::MAX);
-        let inside = program::evaluate(&program, &[vec![members.as_slice()], vec![number.as_slice()]])?;
+        let inside = program::evaluate(&program, &[vec![Bytes::from(members)], vec![number.bytes()]])?;
         let first = i64::from(*shard) << crate::store::SHARD_BITS;
-        for (offset, v) in NumberChunk::open(number)?.values_of(&inside)? {
+        for (offset, v) in NumberChunk::open(number.bytes())?.values_of(&inside)? {
             let row = (v, first + i64::from(offset));
             if v > least { found.push(row) } else { ties.push(row) }
         }
@@ -423,7 +452,7 @@ pub fn overlap(questions: &[Question]) -> Result<(Vec<u64>, u64), CdpError> {
             *count += more;
         }
         for set in chunks.last().into_iter().flatten() {
-            profiles += cardinality(set)?;
+            profiles += cardinality(*set)?;
         }
         Ok(())
     })?;

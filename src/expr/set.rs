@@ -13,7 +13,7 @@ use crate::store::SHARD_BITS;
 use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
 use crate::store::read::{Listing, Slots, Wanted};
 use crate::workspace::Workspace;
-use pg_cdp_core::bitmap::assemble;
+use pg_cdp_core::bitmap::{Bytes, assemble};
 use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::plan::{self, Edge, Plan, Plans, Source};
 use pg_cdp_core::program::{self, Program};
@@ -64,8 +64,8 @@ pub fn count_of(ws: &Workspace, program: &Program, listing: Listing) -> Result<i
 }
 
 /// The bytes of each slot as programs take them.
-pub fn borrowed(slots: &Slots) -> Vec<Vec<&[u8]>> {
-    slots.iter().map(|slot| slot.iter().map(|(_, bytes)| bytes.as_slice()).collect()).collect()
+pub fn borrowed(slots: &Slots) -> Vec<Vec<Bytes<'_>>> {
+    slots.iter().map(|slot| slot.iter().map(|(_, chunk)| chunk.bytes()).collect()).collect()
 }
 
 /// The plan of a question: the one that was kept for its text, or a new one. A plan is kept unless time or the rows of tables went

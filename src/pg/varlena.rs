@@ -10,6 +10,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 
+use super::pieces::{self, Pieces};
 use crate::error::CdpError;
 
 /// The length word before the payload.
@@ -71,6 +72,42 @@ impl Drop for Detoasted<'_> {
             // SAFETY: the copy was made by `pg_detoast_datum_packed` for this value alone.
             unsafe { pg_sys::pfree(self.value.cast()) }
         }
+    }
+}
+
+/// A variable-length argument that is not fetched before it is asked for.
+pub struct Stored<'a> {
+    datum: pg_sys::Datum,
+    argument: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Stored<'a> {
+    /// Keeps a datum of a variable-length type.
+    ///
+    /// # Safety
+    /// `datum` must be a non-null datum of a type with `typlen = -1` and must stay valid for the chosen lifetime.
+    pub unsafe fn new(datum: pg_sys::Datum) -> Self {
+        Stored { datum, argument: PhantomData }
+    }
+
+    /// The datum as it came.
+    pub fn datum(&self) -> pg_sys::Datum {
+        self.datum
+    }
+
+    /// The whole payload.
+    pub fn whole(&self) -> Detoasted<'a> {
+        // SAFETY: the promise made to `new`.
+        unsafe { Detoasted::new(self.datum) }
+    }
+
+    /// Answers a question from parts of the value; see [`pieces::ask`].
+    ///
+    /// # Safety
+    /// `call` must be what PostgreSQL called the function with.
+    pub unsafe fn ask<T>(&self, call: pg_sys::FunctionCallInfo, question: impl FnOnce(&mut Pieces) -> T) -> Option<T> {
+        // SAFETY: the caller's promise, and the one made to `new`.
+        unsafe { pieces::ask(call, self.datum, question) }
     }
 }
 
@@ -147,11 +184,6 @@ impl Bytea {
     /// Copies `bytes` into a value.
     pub fn copy(bytes: &[u8]) -> Result<Self, CdpError> {
         write(bytes.len(), "bytea value", |payload| io::Write::write_all(payload, bytes)).map(Bytea)
-    }
-
-    /// A value of exactly `length` bytes that `fill` writes.
-    pub fn write(length: usize, fill: impl FnOnce(&mut Payload) -> io::Result<()>) -> Result<Self, CdpError> {
-        write(length, "bytea value", fill).map(Bytea)
     }
 }
 

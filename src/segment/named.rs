@@ -193,7 +193,8 @@ fn live(ws: &Workspace, members: Vec<(u32, Vec<u8>)>) -> Result<Vec<(u32, Vec<u8
     let mut universe: BTreeMap<u32, Vec<u8>> = membership::kept(ws, Catalog::load(ws)?.universe)?.into_iter().collect();
     let mut strangers: Vec<i64> = Vec::new();
     for (shard, bytes) in &members {
-        let unknown = pg_cdp_core::bitmap::difference(universe.remove(shard).as_deref(), Some(bytes))?.added;
+        let known = universe.remove(shard);
+        let unknown = pg_cdp_core::bitmap::difference(known.as_ref().map(Into::into), Some(bytes.into()))?.added;
         if let Some(unknown) = unknown {
             let first = i64::from(*shard) << SHARD_BITS;
             strangers.extend(set(&unknown)?.into_iter().map(|offset| first + i64::from(offset)));

@@ -10,7 +10,7 @@ use crate::pg::spi;
 use crate::store::membership::{self, Changed, Entry};
 use crate::store::read::Wanted;
 use crate::workspace::Workspace;
-use pg_cdp_core::bitmap::{Portable, difference};
+use pg_cdp_core::bitmap::{Bytes, Portable, difference};
 use pg_cdp_core::cells::Encoding;
 use pg_cdp_core::expr::ast::Type;
 use pg_cdp_core::program;
@@ -41,11 +41,11 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn take(&mut self, shard: u32, before: Option<&[u8]>, after: Option<Vec<u8>>) -> Result<(), CdpError> {
+    fn take(&mut self, shard: u32, before: Option<Bytes<'_>>, after: Option<Vec<u8>>) -> Result<(), CdpError> {
         if let Some(after) = &after {
             self.total += Portable::open_shard(after)?.cardinality();
         }
-        let difference = difference(before, after.as_deref())?;
+        let difference = difference(before, after.as_ref().map(Into::into))?;
         if !difference.is_empty() {
             let (added, removed) = difference.counts()?;
             self.added += added;
@@ -93,10 +93,10 @@ pub fn fixed(ws: &Workspace, segment: &Segment, members: Vec<(u32, Vec<u8>)>) ->
     let mut outcome = Outcome::default();
     for (shard, after) in members {
         let before = before.remove(&shard);
-        outcome.take(shard, before.as_deref(), Some(after))?;
+        outcome.take(shard, before.as_ref().map(Into::into), Some(after))?;
     }
     for (shard, before) in before {
-        outcome.take(shard, Some(&before), None)?;
+        outcome.take(shard, Some((&before).into()), None)?;
     }
     write(ws, segment, outcome, None, begun)
 }

@@ -12,8 +12,9 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
-use crate::pg::scan::{LIFETIME, Version};
-use crate::pg::toast::{Places, Pointer};
+use crate::pg::memory::Memory;
+use crate::pg::scan::LIFETIME;
+use crate::pg::toast::{Places, Pointer, Value};
 use crate::pg::transaction;
 use pg_cdp_core::cells::Encoding;
 use std::cell::Cell;
@@ -27,8 +28,6 @@ pub enum Key {
     Chunk(Pointer, u32),
     /// A chunk with changes folded in: how it is encoded, the chunk, if there is one, and the very bytes of the changes.
     Folded(Encoding, Option<(Pointer, u32)>, Vec<Rc<Vec<u8>>>),
-    /// The forward column of chunks: their keys, and the rows they were read from.
-    Forward(Vec<(i64, Version)>),
 }
 
 impl Key {
@@ -36,7 +35,6 @@ impl Key {
     fn size(&self) -> usize {
         match self {
             Self::Chunk(..) => 0,
-            Self::Forward(rows) => rows.capacity() * size_of::<(i64, Version)>(),
             Self::Folded(_, _, changes) => changes.iter().map(|bytes| bytes.capacity()).sum(),
         }
     }
@@ -49,8 +47,26 @@ const MOST_SPARE: usize = 8 << 20;
 /// The most pieces of it: finding one must cost nothing beside filling it.
 const MOST_PIECES: usize = 64;
 
+/// What is kept: all bytes, or those of a chunk that have been read so far.
+#[derive(Clone)]
+pub enum Kept {
+    /// Bytes that were made here.
+    Made(Rc<Vec<u8>>),
+    /// A stored chunk.
+    Stored(Rc<Value>),
+}
+
+impl Kept {
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Made(bytes) => bytes.capacity(),
+            Self::Stored(value) => value.capacity(),
+        }
+    }
+}
+
 struct Entry {
-    bytes: Rc<Vec<u8>>,
+    kept: Kept,
     /// The question that used it last.
     used: u64,
 }
@@ -63,7 +79,7 @@ pub struct Cache {
     limit: usize,
     question: u64,
     /// Memory of bytes that nobody keeps, used again by the next chunk and the next question.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Memory>,
     /// Where values of the TOAST table were found.
     pub places: Places,
     /// The next transaction when the cache was empty.
@@ -98,20 +114,26 @@ impl Cache {
         CACHE.set(Some(self));
     }
 
-    /// Memory for `length` bytes: the smallest piece that is large enough, else the largest.
-    pub fn memory(&mut self, length: usize) -> Vec<u8> {
+    /// Memory for `length` bytes that is at hand: the smallest piece that is large enough.
+    pub fn memory(&mut self, length: usize) -> Option<Memory> {
         let fits = self.spare.iter().enumerate().filter(|(_, piece)| piece.capacity() >= length);
-        let best = fits.min_by_key(|(_, piece)| piece.capacity());
-        let best = best.or_else(|| self.spare.iter().enumerate().max_by_key(|(_, piece)| piece.capacity()));
-        match best.map(|(index, _)| index) {
-            Some(index) => self.spare.swap_remove(index),
-            None => Vec::new(),
+        let best = fits.min_by_key(|(_, piece)| piece.capacity()).map(|(index, _)| index);
+        match best {
+            Some(index) => Some(self.spare.swap_remove(index)),
+            None => {
+                // What is too small for this chunk will be too small for the next one of its column: it makes room.
+                let largest = self.spare.iter().enumerate().max_by_key(|(_, piece)| piece.capacity());
+                if let Some(index) = largest.map(|(index, _)| index).filter(|_| self.spare.len() == MOST_PIECES) {
+                    self.spare.swap_remove(index);
+                }
+                None
+            }
         }
     }
 
     /// Takes memory back.
-    pub fn give(&mut self, memory: Vec<u8>) {
-        let held: usize = self.spare.iter().map(Vec::capacity).sum();
+    pub fn give(&mut self, memory: Memory) {
+        let held: usize = self.spare.iter().map(Memory::capacity).sum();
         if held + memory.capacity() <= MOST_SPARE && self.spare.len() < MOST_PIECES {
             self.spare.push(memory);
         }
@@ -122,22 +144,30 @@ impl Cache {
         self.limit == 0
     }
 
-    /// The bytes of a chunk, if they are here.
-    pub fn get(&mut self, key: &Key) -> Option<Rc<Vec<u8>>> {
+    /// What is kept under a key.
+    pub fn get(&mut self, key: &Key) -> Option<Kept> {
         let entry = self.entries.get_mut(key)?;
         entry.used = self.question;
-        Some(Rc::clone(&entry.bytes))
+        Some(entry.kept.clone())
+    }
+
+    /// The bytes that were made and are kept under a key.
+    pub fn made(&mut self, key: &Key) -> Option<Rc<Vec<u8>>> {
+        match self.get(key)? {
+            Kept::Made(bytes) => Some(bytes),
+            Kept::Stored(_) => None,
+        }
     }
 
     /// Keeps bytes if there is room or room can be made among what this question does not use. A question over more than the
     /// cache holds so keeps what it read first, and finds that again when it is repeated.
-    pub fn put(&mut self, key: Key, bytes: &Rc<Vec<u8>>) {
-        let size = bytes.capacity() + key.size();
+    pub fn put(&mut self, key: Key, kept: Kept) {
+        let size = kept.capacity() + key.size();
         if size > self.limit || (self.size + size > self.limit && !self.make_room(size)) {
             return;
         }
         self.size += size;
-        self.entries.insert(key, Entry { bytes: Rc::clone(bytes), used: self.question });
+        self.entries.insert(key, Entry { kept, used: self.question });
     }
 
     /// Drops what has not been used for longest until `wanted` bytes and an eighth of the cache are free; whether the `wanted` are.
@@ -151,7 +181,7 @@ impl Cache {
                 break;
             }
             if let Some(entry) = self.entries.remove(&key) {
-                self.size -= entry.bytes.capacity() + key.size();
+                self.size -= entry.kept.capacity() + key.size();
             }
         }
         self.size + wanted <= self.limit

@@ -150,6 +150,36 @@ pub fn learn(ws: &Workspace, dictionary_id: i32, values: &str) -> Result<i32, Cd
     .unwrap_or(0))
 }
 
+/// Enters the forward column of an attribute that is kept as sets, unless there is one. The next flush builds it.
+pub fn add_forward(ws: &Workspace, attribute_id: i32) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.store_column (kind, encoding, attribute_id, state) VALUES ('forward', 'codes', $1, 'stale') \
+             ON CONFLICT (attribute_id, kind) DO NOTHING",
+        ),
+        &[attribute_id.into()],
+    )?;
+    Ok(())
+}
+
+/// Removes the forward column of an attribute, if there is one.
+pub fn drop_forward(ws: &Workspace, attribute_id: i32) -> Result<(), CdpError> {
+    let columns = spi::rows(
+        &ws.sql(
+            "DELETE FROM @ws@.store_column c WHERE c.attribute_id = $1 AND c.kind = 'forward' RETURNING c.column_id",
+        ),
+        &[attribute_id.into()],
+        |row| spi::must::<i32>(row, 1),
+    )?;
+    columns.into_iter().try_for_each(|column_id| clear(ws, column_id))
+}
+
+/// Keeps the values of a text attribute as numbers from now on: there are too many for a set each. The column is built anew, the forward column goes.
+pub fn keep_as_numbers(ws: &Workspace, attribute_id: i32, column_id: i32) -> Result<(), CdpError> {
+    spi::run(&ws.sql("UPDATE @ws@.store_column SET encoding = 'number' WHERE column_id = $1"), &[column_id.into()])?;
+    drop_forward(ws, attribute_id)
+}
+
 /// Takes a column out of use: `stale` until the next flush rebuilds it, `off` for good. Its cells are removed.
 pub fn retire(ws: &Workspace, column_id: i32, state: &str) -> Result<(), CdpError> {
     spi::run(

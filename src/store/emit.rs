@@ -1,7 +1,9 @@
 //! Changes of facts, written as changes of cells.
 
-use super::column::{dictionary_text_sql, integer_sql, learn, property_sql, retire, value_column};
-use super::{MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES};
+use super::column::{
+    add_forward, dictionary_text_sql, integer_sql, keep_as_numbers, learn, property_sql, retire, value_column,
+};
+use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
@@ -26,10 +28,13 @@ pub struct AttributeColumn {
     pub scale: i32,
     /// `ready`, `stale` or `off`.
     pub state: String,
+    /// Its forward column: number and state.
+    pub forward: Option<(i32, String)>,
 }
 
-const ATTRIBUTE_COLUMNS: &str = "SELECT a.attribute_id, a.name, a.type, a.dictionary_id, c.column_id, c.encoding, c.scale, c.state \
-     FROM @ws@.attribute a JOIN @ws@.store_column c USING (attribute_id)";
+const ATTRIBUTE_COLUMNS: &str = "SELECT a.attribute_id, a.name, a.type, a.dictionary_id, c.column_id, c.encoding, c.scale, c.state, f.column_id, f.state \
+     FROM @ws@.attribute a JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' \
+     LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward'";
 
 fn read_attribute(row: &pgrx::spi::SpiHeapTupleData) -> Result<AttributeColumn, CdpError> {
     Ok(AttributeColumn {
@@ -41,6 +46,7 @@ fn read_attribute(row: &pgrx::spi::SpiHeapTupleData) -> Result<AttributeColumn, 
         encoding: spi::must(row, 6)?,
         scale: spi::must(row, 7)?,
         state: spi::must(row, 8)?,
+        forward: row.get::<i32>(9)?.zip(row.get::<String>(10)?),
     })
 }
 
@@ -74,41 +80,14 @@ fn into_pending(cells: &str) -> String {
 /// Changes of an attribute. `changes` is a FROM item with columns `profile_id`, `before`, `after` (values of the attribute's type, NULL for none).
 /// A value that the column cannot keep makes it stale.
 pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Result<(), CdpError> {
-    if column.state != "ready" {
-        return Ok(());
-    }
     let both = format!(
         "(SELECT c.profile_id, c.before AS value, (-1)::pg_catalog.int8 AS n FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.before IS NOT NULL \
           UNION ALL SELECT c.profile_id, c.after, 1 FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.after IS NOT NULL)"
     );
-    let coded = super::column::coded(&column.ty);
-    if coded {
-        let text = dictionary_text_sql(&column.ty, "c.after");
-        let values = learn(
-            ws,
-            column.dictionary_id,
-            &format!("SELECT {text} AS value FROM {changes} c WHERE c.before IS DISTINCT FROM c.after"),
-        )?;
-        if column.encoding == "set" && values > MOST_EQUALITY_VALUES {
-            spi::run(
-                &ws.sql("UPDATE @ws@.store_column SET encoding = 'number' WHERE column_id = $1"),
-                &[column.column_id.into()],
-            )?;
-            return retire(ws, column.column_id, "stale");
-        }
-        let text = dictionary_text_sql(&column.ty, "c.value");
-        let (key, v) = if column.encoding == "set" {
-            ("d.code::pg_catalog.int8", "0")
-        } else {
-            ("0::pg_catalog.int8", "c.n * d.code")
-        };
-        spi::run(
-            &ws.sql(&into_pending(&format!(
-                "SELECT {key} AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}) AS cells \
-                 FROM {both} c JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = {text} GROUP BY 1, 2"
-            ))),
-            &[column.column_id.into(), column.dictionary_id.into()],
-        )?;
+    if super::column::coded(&column.ty) {
+        return coded(ws, column, changes, &both);
+    }
+    if column.state != "ready" {
         return Ok(());
     }
     let after = integer_sql(&column.ty, "c.after", column.scale, false)?;
@@ -127,6 +106,54 @@ pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Res
              FROM {both} c GROUP BY 2"
         ))),
         &[column.column_id.into()],
+    )?;
+    Ok(())
+}
+
+/// Changes of an attribute whose values have codes, for its column and for its forward column, each if it is ready.
+fn coded(ws: &Workspace, column: &AttributeColumn, changes: &str, both: &str) -> Result<(), CdpError> {
+    let ready = column.state == "ready";
+    let forward = column.forward.as_ref().filter(|(_, state)| state == "ready");
+    if !ready && forward.is_none() {
+        return Ok(());
+    }
+    let text = dictionary_text_sql(&column.ty, "c.after");
+    let values = learn(
+        ws,
+        column.dictionary_id,
+        &format!("SELECT {text} AS value FROM {changes} c WHERE c.before IS DISTINCT FROM c.after"),
+    )?;
+    let set = column.encoding == "set";
+    if set && values > MOST_EQUALITY_VALUES {
+        keep_as_numbers(ws, column.attribute_id, column.column_id)?;
+        return if ready { retire(ws, column.column_id, "stale") } else { Ok(()) };
+    }
+    if set && values >= FORWARD_FROM && column.forward.is_none() {
+        add_forward(ws, column.attribute_id)?;
+    }
+    let cells = |column: &str, key: &str, v: &str| {
+        format!(
+            "SELECT {column} AS column_id, {key} AS key, c.shard, @ext@._cdp_cells_agg(c.place, c.n, {v}) AS cells FROM c GROUP BY 2, 3"
+        )
+    };
+    let mut parts = Vec::new();
+    if ready && set {
+        parts.push(cells("$1", "c.code::pg_catalog.int8", "0"));
+    } else if ready {
+        parts.push(cells("$1", "0::pg_catalog.int8", "c.n * c.code"));
+    }
+    if forward.is_some() {
+        parts.push(cells("$3", "0::pg_catalog.int8", "c.n * c.code"));
+    }
+    let text = dictionary_text_sql(&column.ty, "c.value");
+    spi::run(
+        &ws.sql(&format!(
+            "WITH c AS (SELECT (c.profile_id >> 20)::integer AS shard, (c.profile_id & 1048575)::integer AS place, c.n, d.code \
+               FROM {both} c JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = {text}) \
+             INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT x.column_id, x.key, x.shard, x.cells FROM ({}) x WHERE x.cells IS NOT NULL",
+            parts.join(" UNION ALL ")
+        )),
+        &[column.column_id.into(), column.dictionary_id.into(), forward.map(|(id, _)| *id).into()],
     )?;
     Ok(())
 }

@@ -20,8 +20,10 @@ const FOLD: &str = "WITH taken AS (DELETE FROM @ws@.pending RETURNING column_id,
 
 /// Rebuilds and folds; returns how many chunks were written. Needs the workspace lock.
 pub fn flush(ws: &Workspace) -> Result<i64, CdpError> {
-    rebuild::stale(ws)?;
-    Ok(spi::one::<i64>(&ws.sql(FOLD), &[])?.unwrap_or(0))
+    let rebuilt = rebuild::stale(ws)?;
+    let folded = spi::one::<i64>(&ws.sql(FOLD), &[])?.unwrap_or(0);
+    let forwards = rebuild::forwards(ws)?;
+    i64::try_from(rebuilt + forwards).map(|chunks| chunks + folded).map_err(|_| CdpError::internal("too many chunks"))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]

@@ -19,7 +19,9 @@ pub fn kept(ws: &Workspace, column_id: i32) -> Result<Vec<(u32, Vec<u8>)>, CdpEr
     let listing = Listing::new(ws, &[Wanted { slot: 0, column_id, low: 0, high: 0 }], None)?;
     let mut shards = Vec::new();
     listing.for_each_shard(ws, &[Encoding::Set], |shard, slots| {
-        shards.extend(slots.iter().flatten().map(|(_, bytes)| (shard, bytes.as_slice().to_vec())));
+        for (_, chunk) in slots.iter().flatten() {
+            shards.push((shard, chunk.bytes().all()?.to_vec()));
+        }
         Ok(())
     })?;
     Ok(shards)
@@ -116,8 +118,8 @@ pub fn follow(ws: &Workspace, merges: &[(i64, i64)]) -> Result<(), CdpError> {
         |shard, slots| {
             let first = i64::from(shard) << SHARD_BITS;
             for (inside, slot) in inside.iter_mut().zip(slots) {
-                for (_, bytes) in slot {
-                    let set = Portable::open_shard(bytes)?;
+                for (_, chunk) in slot {
+                    let set = Portable::open_shard(chunk.bytes())?;
                     for profile in asked.range(first..first + (1 << SHARD_BITS)) {
                         let (_, offset) = place(*profile);
                         if set.get((offset >> 16) as u16)?.is_some_and(|container| container.contains(offset as u16)) {

@@ -21,3 +21,9 @@ pub const MOST_TRACKED_VALUES: i32 = 1000;
 
 /// A text attribute with more distinct values than this keeps one number column of codes in place of one bitmap a value.
 pub const MOST_EQUALITY_VALUES: i32 = 512;
+
+/// A text attribute kept as bitmaps that has this many distinct values gets a forward column beside them. A distribution read from it costs what
+/// probing a dozen sets costs, however many values there are. At 32 it takes about half the time of the sets (a million profiles, chunks from
+/// the pool: 0.27 against 0.51 ms for a segment of 9 %, 0.29 against 0.50 for one of 14 %), which is worth a second delta for each change of a
+/// value and up to 2 MB more to write for each shard that a flush touches; at 16 values it would save a tenth of a millisecond.
+pub const FORWARD_FROM: i32 = 32;

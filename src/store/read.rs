@@ -5,14 +5,16 @@
 //! tables ([`crate::pg::scan`], [`crate::pg::toast`]), and by a query, for whoever the tables cannot be opened directly for (row
 //! security, privileges on columns, another table access method) and to test the first against.
 
-use super::cache::{Cache, Key};
+use super::cache::{Cache, Kept, Key};
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::scan::{Condition, Stored, Table, Version};
-use crate::pg::toast::{self, Pointer, Reader};
+use crate::pg::scan::{Condition, Stored, Table};
+use crate::pg::toast::{self, Paged, Pointer, Reader, Value};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
+use pg_cdp_core::bitmap::Bytes;
 use pg_cdp_core::cells::{Encoding, fold};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -44,8 +46,6 @@ struct Listed {
     /// Changes that are not folded yet come after the chunk they belong to.
     delta: bool,
     place: Place,
-    /// The row it stands in, when that is known.
-    version: Option<Version>,
 }
 
 /// Which chunks there are.
@@ -58,8 +58,27 @@ pub struct Listing {
     bytes: usize,
 }
 
-/// The keys and bytes of each slot of one shard, changes folded in.
-pub type Slots = Vec<Vec<(i64, Rc<Vec<u8>>)>>;
+/// A chunk, changes folded in.
+#[derive(Clone)]
+pub enum Chunk {
+    /// In memory.
+    Here(Rc<Vec<u8>>),
+    /// In the pages of the TOAST table, to be read as far as it is needed.
+    Paged(Paged),
+}
+
+impl Chunk {
+    /// The bytes, as programs take them.
+    pub fn bytes(&self) -> Bytes<'_> {
+        match self {
+            Self::Here(bytes) => Bytes::Here(bytes),
+            Self::Paged(paged) => Bytes::stored(paged),
+        }
+    }
+}
+
+/// The keys and chunks of each slot of one shard.
+pub type Slots = Vec<Vec<(i64, Chunk)>>;
 
 // Columns of `chunk` and `pending`, from 1 (sql/workspace/60_store.sql).
 const COLUMN_ID: i16 = 1;
@@ -111,8 +130,7 @@ impl Listing {
                             Stored::Here(bytes) => Place::Here(Rc::new(bytes)),
                             Stored::Elsewhere(pointer) => Place::Elsewhere(pointer, row.version().xmin()),
                         };
-                        let (key, version) = (row.int8(KEY as usize), Some(row.version()));
-                        self.push(Listed { shard, slot: *slot, key, delta, place, version });
+                        self.push(Listed { shard, slot: *slot, key: row.int8(KEY as usize), delta, place });
                     }
                     Ok(())
                 })?;
@@ -133,7 +151,7 @@ impl Listing {
     /// Adds bytes that come from elsewhere than the tables of chunks.
     pub fn add(&mut self, slot: usize, shard: i32, key: i64, delta: bool, bytes: Vec<u8>) {
         self.bytes += bytes.len();
-        let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)), version: None };
+        let row = Listed { shard, slot, key, delta, place: Place::Here(Rc::new(bytes)) };
         let at = self.rows.partition_point(|r| (r.shard, r.slot, r.key, r.delta) <= (shard, slot, key, delta));
         self.rows.insert(at, row);
     }
@@ -157,19 +175,7 @@ impl Listing {
         encodings: &[Encoding],
         mut f: impl FnMut(u32, &Slots) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
-        self.for_each_shard_forward(ws, encodings, None, |shard, slots, _| f(shard, slots))
-    }
-
-    /// As [`Self::for_each_shard`], with the forward column of a slot of sets that exclude each other where it is worth having: where the
-    /// sets are many and were in the cache already, so that they are asked about again.
-    pub fn for_each_shard_forward(
-        self,
-        ws: &Workspace,
-        encodings: &[Encoding],
-        forward: Option<usize>,
-        mut f: impl FnMut(u32, &Slots, Option<&[u8]>) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        let mut loader = Loader { cache: Cache::take(), reader: None, missed: 0 };
+        let mut loader = Loader { cache: Cache::take(), reader: None };
         let shards = self.shards();
         let mut rows = self.rows.into_iter().peekable();
         for shard in shards {
@@ -181,14 +187,9 @@ impl Listing {
                 here.extend(queried(ws, wanted, shard)?);
                 here.sort_by_key(|row| (row.slot, row.key, row.delta));
             }
-            loader.missed = 0;
             let slots = loader.load(&here, encodings)?;
             let number = u32::try_from(shard).map_err(|_| CdpError::corrupted("shard number"))?;
-            let column = match forward {
-                Some(slot) => loader.forward(&here, &slots, slot)?,
-                None => None,
-            };
-            f(number, &slots, column.as_ref().map(|bytes| bytes.as_slice()))?;
+            f(number, &slots)?;
             loader.recycle(slots);
             pgrx::check_for_interrupts!();
         }
@@ -215,13 +216,8 @@ fn tables(ws: &Workspace) -> Option<(Table, Table)> {
 /// Gets bytes out of the cache or the TOAST table.
 struct Loader {
     cache: Box<Cache>,
-    reader: Option<Reader>,
-    /// Chunks that were not in the cache.
-    missed: usize,
+    reader: Option<Rc<RefCell<Reader>>>,
 }
-
-/// From this many sets on a forward column is made: fewer are probed as quickly.
-const FORWARD_FROM: usize = 32;
 
 impl Loader {
     fn load(&mut self, rows: &[Listed], encodings: &[Encoding]) -> Result<Slots, CdpError> {
@@ -231,11 +227,11 @@ impl Loader {
             let (Some(slot), Some(encoding)) = (slots.get_mut(first.slot), encodings.get(first.slot)) else {
                 return Err(CdpError::internal("a program has no such slot"));
             };
-            let bytes = match group {
-                [only] if !only.delta => Some(self.bytes(&only.place)?),
-                _ => self.folded(*encoding, group)?,
+            let chunk = match group {
+                [only] if !only.delta => Some(self.chunk(&only.place)),
+                _ => self.folded(*encoding, group)?.map(Chunk::Here),
             };
-            slot.extend(bytes.map(|bytes| (first.key, bytes)));
+            slot.extend(chunk.map(|chunk| (first.key, chunk)));
         }
         Ok(slots)
     }
@@ -246,7 +242,7 @@ impl Loader {
             [base, deltas @ ..] if !base.delta => (Some(base), deltas),
             deltas => (None, deltas),
         };
-        let changes = deltas.iter().map(|delta| self.bytes(&delta.place)).collect::<Result<Vec<_>, _>>()?;
+        let changes = deltas.iter().map(|delta| self.changes(&delta.place)).collect::<Result<Vec<_>, _>>()?;
         let key = match base.map(|base| &base.place) {
             None => Some(None),
             Some(Place::Elsewhere(pointer, xmin)) => Some(Some((*pointer, *xmin))),
@@ -254,77 +250,79 @@ impl Loader {
             Some(Place::Here(_)) => None,
         };
         let key = key.filter(|_| !self.cache.is_off()).map(|base| Key::Folded(encoding, base, changes.clone()));
-        if let Some(bytes) = key.as_ref().and_then(|key| self.cache.get(key)) {
+        if let Some(bytes) = key.as_ref().and_then(|key| self.cache.made(key)) {
             return Ok(Some(bytes));
         }
-        let base = base.map(|base| self.bytes(&base.place)).transpose()?;
-        let base = base.as_ref().map(|bytes| bytes.as_slice());
+        let base = base.map(|base| self.chunk(&base.place));
+        let base = base.as_ref().map(|chunk| chunk.bytes().all()).transpose()?;
         let Some(bytes) = fold(encoding, base, changes.iter().map(|bytes| bytes.as_slice()))? else { return Ok(None) };
         let bytes = Rc::new(bytes);
         if let Some(key) = key {
-            self.cache.put(key, &bytes);
+            self.cache.put(key, Kept::Made(Rc::clone(&bytes)));
         }
         Ok(Some(bytes))
     }
 
-    fn bytes(&mut self, place: &Place) -> Result<Rc<Vec<u8>>, CdpError> {
-        let (pointer, xmin) = match place {
-            Place::Here(bytes) => return Ok(Rc::clone(bytes)),
-            Place::Elsewhere(pointer, xmin) => (*pointer, *xmin),
-        };
-        let key = Key::Chunk(pointer, xmin);
-        if let Some(bytes) = self.cache.get(&key) {
-            return Ok(bytes);
-        }
-        if self.reader.as_ref().is_none_or(|reader| reader.table() != pointer.table) {
-            if let Some(reader) = self.reader.take() {
-                self.cache.places = reader.close();
-            }
-            self.reader = Reader::open(pointer.table, &mut self.cache.places);
-        }
-        // What is going to be kept gets memory of its size; what is not, any that is at hand.
-        let length = pointer.length as usize;
-        let mut bytes = if self.cache.is_off() { self.cache.memory(length) } else { Vec::new() };
-        self.missed += 1;
-        match &mut self.reader {
-            Some(reader) => reader.fetch(pointer, &mut bytes)?,
-            None => bytes = toast::fetch_slowly(pointer),
-        }
-        let bytes = Rc::new(bytes);
-        self.cache.put(key, &bytes);
-        Ok(bytes)
+    /// The bytes of changes, all of them.
+    fn changes(&mut self, place: &Place) -> Result<Rc<Vec<u8>>, CdpError> {
+        Ok(match self.chunk(place) {
+            Chunk::Here(bytes) => bytes,
+            Chunk::Paged(paged) => Rc::new(Bytes::stored(&paged).all()?.to_vec()),
+        })
     }
 
-    /// The forward column of the sets of a slot.
-    fn forward(&mut self, rows: &[Listed], slots: &Slots, slot: usize) -> Result<Option<Rc<Vec<u8>>>, CdpError> {
-        let Some(sets) = slots.get(slot).filter(|sets| sets.len() >= FORWARD_FROM) else { return Ok(None) };
-        let rows = rows.iter().filter(|row| row.slot == slot);
-        let rows: Option<Vec<(i64, Version)>> = rows.map(|row| Some((row.key, row.version?))).collect();
-        let Some(key) = rows.filter(|_| !self.cache.is_off()).map(Key::Forward) else { return Ok(None) };
-        if let Some(bytes) = self.cache.get(&key) {
-            return Ok((!bytes.is_empty()).then_some(bytes));
+    /// The chunk at a place: what the cache has of it, else nothing yet.
+    fn chunk(&mut self, place: &Place) -> Chunk {
+        let (pointer, xmin) = match place {
+            Place::Here(bytes) => return Chunk::Here(Rc::clone(bytes)),
+            Place::Elsewhere(pointer, xmin) => (*pointer, *xmin),
+        };
+        let Some(reader) = self.reader(pointer.table) else {
+            return Chunk::Here(Rc::new(toast::fetch_slowly(pointer)));
+        };
+        let key = Key::Chunk(pointer, xmin);
+        if let Some(Kept::Stored(value)) = self.cache.get(&key) {
+            return Chunk::Paged(Paged::new(value, reader));
         }
-        if self.missed > 0 {
-            return Ok(None);
+        // What is going to be kept gets memory of its size; what is not, any that is at hand.
+        let memory = if self.cache.is_off() { self.cache.memory(pointer.length as usize) } else { None };
+        let value = Rc::new(Value::new(pointer, memory));
+        self.cache.put(key, Kept::Stored(Rc::clone(&value)));
+        Chunk::Paged(Paged::new(value, reader))
+    }
+
+    /// The open TOAST table; `None` when it is to be read PostgreSQL's way.
+    fn reader(&mut self, table: u32) -> Option<Rc<RefCell<Reader>>> {
+        if self.reader.as_ref().is_none_or(|reader| reader.borrow().table() != table) {
+            self.close();
+            self.reader = Reader::open(table, &mut self.cache.places).map(|reader| Rc::new(RefCell::new(reader)));
         }
-        let sets: Vec<&[u8]> = sets.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-        // Sets that do not exclude each other are remembered as such.
-        let bytes = Rc::new(pg_cdp_core::program::forward(&sets)?.unwrap_or_default());
-        self.cache.put(key, &bytes);
-        Ok((!bytes.is_empty()).then_some(bytes))
+        self.reader.clone()
+    }
+
+    fn close(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.cache.places = reader.borrow_mut().close();
+        }
     }
 
     fn recycle(&mut self, slots: Slots) {
         if self.cache.is_off() {
-            let bytes = slots.into_iter().flatten().filter_map(|(_, bytes)| Rc::try_unwrap(bytes).ok());
-            bytes.for_each(|bytes| self.cache.give(bytes));
+            for (_, chunk) in slots.into_iter().flatten() {
+                match chunk {
+                    Chunk::Here(bytes) => drop(bytes),
+                    Chunk::Paged(paged) => {
+                        if let Ok(value) = Rc::try_unwrap(paged.into_value()) {
+                            self.cache.give(value.into_memory());
+                        }
+                    }
+                }
+            }
         }
     }
 
     fn finish(mut self) {
-        if let Some(reader) = self.reader {
-            self.cache.places = reader.close();
-        }
+        self.close();
         self.cache.keep();
     }
 }
@@ -363,6 +361,6 @@ fn queried(ws: &Workspace, wanted: &[Wanted], shard: i32) -> Result<Vec<Listed>,
     spi::rows(&sql, &[], |row| {
         let slot = usize::try_from(spi::must::<i32>(row, 1)?).map_err(|_| CdpError::internal("negative slot"))?;
         let place = Place::Here(Rc::new(spi::must::<Vec<u8>>(row, 4)?));
-        Ok(Listed { shard, slot, key: spi::must(row, 2)?, delta: spi::must(row, 3)?, place, version: None })
+        Ok(Listed { shard, slot, key: spi::must(row, 2)?, delta: spi::must(row, 3)?, place })
     })
 }

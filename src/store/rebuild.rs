@@ -1,16 +1,26 @@
 //! Rebuilding a column from the facts it stands for.
 
-use super::column::{MOST_SCALE, clear, coded, day_sql, property_sql, retire};
+use super::column::{
+    MOST_SCALE, add_forward, clear, coded, day_sql, dictionary_text_sql, integer_sql, keep_as_numbers, learn,
+    property_sql, retire,
+};
 use super::emit::{self, AttributeColumn, DayColumn};
+use super::{FORWARD_FROM, MOST_EQUALITY_VALUES};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 
-/// Rebuilds every stale column, or takes it out of bits for good when its values cannot be kept.
-pub fn stale(ws: &Workspace) -> Result<(), CdpError> {
+/// Rebuilds every stale column of facts, or takes it out of bits for good when its values cannot be kept, and empties the stale forward columns.
+/// Returns how many chunks were written.
+pub fn stale(ws: &Workspace) -> Result<u64, CdpError> {
+    let mut written = 0;
+    for column_id in stale_forwards(ws)? {
+        clear(ws, column_id)?;
+    }
     for kind in ["trait", "tag"] {
-        for mut column in emit::attribute_columns(ws, kind)?.into_iter().filter(|c| c.state == "stale") {
-            attribute(ws, &mut column)?;
+        for column in emit::attribute_columns(ws, kind)?.into_iter().filter(|c| c.state == "stale") {
+            clear(ws, column.column_id)?;
+            written += if coded(&column.ty) { codes(ws, &column)? } else { numbers(ws, &column)? };
         }
     }
     let mut lost = Vec::new();
@@ -20,26 +30,110 @@ pub fn stale(ws: &Workspace) -> Result<(), CdpError> {
             lost.push(property);
         }
     }
-    Ok(())
+    Ok(written)
 }
 
-fn attribute(ws: &Workspace, column: &mut AttributeColumn) -> Result<(), CdpError> {
-    clear(ws, column.column_id)?;
-    let changes = format!(
-        "(SELECT v.profile_id, NULL::pg_catalog.{ty} AS before, {value} AS after FROM @ws@.profile_value v)",
-        ty = super::column::pg_type(&column.ty),
-        value = emit::current_value(column)
-    );
-    if !coded(&column.ty) {
-        let Some(scale) = scale(ws, &column.ty, &format!("SELECT c.after AS value FROM {changes} c"))? else {
-            return off(ws, column.column_id, &format!("attribute \"{}\"", column.name));
-        };
-        column.scale = scale;
+fn stale_forwards(ws: &Workspace) -> Result<Vec<i32>, CdpError> {
+    spi::rows(
+        &ws.sql(
+            "SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'forward' AND c.state = 'stale' ORDER BY 1",
+        ),
+        &[],
+        |row| spi::must::<i32>(row, 1),
+    )
+}
+
+/// Builds the stale forward columns, which [`stale`] has emptied, from the sets they stand beside: a few thousand chunks are read in place of every
+/// profile. Nothing may be pending. Where the sets are not ready, the column stays stale. Returns how many chunks were written.
+pub fn forwards(ws: &Workspace) -> Result<u64, CdpError> {
+    let mut written = 0;
+    for forward in stale_forwards(ws)? {
+        let sets = spi::one::<i32>(
+            &ws.sql(
+                "SELECT s.column_id FROM @ws@.store_column f JOIN @ws@.store_column s ON s.attribute_id = f.attribute_id AND s.kind = 'attribute' \
+                 WHERE f.column_id = $1 AND s.encoding = 'set' AND s.state = 'ready'",
+            ),
+            &[forward.into()],
+        )?;
+        let Some(sets) = sets else { continue };
+        written += spi::run(
+            &ws.sql(
+                "INSERT INTO @ws@.chunk (column_id, key, shard, bits) \
+                 SELECT $1, 0, c.shard, @ext@._cdp_codes_agg(c.key, c.bits) FROM @ws@.chunk c WHERE c.column_id = $2 GROUP BY c.shard",
+            ),
+            &[forward.into(), sets.into()],
+        )?;
+        ready(ws, forward, 0)?;
+    }
+    Ok(written)
+}
+
+/// Builds the column of an attribute whose values have codes. The values are few beside the profiles: profiles are grouped by value before the
+/// dictionary is asked.
+fn codes(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
+    let value = emit::current_value(column);
+    let text = dictionary_text_sql(&column.ty, "x.value");
+    let distinct = if column.ty == "boolean" {
+        format!(
+            "SELECT 'true' AS value WHERE EXISTS (SELECT FROM @ws@.profile_value v WHERE {value}) \
+             UNION ALL SELECT 'false' WHERE EXISTS (SELECT FROM @ws@.profile_value v WHERE NOT {value})"
+        )
+    } else {
+        format!("SELECT DISTINCT {value} AS value FROM @ws@.profile_value v")
+    };
+    let values = learn(ws, column.dictionary_id, &distinct)?;
+    let mut set = column.encoding == "set";
+    if set && values > MOST_EQUALITY_VALUES {
+        keep_as_numbers(ws, column.attribute_id, column.column_id)?;
+        set = false;
+    }
+    if set && values >= FORWARD_FROM {
+        add_forward(ws, column.attribute_id)?;
     }
     ready(ws, column.column_id, column.scale)?;
-    column.state = "ready".to_owned();
-    emit::attribute(ws, column, &changes)?;
-    still_ready(ws, column.column_id, &format!("attribute \"{}\"", column.name))
+    let place = "(v.profile_id >> 20)::integer AS shard, (v.profile_id & 1048575)::integer AS place";
+    let sql = if set {
+        format!(
+            "INSERT INTO @ws@.chunk (column_id, key, shard, bits) SELECT $1, d.code, x.shard, x.bits \
+             FROM (SELECT p.value, p.shard, @ext@._cdp_offsets_agg(p.place) AS bits FROM (SELECT {value} AS value, {place} FROM @ws@.profile_value v WHERE {value} IS NOT NULL) p GROUP BY 1, 2) x \
+             JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = {text}"
+        )
+    } else {
+        format!(
+            "INSERT INTO @ws@.chunk (column_id, key, shard, bits) SELECT $1, 0, x.shard, @ext@._cdp_fold('number', NULL, ARRAY[x.cells]) \
+             FROM (SELECT p.shard, @ext@._cdp_cells_agg(p.place, 1, d.code) AS cells FROM (SELECT {value} AS value, {place} FROM @ws@.profile_value v) p \
+                   JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = {} GROUP BY 1) x",
+            dictionary_text_sql(&column.ty, "p.value")
+        )
+    };
+    spi::run(&ws.sql(&sql), &[column.column_id.into(), column.dictionary_id.into()])
+}
+
+/// Builds the column of an attribute of numbers, dates or times.
+fn numbers(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
+    let what = format!("attribute \"{}\"", column.name);
+    let value = emit::current_value(column);
+    let Some(scale) = scale(ws, &column.ty, &format!("SELECT {value} AS value FROM @ws@.profile_value v"))? else {
+        return off(ws, column.column_id, &what).map(|()| 0);
+    };
+    ready(ws, column.column_id, scale)?;
+    // One value that does not fit keeps all out.
+    let unfit = spi::one::<bool>(
+        &ws.sql(&format!(
+            "WITH x AS (SELECT p.shard, bool_or(p.v IS NULL) AS unfit, @ext@._cdp_cells_agg(p.place, 1, p.v) AS cells \
+               FROM (SELECT (v.profile_id >> 20)::integer AS shard, (v.profile_id & 1048575)::integer AS place, {} AS v FROM @ws@.profile_value v WHERE {value} IS NOT NULL) p GROUP BY 1), \
+             written AS (INSERT INTO @ws@.chunk (column_id, key, shard, bits) SELECT $1, 0, x.shard, @ext@._cdp_fold('number', NULL, ARRAY[x.cells]) \
+               FROM x WHERE NOT EXISTS (SELECT FROM x WHERE x.unfit)) \
+             SELECT bool_or(x.unfit) FROM x",
+            integer_sql(&column.ty, &value, scale, false)?
+        )),
+        &[column.column_id.into()],
+    )?;
+    if unfit == Some(true) {
+        return off(ws, column.column_id, &what).map(|()| 0);
+    }
+    // Without a value no chunk is written.
+    Ok(u64::from(unfit.is_some()))
 }
 
 fn days(ws: &Workspace, column: &mut DayColumn) -> Result<bool, CdpError> {

@@ -9,7 +9,7 @@ use crate::expr::question::{Moment, Question};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
 use crate::profile::{attribute, history, view};
-use crate::store::column::{coded, retire, value_column};
+use crate::store::column::{coded, drop_forward, retire, value_column};
 use crate::store::emit;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
@@ -191,6 +191,7 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         history::forget(ws, tag.attribute_id)?;
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
             retire(ws, bits.column_id, "off")?;
+            drop_forward(ws, tag.attribute_id)?;
         }
         if coded(&tag.ty) {
             spi::run(

@@ -175,6 +175,62 @@ SELECT id, pg_column_size(b) > 2048 AS big, pg_column_size(b) = octet_length(b::
 SELECT pg_relation_size(reltoastrelid) > 0 AS out_of_line FROM pg_class WHERE oid = 'bitmap_toast'::regclass;
 SELECT sum(m), count(*) FROM bitmap_toast, cdp_members(b) AS m WHERE id = 1;
 SELECT (SELECT cdp_bitmap_or_agg(b) FROM bitmap_toast) = (SELECT cdp_bitmap_or(x.b, y.b) FROM bitmap_toast x, bitmap_toast y WHERE x.id = 1 AND y.id = 2) AS joined;
+-- One number is looked up in pieces of a large value. The same value in memory (b | '{}') is read whole; both are what the numbers say.
+CREATE TABLE bitmap_pieces (kind text, b cdp_bitmap);
+CREATE TEMP TABLE bitmap_number AS
+SELECT 'bitsets' AS kind, i * 3 AS v FROM generate_series(0::bigint, 999999) AS i UNION ALL
+SELECT 'arrays', i * 97 FROM generate_series(0::bigint, 99999) AS i UNION ALL
+SELECT 'holes', (i << 16) + 5 FROM generate_series(0::bigint, 9999) AS i WHERE i % 7 <> 3 UNION ALL
+SELECT 'runs', i FROM generate_series(0::bigint, 1999999) AS i WHERE i % 50 > 9 UNION ALL
+SELECT 'buckets', (i % 5 << 32) + i * 7 FROM generate_series(0::bigint, 99999) AS i UNION ALL
+SELECT 'many buckets', (i % 40 << 32) + i FROM generate_series(0::bigint, 99999) AS i UNION ALL
+SELECT 'small', i FROM generate_series(0::bigint, 2000) AS i WHERE i % 2 = 0;
+CREATE FUNCTION pg_temp.rule(kind text, v bigint) RETURNS boolean LANGUAGE sql AS $$
+    SELECT v >= 0 AND CASE kind
+        WHEN 'bitsets' THEN v % 3 = 0 AND v / 3 < 1000000
+        WHEN 'arrays' THEN v % 97 = 0 AND v / 97 < 100000
+        WHEN 'holes' THEN v & 65535 = 5 AND v >> 16 < 10000 AND (v >> 16) % 7 <> 3
+        WHEN 'runs' THEN v < 2000000 AND v % 50 > 9
+        WHEN 'buckets' THEN (v & 4294967295) % 7 = 0 AND (v & 4294967295) / 7 < 100000 AND (v & 4294967295) / 7 % 5 = v >> 32
+        WHEN 'many buckets' THEN v & 4294967295 < 100000 AND (v & 4294967295) % 40 = v >> 32
+        ELSE v <= 2000 AND v % 2 = 0 END $$;
+INSERT INTO bitmap_pieces SELECT kind, CASE kind WHEN 'runs' THEN cdp_bitmap_runoptimize(cdp_bitmap_build_agg(v)) ELSE cdp_bitmap_build_agg(v) END FROM bitmap_number GROUP BY kind;
+CREATE TABLE bitmap_compressed (kind text, b cdp_bitmap);
+ALTER TABLE bitmap_compressed ALTER b SET STORAGE extended;
+INSERT INTO bitmap_compressed SELECT kind, b | '{}' FROM bitmap_pieces;
+CREATE TEMP TABLE bitmap_probe AS
+SELECT kind, v FROM bitmap_pieces p, LATERAL (
+    SELECT unnest(ARRAY[-1, 0, 65535, 65536, 4294967295, 4294967296, 9223372036854775807, cdp_bitmap_min(b) - 1, cdp_bitmap_max(b), cdp_bitmap_max(b) + 1]) AS v
+    UNION SELECT m + d FROM (SELECT cdp_bitmap_max(cdp_bitmap_select(b, i * 997 % cdp_count(b) + 1)) AS m FROM generate_series(1, 25) AS i) AS member, (VALUES (-1), (0), (1), (65536)) AS near(d)) AS x;
+SELECT kind, pg_column_size(p.b) >= 16384 AS large, pg_column_size(c.b) < pg_column_size(p.b) AS shorter_compressed, count(*) > 60 AS probed,
+       bool_and((p.b @> v) = ((p.b | '{}') @> v)) AS as_whole, bool_and((v <@ p.b) = (c.b @> v)) AS as_compressed
+FROM bitmap_pieces p JOIN bitmap_compressed c USING (kind) JOIN bitmap_probe USING (kind) GROUP BY kind, p.b, c.b ORDER BY kind;
+SELECT count(*) FILTER (WHERE (p.b @> b.v) <> pg_temp.rule(kind, b.v)) AS wrong, count(*) FILTER (WHERE p.b @> b.v) > 150 AS held FROM bitmap_pieces p JOIN bitmap_probe b USING (kind);
+CREATE FUNCTION pg_temp.blocks(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json; BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || query INTO plan;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int;
+END $$;
+SELECT kind, pg_temp.blocks(format('SELECT b @> 123457 FROM bitmap_pieces WHERE kind = %L', kind)) < 30 AS few_blocks,
+       pg_temp.blocks(format('SELECT (b | ''{}'') @> 123457 FROM bitmap_pieces WHERE kind = %L', kind)) > 30 AS more_for_the_whole
+FROM bitmap_pieces WHERE kind = 'bitsets';
+-- Many numbers asked of one set, of two in turn, and again after the set has changed: each answer is of the row as the statement sees it.
+SELECT kind, count(*) FILTER (WHERE b @> v) AS held FROM bitmap_pieces, generate_series(0::bigint, 30000000, 977) AS v WHERE kind IN ('bitsets', 'arrays') GROUP BY kind ORDER BY kind;
+SELECT count(*) AS wrong FROM (SELECT v, kind, b @> v AS held FROM generate_series(0::bigint, 200000, 331) AS v, bitmap_pieces WHERE kind IN ('bitsets', 'arrays', 'runs') OFFSET 0) AS x WHERE held <> pg_temp.rule(kind, v);
+CREATE FUNCTION pg_temp.held(number bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT b @> number FROM bitmap_pieces WHERE kind = 'bitsets'); END $$;
+BEGIN;
+SELECT pg_temp.held(3), pg_temp.held(4);
+UPDATE bitmap_pieces SET b = (b - 3) | 4 WHERE kind = 'bitsets';
+SELECT pg_temp.held(3), pg_temp.held(4);
+ROLLBACK;
+SELECT pg_temp.held(3), pg_temp.held(4);
+DO $$ BEGIN
+    FOR i IN 1..3 LOOP
+        IF pg_temp.held(1) <> (i = 2) THEN RAISE EXCEPTION 'stale'; END IF;
+        UPDATE bitmap_pieces SET b = CASE i WHEN 1 THEN b | 1 ELSE b - 1 END WHERE kind = 'bitsets';
+    END LOOP;
+END $$;
+DROP TABLE bitmap_pieces, bitmap_compressed, bitmap_probe, bitmap_number;
 -- Arrays that are stored out of line are read right as well.
 CREATE TABLE bitmap_from_array (v bigint[]);
 INSERT INTO bitmap_from_array SELECT array_agg(i * 3) FROM generate_series(1::bigint, 5000) AS i;

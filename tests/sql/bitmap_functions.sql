@@ -162,6 +162,48 @@ DO $$ DECLARE plan json; BEGIN
     EXECUTE 'EXPLAIN (FORMAT json) SELECT FROM guess WHERE b @> 99999999' INTO plan;
     IF (plan->0->'Plan'->>'Plan Rows')::float > 200 THEN RAISE EXCEPTION 'a member that nobody has: % rows', plan->0->'Plan'->>'Plan Rows'; END IF;
 END $$;
+-- Joins: sets with numbers, sets with sets, each with common and with rare members; semijoins and antijoins.
+CREATE TABLE guess_set AS SELECT i AS n, cdp_bitmap_build_agg((i * 37 + k * k * 13) % 2000) AS b FROM generate_series(1::bigint, 300) AS i, generate_series(0, 19) AS k GROUP BY i;
+CREATE TABLE guess_small AS SELECT i AS n, cdp_bitmap_build(ARRAY[i % 10]) AS b FROM generate_series(1::bigint, 200) AS i;
+CREATE TABLE guess_number AS SELECT i % 2000 AS v, i % 3 AS skewed FROM generate_series(1::bigint, 4000) AS i;
+CREATE TABLE guess_same AS SELECT cdp_bitmap_build(ARRAY[i % 25, 7]) AS b FROM generate_series(1::bigint, 1000) AS i;
+CREATE TABLE guess_none (b cdp_bitmap);
+ANALYZE guess_set, guess_small, guess_number, guess_same;
+CREATE FUNCTION pg_temp.near_join(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE plan json; planned float; actual float;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT json) SELECT ' || query INTO plan;
+    planned := plan->0->'Plan'->>'Plan Rows';
+    EXECUTE 'SELECT count(*) FROM (SELECT ' || query || ') AS x' INTO actual;
+    RETURN CASE WHEN greatest(planned, 1) / greatest(actual, 1) BETWEEN 0.33 AND 3 THEN 'within a factor of 3' ELSE format('%s planned, %s there', planned, actual) END;
+END $$;
+SET max_parallel_workers_per_gather = 0;
+SELECT q AS query, pg_temp.near_join(q) FROM (VALUES
+    ('FROM guess_number JOIN guess_set ON b @> v'), ('FROM guess_number JOIN guess_set ON v <@ b'), ('FROM guess_set JOIN guess_number ON b @> skewed'),
+    ('FROM guess_number JOIN guess_small ON b @> v'), ('FROM guess_number JOIN guess_small ON skewed <@ b'),
+    ('FROM guess_set x JOIN guess_set y ON x.b && y.b'), ('FROM guess_small x JOIN guess_small y ON x.b && y.b'), ('FROM guess_set x JOIN guess_small y ON x.b @> y.b'),
+    ('FROM guess_small x JOIN guess_set y ON x.b <@ y.b'), ('FROM guess_small x JOIN guess_same y ON x.b && y.b'), ('FROM guess_same x JOIN guess_same y ON x.b = y.b'),
+    ('FROM guess_set x JOIN guess_set y ON x.b = y.b'), ('FROM guess_small x JOIN guess_small y ON x.b <> y.b'),
+    ('FROM guess_number WHERE EXISTS (SELECT FROM guess_small WHERE b @> v)'), ('FROM guess_number WHERE EXISTS (SELECT FROM guess_set WHERE v <@ b)'),
+    ('FROM guess_number WHERE NOT EXISTS (SELECT FROM guess_small WHERE b @> v)'), ('FROM guess_small x WHERE EXISTS (SELECT FROM guess_same y WHERE x.b <@ y.b)'),
+    ('FROM guess_small x WHERE NOT EXISTS (SELECT FROM guess_same y WHERE x.b && y.b AND y.b @> 7)')) AS v(q);
+-- Without statistics the constant is what it was.
+EXPLAIN SELECT FROM guess_none x JOIN guess_none y ON x.b && y.b;
+-- Values that a user may not see do not show in estimates.
+CREATE ROLE cdp_bitmap_guest;
+GRANT SELECT ON guess_small TO cdp_bitmap_guest;
+ALTER TABLE guess_small ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON guess_small USING (n < 150);
+CREATE FUNCTION pg_temp.planned(query text) RETURNS float LANGUAGE plpgsql AS $$
+DECLARE plan json; BEGIN EXECUTE 'EXPLAIN (FORMAT json) SELECT ' || query INTO plan; RETURN plan->0->'Plan'->>'Plan Rows'; END $$;
+SET ROLE cdp_bitmap_guest;
+SELECT pg_temp.planned('FROM guess_small x JOIN guess_small y ON x.b && y.b') < 100 AS constant_for_a_guest;
+RESET ROLE;
+SELECT pg_temp.planned('FROM guess_small x JOIN guess_small y ON x.b && y.b') > 1000 AS statistics_for_the_owner;
+DROP POLICY few ON guess_small; REVOKE ALL ON guess_small FROM cdp_bitmap_guest;
+RESET max_parallel_workers_per_gather;
+DROP TABLE guess_set, guess_small, guess_number, guess_same, guess_none;
+DROP ROLE cdp_bitmap_guest;
 
 -- 9. The aggregates whose state is a value give the answers of the others, in parallel too.
 CREATE VIEW twins AS
@@ -178,6 +220,26 @@ RESET ALL;
 SELECT cdp_bitmap_build_flat_agg(v) AS build, cdp_bitmap_build_flat_agg(v) FILTER (WHERE false) IS NULL AS no_rows FROM (VALUES (NULL::bigint), (5), (NULL), (1)) AS t(v);
 SELECT cdp_bitmap_or_flat_agg(b) AS "or", cdp_bitmap_and_flat_agg(b) AS "and" FROM (VALUES (NULL::cdp_bitmap), ('{1,2}'), (NULL), ('{2,3}')) AS t(b);
 SELECT cdp_bitmap_build_flat_agg(v) IS NULL AS only_nulls FROM (VALUES (NULL::bigint)) AS t(v);
+-- Their cost is that of the others: were the state written at each row, this would take hours.
+SET statement_timeout = '60s';
+SELECT cdp_count(built) AS built, built = other AS same, built_n = cdp_count(built) AS counted
+FROM (SELECT cdp_bitmap_build_flat_agg(i * 7919 % 1000003) AS built, cdp_bitmap_build_agg(i * 7919 % 1000003) AS other, cdp_bitmap_build_cardinality_flat_agg(i * 7919 % 1000003) AS built_n
+      FROM generate_series(1::bigint, 400000) AS i) AS x;
+SELECT cdp_bitmap_or_flat_agg(big | i) = cdp_bitmap_fill('{}', 0, 300001) AS "or", cdp_count(cdp_bitmap_xor_flat_agg(big | i)) AS "xor" FROM generate_series(300000::bigint, 300000) AS i, cdp_bitmap_fill('{}', 0, 300000) AS big, generate_series(1, 3001);
+RESET statement_timeout;
+-- The state goes on after a result, as a window asks for one; it is written where it leaves the aggregate; groups do not mix.
+SELECT i, cdp_bitmap_build_flat_agg(i) OVER (ORDER BY i) AS so_far, cdp_bitmap_or_flat_agg(b) OVER (ORDER BY i) AS joined, cdp_bitmap_xor_flat_agg(b) OVER (ORDER BY i ROWS 1 PRECEDING) AS last_two
+FROM (SELECT i, cdp_bitmap_build(ARRAY[i, i / 2]) AS b FROM generate_series(1::bigint, 4) AS i) AS x ORDER BY i;
+SELECT count(*) AS groups, bool_and(flat = other AND joined = other) AS same
+FROM (SELECT cdp_bitmap_build_flat_agg(i) AS flat, cdp_bitmap_build_agg(i) AS other, cdp_bitmap_or_flat_agg(cdp_bitmap_build(ARRAY[i])) AS joined FROM generate_series(1::bigint, 30000) AS i GROUP BY i % 1000) AS x;
+SELECT cdp_bitmap_or_flat_agg(part::text::cdp_bitmap) = cdp_bitmap_fill('{}', 1, 1001) AS by_text FROM (SELECT cdp_bitmap_build_flat_agg(i) AS part FROM generate_series(1::bigint, 1000) AS i GROUP BY i % 8) AS x;
+SELECT cdp_bitmap_or_flat_agg(part) AS nested, count(DISTINCT part) AS parts FROM (SELECT cdp_bitmap_build_flat_agg(i) AS part FROM generate_series(1::bigint, 4) AS i GROUP BY i % 2) AS x;
+DO $$ DECLARE a cdp_bitmap; b cdp_bitmap; BEGIN
+    a := cdp_bitmap_build_flat_trans('{1}', 2);
+    b := cdp_bitmap_build_flat_trans(a, 3);
+    FOR i IN 4..6 LOOP b := cdp_bitmap_build_flat_trans(b, i); END LOOP;
+    IF a <> '{1,2}' OR b <> '{1,2,3,4,5,6}' THEN RAISE EXCEPTION 'a %, b %', a, b; END IF;
+END $$;
 -- Every public aggregate has a twin, and the twin's state is a type.
 SELECT p.proname FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
 WHERE p.proname LIKE 'cdp\_bitmap\_%' AND a.aggtranstype = 'internal'::regtype

@@ -168,5 +168,27 @@ ALTER TABLE stored ALTER b SET STORAGE extended;
 INSERT INTO stored SELECT s + 10, cdp_bsi_add(b, '{}') FROM stored;
 SELECT a.s, a.b = z.b AS same, cdp_bsi_sum(a.b) = cdp_bsi_sum(z.b) AS same_sum FROM stored a JOIN stored z ON z.s = a.s + 10 ORDER BY 1;
 SELECT bool_and(encode(cdp_bsi_send(b), 'hex') = encode(b::bytea, 'hex')) AS sent_as_stored FROM stored;
+-- One value is looked up in pieces of a large index; the same index in memory is read whole, the compressed one too.
+SELECT count(DISTINCT s) AS large, bool_and(cdp_bsi_get(b, id) IS NOT DISTINCT FROM cdp_bsi_get(whole, id)) AS same, count(cdp_bsi_get(b, id)) AS found, count(*) - count(cdp_bsi_get(b, id)) AS absent
+FROM (SELECT s, b, cdp_bsi_add(b, '{}') AS whole FROM stored WHERE pg_column_size(b) > 16384 AND s < 10 OFFSET 0) AS x,
+    LATERAL (SELECT id + d AS id FROM (SELECT cdp_bitmap_max(cdp_bitmap_select(cdp_bsi_ebm(whole), i * 397 % cdp_bsi_cardinality(whole) + 1)) AS id FROM generate_series(1, 40) AS i) AS member, (VALUES (0), (1), (-9), (65536)) AS near(d)) AS probe;
+CREATE TABLE long (b cdp_bsi);
+INSERT INTO long SELECT cdp_bsi_build_agg(i * 2, i * 7919 % 65536) FROM generate_series(0::bigint, 1499999) AS i;
+SELECT bool_and(cdp_bsi_get(b, i) IS NOT DISTINCT FROM CASE WHEN i % 2 = 0 AND i BETWEEN 0 AND 2999998 THEN i / 2 * 7919 % 65536 END) AS right FROM long, generate_series(-1::bigint, 3000010, 29973) AS i;
+CREATE FUNCTION pg_temp.blocks(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json; BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || query INTO plan;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int;
+END $$;
+SELECT pg_temp.blocks('SELECT cdp_bsi_get(b, 700000) FROM long') < 300 AS few_blocks, pg_temp.blocks('SELECT cdp_bsi_get(cdp_bsi_add(b, ''{}''), 700000) FROM long') > 600 AS more_for_the_whole;
+DROP TABLE long;
+-- The state of a twin is not written at each row, goes on after a result, and is not shared between groups.
+SET statement_timeout = '60s';
+SELECT cdp_bsi_build_agg_flat(i * 7919 % 100003, i % 1000) = cdp_bsi_build_agg(i * 7919 % 100003, i % 1000) AS build FROM generate_series(1::bigint, 100000) AS i;
+SELECT cdp_bsi_add_agg_flat(b) = cdp_bsi_add_agg(b) AS add FROM (SELECT cdp_bsi_build(ARRAY[i % 5000, 5000 + i], ARRAY[i, 1]) AS b FROM generate_series(1::bigint, 20000) AS i) AS x;
+RESET statement_timeout;
+SELECT i, cdp_bsi_build_agg_flat(i, i * i) OVER (ORDER BY i) AS so_far, cdp_bsi_add_agg_flat(b) OVER (ORDER BY i) AS added, cdp_bsi_merge_agg_flat(b) OVER (ORDER BY i) AS merged
+FROM (SELECT i, cdp_bsi_build(ARRAY[i], ARRAY[1]) AS b FROM generate_series(1::bigint, 3) AS i) AS x ORDER BY i;
+SELECT count(*) AS groups, bool_and(flat = other) AS same FROM (SELECT cdp_bsi_build_agg_flat(i, i) AS flat, cdp_bsi_build_agg(i, i) AS other FROM generate_series(1::bigint, 30000) AS i GROUP BY i % 1000) AS x;
 DROP TABLE stored, few, keyed, whole, parallel_result;
 DROP EXTENSION pg_cdp;

@@ -38,6 +38,11 @@ impl Block {
         &mut self.words
     }
 
+    /// The words as they are stored.
+    pub fn stored_words(&self) -> &kernel::StoredWords {
+        bytemuck::must_cast_ref(&self.words)
+    }
+
     /// Removes every member.
     pub fn clear(&mut self) {
         self.words.fill(0);

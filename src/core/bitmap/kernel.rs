@@ -34,6 +34,9 @@ impl Words for [[u8; 8]; WORDS] {
     }
 }
 
+/// 1024 words as they are stored.
+pub type StoredWords = [[u8; 8]; WORDS];
+
 /// dst = src
 pub fn copy<W: Words>(dst: &mut Flat, src: &W) {
     for i in 0..WORDS {
@@ -124,6 +127,57 @@ pub fn take_zeros<W: Words>(matched: &mut Flat, rest: &mut Flat, src: &W) -> boo
         any != 0
     }
     dispatch!(Level::new(), _simd => run(matched, rest, src))
+}
+
+/// For each plane: rest &= !(plane ^ bit), the members whose bit is another are dropped. Whether anything is left in rest.
+pub fn keep_equal<const N: usize>(rest: &mut Flat, planes: [&StoredWords; N], bits: [u64; N]) -> bool {
+    #[inline(always)]
+    fn run<const N: usize>(rest: &mut Flat, planes: [&StoredWords; N], bits: [u64; N]) -> bool {
+        let mut any = 0;
+        for i in 0..WORDS {
+            let mut left = rest[i];
+            for plane in 0..N {
+                left &= !(planes[plane].word(i) ^ bits[plane]);
+            }
+            rest[i] = left;
+            any |= left;
+        }
+        any != 0
+    }
+    dispatch!(Level::new(), _simd => run(rest, planes, bits))
+}
+
+/// For each plane, changed by `flip`: members that have the bit where the bound has none are above it, matched; members that lack it where
+/// the bound has one are below it, dropped. Whether anything is left in open.
+pub fn keep_above<const N: usize>(
+    open: &mut Flat,
+    matched: &mut Flat,
+    planes: [&StoredWords; N],
+    bits: [u64; N],
+    flip: u64,
+) -> bool {
+    #[inline(always)]
+    fn run<const N: usize>(
+        open: &mut Flat,
+        matched: &mut Flat,
+        planes: [&StoredWords; N],
+        bits: [u64; N],
+        flip: u64,
+    ) -> bool {
+        let mut any = 0;
+        for i in 0..WORDS {
+            let (mut left, mut above) = (open[i], matched[i]);
+            for plane in 0..N {
+                let word = planes[plane].word(i) ^ flip;
+                above |= left & word & !bits[plane];
+                left &= !(word ^ bits[plane]);
+            }
+            (open[i], matched[i]) = (left, above);
+            any |= left;
+        }
+        any != 0
+    }
+    dispatch!(Level::new(), _simd => run(open, matched, planes, bits, flip))
 }
 
 /// Full adder, one a bit: sum = sum ^ a ^ carry, carry = majority of the three. Whether there is any carry.

@@ -6,6 +6,7 @@
 
 pub mod assemble;
 mod block;
+mod bytes;
 mod difference;
 pub(crate) mod kernel;
 mod portable;
@@ -16,8 +17,9 @@ mod writer;
 mod tests;
 
 pub use block::{Block, append_block};
+pub use bytes::{Bytes, Source};
 pub use difference::{Difference, difference};
-pub use portable::{Container, Portable};
+pub use portable::{Container, Portable, Probe};
 pub(crate) use value::count_in;
 pub use value::{Arena, Value};
 pub use writer::Writer;
@@ -28,5 +30,7 @@ pub const SHARD_BITS: u32 = 20;
 pub const SHARD_WIDTH: u32 = 1 << SHARD_BITS;
 /// Blocks of 2^16 offsets in one shard: valid container keys are `0..SHARD_BLOCKS`.
 pub const SHARD_BLOCKS: u16 = (SHARD_WIDTH >> 16) as u16;
+/// The largest array container; a container with more members that is not made of runs is a bitmap.
+pub(crate) const ARRAY_MAX: u32 = 4096;
 /// 64-bit words in one block.
 pub const WORDS: usize = 1024;

@@ -5,8 +5,9 @@
 //! `u16 12347, u16 count - 1, run flags of ceil(count / 8) bytes, (key, cardinality - 1) × count, containers`, with the
 //! starts before the containers only when there are at least four of them.
 
+use super::ARRAY_MAX;
 use super::kernel::ends;
-use super::{SHARD_BLOCKS, WORDS};
+use super::{Bytes, SHARD_BLOCKS, WORDS};
 use crate::error::StoreError;
 use roaring::RoaringBitmap;
 
@@ -14,8 +15,6 @@ const COOKIE_PLAIN: u16 = 12346;
 const COOKIE_RUNS: u16 = 12347;
 /// With run containers, this many containers or more bring a header of starts.
 const STARTS_FROM: usize = 4;
-/// The largest array container; a container with more members that is not made of runs is a bitmap.
-const ARRAY_MAX: u32 = 4096;
 const WHAT: &str = "bitmap";
 
 /// One container, borrowed from the bytes. Every form holds members 0..=65535 of one block.
@@ -35,7 +34,7 @@ pub enum Container<'a> {
 /// is asked for; the order of members inside it is not checked, and no reader depends on it for safety.
 #[derive(Debug, Clone, Copy)]
 pub struct Portable<'a> {
-    bytes: &'a [u8],
+    bytes: Bytes<'a>,
     /// (key, cardinality - 1) of each container, keys ascending.
     heads: &'a [[u8; 4]],
     /// One bit a container: is it made of runs. Empty when none is.
@@ -55,7 +54,8 @@ impl<'a> Portable<'a> {
     /// # Errors
     /// [`StoreError::Truncated`] when a header does not fit, [`StoreError::Damaged`] on an unknown cookie, too many
     /// containers, or keys that do not ascend.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, StoreError> {
+    pub fn open(bytes: impl Into<Bytes<'a>>) -> Result<Self, StoreError> {
+        let bytes = bytes.into();
         let (count, run_flags, heads_at) = match read_u16(bytes, 0)? {
             COOKIE_PLAIN => {
                 if read_u16(bytes, 2)? != 0 {
@@ -65,7 +65,7 @@ impl<'a> Portable<'a> {
                 if count > 1 << 16 {
                     return Err(damaged(4));
                 }
-                (count, &bytes[..0], 8)
+                (count, Default::default(), 8)
             }
             COOKIE_RUNS => {
                 let count = usize::from(read_u16(bytes, 2)?) + 1;
@@ -98,7 +98,7 @@ impl<'a> Portable<'a> {
     ///
     /// # Errors
     /// Those of [`Self::open`]; [`StoreError::Damaged`] for a key outside the shard.
-    pub fn open_shard(bytes: &'a [u8]) -> Result<Self, StoreError> {
+    pub fn open_shard(bytes: impl Into<Bytes<'a>>) -> Result<Self, StoreError> {
         let portable = Self::open(bytes)?;
         match portable.heads.last() {
             Some(head) if key_of(head) >= SHARD_BLOCKS => Err(damaged(0)),
@@ -111,7 +111,7 @@ impl<'a> Portable<'a> {
     /// # Errors
     /// [`StoreError::Damaged`] when the containers are not what the format demands.
     pub fn decoded(&self) -> Result<RoaringBitmap, StoreError> {
-        RoaringBitmap::deserialize_from(self.bytes).map_err(|_| damaged(0))
+        RoaringBitmap::deserialize_from(self.bytes.all()?).map_err(|_| damaged(0))
     }
 
     /// Number of containers.
@@ -148,6 +148,43 @@ impl<'a> Portable<'a> {
         self.find(key).map(|index| self.container(index)).transpose()
     }
 
+    /// Says that the container of `key` will be asked for soon.
+    #[inline]
+    pub fn expect(&self, key: u16) {
+        if matches!(self.bytes, Bytes::Stored { .. })
+            && let Some(index) = self.find(key)
+            && let Ok(start) = self.start(index)
+        {
+            let len = if self.is_run(index) { 2 } else { self.size_of(index) };
+            self.bytes.expect(start, len);
+        }
+    }
+
+    /// A look at single members of block `key`.
+    ///
+    /// # Errors
+    /// Those of [`Self::container`], for a container that is not a bitmap.
+    pub fn probe(&self, key: u16) -> Result<Probe<'a>, StoreError> {
+        let Some(index) = self.find(key) else { return Ok(Probe::Container(Container::Array(&[]))) };
+        if self.is_run(index) || self.heads.get(index).is_none_or(|head| cardinality_of(head) <= ARRAY_MAX) {
+            return self.container(index).map(Probe::Container);
+        }
+        let start = self.start(index)?;
+        Ok(match self.bytes.peek(start, 8 * WORDS) {
+            Some(bytes) => Probe::Bits(bytes),
+            None => Probe::Stored(self.bytes, start),
+        })
+    }
+
+    /// Where the container at position `index` begins.
+    fn start(&self, index: usize) -> Result<usize, StoreError> {
+        let start = match self.starts {
+            Starts::Header(starts) => starts.get(index).map(|start| u32::from_le_bytes(*start) as usize),
+            Starts::Found(starts) => starts.get(index).copied(),
+        };
+        start.ok_or(damaged(0))
+    }
+
     /// The container at position `index` (not key), in ascending order of keys.
     ///
     /// # Errors
@@ -156,11 +193,7 @@ impl<'a> Portable<'a> {
         let Some(head) = self.heads.get(index) else {
             return Err(StoreError::Truncated { what: WHAT, at: self.bytes.len() });
         };
-        let start = match self.starts {
-            Starts::Header(starts) => starts.get(index).map(|start| u32::from_le_bytes(*start) as usize),
-            Starts::Found(starts) => starts.get(index).copied(),
-        };
-        let start = start.ok_or(damaged(0))?;
+        let start = self.start(index)?;
         if self.is_run(index) {
             let runs = usize::from(read_u16(self.bytes, start)?);
             return Ok(Container::Run(read_slice(self.bytes, start + 2, 4 * runs)?.as_chunks().0));
@@ -193,8 +226,40 @@ impl<'a> Portable<'a> {
         if self.is_run(index) {
             return Ok(2 + 4 * usize::from(read_u16(self.bytes, at)?));
         }
+        Ok(self.size_of(index))
+    }
+
+    /// Bytes of the container at `index`, which is not made of runs.
+    fn size_of(&self, index: usize) -> usize {
         let cardinality = self.heads.get(index).map_or(0, cardinality_of);
-        Ok(if cardinality <= ARRAY_MAX { 2 * cardinality as usize } else { 8 * WORDS })
+        if cardinality <= ARRAY_MAX { 2 * cardinality as usize } else { 8 * WORDS }
+    }
+}
+
+/// See [`Portable::probe`].
+#[derive(Debug, Clone, Copy)]
+pub enum Probe<'a> {
+    /// A container that was read whole.
+    Container(Container<'a>),
+    /// The bits of a bitmap container.
+    Bits(&'a [u8]),
+    /// A bitmap container of which only the bytes asked for are read, and where it begins.
+    Stored(Bytes<'a>, usize),
+}
+
+impl Probe<'_> {
+    /// Whether a member is there.
+    ///
+    /// # Errors
+    /// Those of reading the byte that tells.
+    #[inline]
+    pub fn contains(&self, member: u16) -> Result<bool, StoreError> {
+        let byte = match self {
+            Self::Container(container) => return Ok(container.contains(member)),
+            Self::Bits(bytes) => bytes.get(usize::from(member >> 3)),
+            Self::Stored(bytes, start) => read_slice(*bytes, start + usize::from(member >> 3), 1)?.first(),
+        };
+        Ok(byte.is_some_and(|byte| byte >> (member & 7) & 1 == 1))
     }
 }
 
@@ -228,12 +293,12 @@ fn cardinality_of(head: &[u8; 4]) -> u32 {
     u32::from(u16::from_le_bytes([head[2], head[3]])) + 1
 }
 
-fn read_slice(bytes: &[u8], at: usize, len: usize) -> Result<&[u8], StoreError> {
-    let end = at.saturating_add(len);
-    bytes.get(at..end).ok_or(StoreError::Truncated { what: WHAT, at: end })
+#[inline]
+fn read_slice<'a>(bytes: Bytes<'a>, at: usize, len: usize) -> Result<&'a [u8], StoreError> {
+    bytes.get(WHAT, at, len)
 }
 
-fn read_u16(bytes: &[u8], at: usize) -> Result<u16, StoreError> {
+fn read_u16(bytes: Bytes<'_>, at: usize) -> Result<u16, StoreError> {
     match *read_slice(bytes, at, 2)? {
         [low, high] => Ok(u16::from_le_bytes([low, high])),
         _ => Err(damaged(at)),

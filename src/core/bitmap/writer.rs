@@ -1,10 +1,8 @@
 //! Writing a set block by block, in the portable 32-bit format.
 
 use super::assemble::{Placed, size, write};
-use super::{Block, Container, Value, WORDS};
+use super::{ARRAY_MAX, Block, Container, Value, WORDS};
 
-/// The largest array container.
-const ARRAY_MAX: u32 = 4096;
 /// The run from the first member of a block to the last.
 static FULL: [[u8; 4]; 1] = [[0, 0, 0xff, 0xff]];
 

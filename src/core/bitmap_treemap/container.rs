@@ -110,7 +110,7 @@ pub(super) fn population(block: &Words) -> u32 {
 }
 
 /// Whether `low` is in the container.
-fn holds(values: Container<'_>, low: u16) -> bool {
+pub(super) fn holds(values: Container<'_>, low: u16) -> bool {
     match values {
         Container::Bits(body) => in_bits(body, low),
         Container::Array(body) => {

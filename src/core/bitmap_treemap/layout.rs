@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+pub(super) use crate::bitmap::ARRAY_MAX;
+
 /// Cookie of a 32-bit bitmap without run containers; a u32 container count follows.
 pub(super) const COOKIE_PLAIN: u32 = 12346;
 /// Low half of the cookie of a 32-bit bitmap with run containers; the high half is the container count - 1.
@@ -12,9 +14,7 @@ pub(super) const COOKIE_RUNS: u16 = 12347;
 /// With run containers, the offset table is left out below this many containers.
 pub(super) const OFFSETS_FROM: usize = 4;
 /// A container key has 16 bits, so there are at most this many containers in a 32-bit bitmap.
-const MOST_CONTAINERS: usize = 1 << 16;
-/// Up to this many values a container without runs is a sorted array of u16, above it a bitset.
-pub(super) const ARRAY_MOST: u32 = 4096;
+pub(super) const MOST_CONTAINERS: usize = 1 << 16;
 /// A bitset container: 2^16 bits.
 pub(super) const BITSET_BYTES: usize = 8192;
 
@@ -40,7 +40,7 @@ pub(super) fn damaged(at: usize, what: &'static str) -> Damaged {
     Damaged { at, what }
 }
 
-const TRUNCATED: &str = "the bytes end too early";
+pub(super) const TRUNCATED: &str = "the bytes end too early";
 
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Damaged> {
     let field = at.checked_add(2).and_then(|end| bytes.get(at..end));
@@ -179,7 +179,7 @@ impl<'a> Bucket<'a> {
         let cardinality = self.cardinality(i)?;
         let values = if self.is_run(i)? {
             Container::Runs(body.get(2..).unwrap_or_default())
-        } else if cardinality <= ARRAY_MOST {
+        } else if cardinality <= ARRAY_MAX {
             Container::Array(body)
         } else {
             Container::Bits(body)
@@ -237,7 +237,7 @@ impl<'a> Bucket<'a> {
             2 + 4 * usize::from(self.u16(start)?)
         } else {
             match self.cardinality(i)? {
-                few @ 0..=ARRAY_MOST => 2 * few as usize,
+                few @ 0..=ARRAY_MAX => 2 * few as usize,
                 _ => BITSET_BYTES,
             }
         };

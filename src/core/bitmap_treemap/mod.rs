@@ -18,6 +18,7 @@
 
 mod container;
 mod layout;
+mod lookup;
 mod ops;
 mod order;
 mod part;
@@ -30,9 +31,12 @@ mod write;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_lookup;
+#[cfg(test)]
 mod tests_range;
 
 pub use layout::{Bucket, Buckets, Container, Damaged, Entry, buckets};
+pub use lookup::{MOST_BUCKETS, Source, find};
 pub use ops::{Operation, and_cardinality, combine, contains_all, decode, intersects, jaccard, operation_cardinality};
 pub use order::{compare, hash};
 pub use query::{Members, cardinality, contains, equals, is_empty, max, min};
@@ -41,6 +45,7 @@ pub use range::{
 };
 pub use text::{TextError, Values, parse_hex, push_decimal, push_hex};
 pub use validate::{Invalid, Summary, canonical, summary};
+pub use write::from_sorted;
 
 /// The largest value a set may hold, 2^63 - 1: the largest `bigint`.
 pub const MAX_VALUE: u64 = i64::MAX as u64;

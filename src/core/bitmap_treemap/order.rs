@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use super::container::{self, Words, spread};
-use super::layout::{ARRAY_MOST, Container, Damaged};
+use super::layout::{ARRAY_MAX, Container, Damaged};
 use super::part::{Part, Parts, SetParts};
 
 /// Compares two sets. Cost: O(bytes up to the first difference), no heap memory.
@@ -88,7 +88,7 @@ pub fn hash(set: &[u8], seed: u64) -> Result<u64, Damaged> {
             Container::Array(body) => state = mix_values(state, container::members(body)),
             Container::Bits(body) => state = container::words(body).fold(state, mix),
             // In the form that a container of this many values has without runs.
-            Container::Runs(body) if part.cardinality <= ARRAY_MOST => {
+            Container::Runs(body) if part.cardinality <= ARRAY_MAX => {
                 state = mix_values(state, container::runs(body).flat_map(|(first, last)| first..=last));
             }
             Container::Runs(_) => {

@@ -1,5 +1,6 @@
 //! Questions answered from the bytes, without building a set in memory.
 
+use super::container::holds;
 use super::layout::{Bucket, Buckets, Container, Damaged, Entry, buckets, damaged, u16_at};
 
 /// Number of values. Cost: O(containers).
@@ -27,7 +28,7 @@ pub fn contains(bytes: &[u8], value: u64) -> Result<bool, Damaged> {
             }
             return match bucket.find((value >> 16) as u16)? {
                 None => Ok(false),
-                Some(entry) => in_container(&entry, value as u16),
+                Some(entry) => Ok(holds(entry.values, value as u16)),
             };
         }
     }
@@ -146,34 +147,6 @@ fn each(entry: &Entry<'_>, found: &mut impl FnMut(u16)) -> Result<(), Damaged> {
         }
     }
     Ok(())
-}
-
-fn in_container(entry: &Entry<'_>, low: u16) -> Result<bool, Damaged> {
-    match entry.values {
-        Container::Bits(bytes) => Ok(bytes.get(usize::from(low) / 8).is_some_and(|byte| byte >> (low % 8) & 1 == 1)),
-        Container::Array(values) => Ok(last_at_most(values, 2, low)?.is_some_and(|(value, _)| value == low)),
-        Container::Runs(runs) => match last_at_most(runs, 4, low)? {
-            None => Ok(false),
-            Some((first, at)) => Ok(low - first <= u16_at(runs, at + 2)?),
-        },
-    }
-}
-
-/// The last record of `width` bytes whose leading u16 is at most `low`, and its offset; by binary search.
-fn last_at_most(records: &[u8], width: usize, low: u16) -> Result<Option<(u16, usize)>, Damaged> {
-    let (mut from, mut to) = (0, records.len() / width);
-    while from < to {
-        let middle = from + (to - from) / 2;
-        if u16_at(records, middle * width)? <= low {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
-    }
-    match from.checked_sub(1) {
-        None => Ok(None),
-        Some(last) => Ok(Some((u16_at(records, last * width)?, last * width))),
-    }
 }
 
 /// The smallest and largest value of a container.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::MAX_VALUE;
+use crate::braces::{Braces, Malformed, is_space};
 
 /// Why a text is not a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,101 +32,22 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// Numbers in an error message are cut here: 2^64 has 20 digits, anything much longer is noise.
-const SHOWN_DIGITS: usize = 40;
+impl From<Malformed> for TextError {
+    fn from(Malformed { at, expected }: Malformed) -> Self {
+        TextError::Malformed { at, expected }
+    }
+}
 
 /// The numbers of a text `{1, 5, 9}`, in the order written. Space is allowed around the braces and the numbers.
 ///
 /// Ends after the closing brace or the first error. Cost: one pass, no allocation.
 #[derive(Debug)]
-pub struct Values<'a> {
-    text: &'a [u8],
-    at: usize,
-    state: State,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Start,
-    Between,
-    Done,
-}
+pub struct Values<'a>(Braces<'a>);
 
 impl<'a> Values<'a> {
     /// Reads `text`, the whole literal.
     pub fn new(text: &'a [u8]) -> Self {
-        Values { text, at: 0, state: State::Start }
-    }
-
-    fn peek(&mut self) -> Option<u8> {
-        while self.text.get(self.at).is_some_and(|byte| is_space(*byte)) {
-            self.at += 1;
-        }
-        self.text.get(self.at).copied()
-    }
-
-    fn malformed(&self, expected: &'static str) -> TextError {
-        TextError::Malformed { at: self.at, expected }
-    }
-
-    /// The next number, `None` at the closing brace.
-    fn read(&mut self) -> Result<Option<u64>, TextError> {
-        match self.state {
-            State::Done => return Ok(None),
-            State::Start => {
-                if self.peek() != Some(b'{') {
-                    return Err(self.malformed("\"{\""));
-                }
-                self.at += 1;
-                if self.peek() == Some(b'}') {
-                    return self.close();
-                }
-            }
-            State::Between => match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => return self.close(),
-                _ => return Err(self.malformed("\",\" or \"}\"")),
-            },
-        }
-        self.state = State::Between;
-        self.peek();
-        self.number().map(Some)
-    }
-
-    fn close(&mut self) -> Result<Option<u64>, TextError> {
-        self.at += 1;
-        match self.peek() {
-            None => Ok(None),
-            Some(_) => Err(self.malformed("nothing after \"}\"")),
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, TextError> {
-        let start = self.at;
-        let negative = self.text.get(start) == Some(&b'-');
-        if matches!(self.text.get(start), Some(b'-' | b'+')) {
-            self.at += 1;
-        }
-        let first = self.at;
-        let mut value = Some(0u64);
-        while let Some(digit @ b'0'..=b'9') = self.text.get(self.at) {
-            value = value.and_then(|value| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
-            self.at += 1;
-        }
-        if self.at == first {
-            return Err(self.malformed("a number"));
-        }
-        match value {
-            Some(value) if value <= MAX_VALUE && (value == 0 || !negative) => Ok(value),
-            _ => {
-                let written = self.text.get(start..self.at).unwrap_or_default();
-                let mut shown = String::from_utf8_lossy(written.get(..SHOWN_DIGITS).unwrap_or(written)).into_owned();
-                if written.len() > SHOWN_DIGITS {
-                    shown.push('…');
-                }
-                Err(TextError::OutOfRange(shown))
-            }
-        }
+        Values(Braces::new(text))
     }
 }
 
@@ -133,17 +55,12 @@ impl Iterator for Values<'_> {
     type Item = Result<u64, TextError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.read().transpose();
-        if !matches!(item, Some(Ok(_))) {
-            self.state = State::Done;
-        }
-        item
+        self.0.next(|text| {
+            let number = text.number("a number")?;
+            let value = number.unsigned().filter(|value| *value <= MAX_VALUE);
+            value.ok_or_else(|| TextError::OutOfRange(number.shown()))
+        })
     }
-}
-
-/// What PostgreSQL's array input skips.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 /// The bytes of a text `\x0123…`; `None` when the text does not start with `\x`. Space is allowed around it.

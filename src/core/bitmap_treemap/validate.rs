@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::layout::{ARRAY_MOST, Bucket, Container, Damaged, Entry, buckets, damaged, u16_at};
+use super::layout::{ARRAY_MAX, Bucket, Container, Damaged, Entry, buckets, damaged, u16_at};
 use super::{EMPTY, MAX_VALUE};
 
 /// Why bytes from outside are refused.
@@ -153,7 +153,7 @@ fn check_bits(words: &[u8], entry: &Entry<'_>) -> Result<u16, Damaged> {
             max = Some(64 * i as u32 + highest);
         }
     }
-    if population != entry.cardinality || population <= ARRAY_MOST {
+    if population != entry.cardinality || population <= ARRAY_MAX {
         return Err(damaged(entry.at, "the cardinality of a bitset container is wrong"));
     }
     max.and_then(|max| u16::try_from(max).ok()).ok_or_else(|| damaged(entry.at, "empty container"))

@@ -1,7 +1,7 @@
 //! Builds the bytes of a set, container by container, ascending.
 
 use super::container::{self, Words};
-use super::layout::{ARRAY_MOST, BITSET_BYTES, COOKIE_PLAIN, COOKIE_RUNS, Container, Damaged, OFFSETS_FROM, damaged};
+use super::layout::{ARRAY_MAX, BITSET_BYTES, COOKIE_PLAIN, COOKIE_RUNS, Container, Damaged, OFFSETS_FROM, damaged};
 use super::part::Part;
 
 /// Number of values of a full container.
@@ -72,7 +72,7 @@ impl Writer {
 
     /// A container of these values, ascending; `runs` says that runs are worth a try.
     pub fn values(&mut self, prefix: u64, values: &[u16], runs: bool) -> Result<(), Damaged> {
-        if values.len() > ARRAY_MOST as usize {
+        if values.len() > ARRAY_MAX as usize {
             let mut block = [0; 1024];
             for value in values {
                 block[usize::from(*value) / 64] |= 1u64 << (value % 64);
@@ -107,7 +107,7 @@ impl Writer {
         if cardinality == 0 {
             return Ok(());
         }
-        let plain = if cardinality <= ARRAY_MOST { 2 * cardinality as usize } else { BITSET_BYTES };
+        let plain = if cardinality <= ARRAY_MAX { 2 * cardinality as usize } else { BITSET_BYTES };
         if runs || cardinality == FULL {
             let count = count_runs(block);
             if 2 + 4 * count < plain {
@@ -119,7 +119,7 @@ impl Writer {
         }
         self.open(prefix, cardinality, false)?;
         self.bodies.reserve(plain);
-        if cardinality <= ARRAY_MOST {
+        if cardinality <= ARRAY_MAX {
             for (i, word) in block.iter().enumerate() {
                 let mut rest = *word;
                 while rest != 0 {
@@ -179,6 +179,21 @@ impl Writer {
         self.bytes.iter_mut().zip(count).for_each(|(to, from)| *to = from);
         self.bytes
     }
+}
+
+/// The bytes of the set of `values`, which ascend, each once. No value is checked against [`super::MAX_VALUE`].
+///
+/// # Errors
+/// When the values do not ascend from one container to the next.
+pub fn from_sorted(values: &[u64]) -> Result<Vec<u8>, Damaged> {
+    let mut out = Writer::new();
+    let mut lows = Vec::new();
+    for group in values.chunk_by(|a, b| a >> 16 == b >> 16) {
+        lows.clear();
+        lows.extend(group.iter().map(|value| *value as u16));
+        out.values(group.first().map_or(0, |value| value >> 16), &lows, false)?;
+    }
+    Ok(out.finish())
 }
 
 /// Number of runs of ones.

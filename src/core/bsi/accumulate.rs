@@ -29,6 +29,7 @@ impl Build {
     ///
     /// # Errors
     /// [`Error::TooLarge`]; [`Error::Conflict`] for an id that has another value, at once or later.
+    #[inline]
     pub fn insert(&mut self, id: u64, value: i64) -> Result<(), Error> {
         if id > MAX_ID {
             return Err(Error::TooLarge(id));
@@ -40,6 +41,11 @@ impl Build {
         }
         self.pairs.push((id, value));
         Ok(())
+    }
+
+    /// Whether [`Self::insert`] puts a pair down and does nothing else, for an id up to [`MAX_ID`].
+    pub fn has_room(&self) -> bool {
+        self.pairs.len() < self.pairs.capacity() && self.pairs.len() - self.settled <= self.settled.max(SETTLE_FROM)
     }
 
     /// Adds the pairs of an index.

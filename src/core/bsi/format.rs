@@ -1,5 +1,7 @@
 //! Where things are in the bytes, and the walk over the blocks of all sets at once.
 
+use std::ops::Range;
+
 use super::{Error, above, depth_of};
 use crate::bitmap::{Arena, Container, Portable, Value};
 use crate::bitmap_treemap::{Buckets, buckets};
@@ -10,6 +12,64 @@ pub(super) const HEAD: usize = 28;
 
 /// A portable 32-bit set without members: what a slice has in a bucket that it lacks.
 const EMPTY: [u8; 8] = [0x3a, 0x30, 0, 0, 0, 0, 0, 0];
+
+/// What stands before the sets, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    count: u64,
+    base: i64,
+    max: i64,
+    /// Where the sets are: the ids, then the slices from the highest bit to the lowest.
+    pub sets: Vec<Range<usize>>,
+}
+
+/// No header is longer: 64 slices.
+pub(super) const MOST_HEAD: usize = HEAD + 4 * 65;
+
+impl Head {
+    /// Reads the header from the first bytes of an index of `length` bytes, [`MOST_HEAD`] of them or all.
+    ///
+    /// # Errors
+    /// [`Error::Version`], [`Error::Head`].
+    pub fn read(bytes: &[u8], length: usize) -> Result<Self, Error> {
+        let end = || Error::Head(length, "the bytes end too early");
+        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or_else(end)?;
+        let [version, depth, r0, r1, numbers @ ..] = head;
+        if *version != VERSION {
+            return Err(Error::Version(*version));
+        }
+        if [*r0, *r1] != [0, 0] {
+            return Err(Error::Head(2, "reserved bytes are not zero"));
+        }
+        let ([count, base, max], _) = numbers.as_chunks::<8>() else { return Err(end()) };
+        let (count, base, max) = (u64::from_le_bytes(*count), i64::from_le_bytes(*base), i64::from_le_bytes(*max));
+        let depth = usize::from(*depth);
+        if base > max || depth_of(above(max, base)) != depth {
+            return Err(Error::Head(1, "depth, smallest and largest value contradict each other"));
+        }
+        if count == 0 && (base, max) != (0, 0) {
+            return Err(Error::Head(4, "values without an id"));
+        }
+        let lengths = rest.get(..4 * (1 + depth)).ok_or_else(end)?;
+        let mut at = HEAD + lengths.len();
+        let mut sets = Vec::with_capacity(1 + depth);
+        for set in lengths.as_chunks::<4>().0 {
+            let after =
+                at.checked_add(u32::from_le_bytes(*set) as usize).filter(|after| *after <= length).ok_or_else(end)?;
+            sets.push(at..after);
+            at = after;
+        }
+        if at < length {
+            return Err(Error::Head(at, "bytes after the last slice"));
+        }
+        Ok(Self { count, base, max, sets })
+    }
+
+    /// What the slices count from.
+    pub fn zero(&self) -> i64 {
+        self.base
+    }
+}
 
 /// An index whose header has been checked; the sets stay where they are.
 #[derive(Debug, Clone)]
@@ -28,37 +88,10 @@ impl<'a> Bsi<'a> {
     /// # Errors
     /// [`Error::Version`], [`Error::Head`].
     pub fn open(bytes: &'a [u8]) -> Result<Self, Error> {
-        let end = || Error::Head(bytes.len(), "the bytes end too early");
-        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or_else(end)?;
-        let [version, depth, r0, r1, numbers @ ..] = head;
-        if *version != VERSION {
-            return Err(Error::Version(*version));
-        }
-        if [*r0, *r1] != [0, 0] {
-            return Err(Error::Head(2, "reserved bytes are not zero"));
-        }
-        let ([count, base, max], _) = numbers.as_chunks::<8>() else { return Err(end()) };
-        let (count, base, max) = (u64::from_le_bytes(*count), i64::from_le_bytes(*base), i64::from_le_bytes(*max));
-        let depth = usize::from(*depth);
-        if base > max || depth_of(above(max, base)) != depth {
-            return Err(Error::Head(1, "depth, smallest and largest value contradict each other"));
-        }
-        if count == 0 && (base, max) != (0, 0) {
-            return Err(Error::Head(4, "values without an id"));
-        }
-        let (lengths, mut body) = rest.split_at_checked(4 * (1 + depth)).ok_or_else(end)?;
-        let mut sets = Vec::with_capacity(1 + depth);
-        for length in lengths.as_chunks::<4>().0 {
-            let (set, after) = body.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(end)?;
-            sets.push(set);
-            body = after;
-        }
-        if !body.is_empty() {
-            return Err(Error::Head(bytes.len() - body.len(), "bytes after the last slice"));
-        }
-        let slices = sets.split_off(1);
-        let [existence] = sets[..] else { return Err(end()) };
-        Ok(Self { count, base, max, existence, slices })
+        let head = Head::read(bytes, bytes.len())?;
+        let mut sets = head.sets.into_iter().map(|set| bytes.get(set).unwrap_or_default());
+        let existence = sets.next().unwrap_or_default();
+        Ok(Self { count: head.count, base: head.base, max: head.max, existence, slices: sets.collect() })
     }
 
     /// Number of ids.

@@ -1,9 +1,10 @@
 //! Figures: one value, how many, sum, smallest, largest.
 
 use super::decode::bits_of;
-use super::format::{Bsi, Cursor, Walk, holds};
+use super::format::{Bsi, Cursor, Head, MOST_HEAD, Walk, holds};
 use super::{Error, MAX_ID};
 use crate::bitmap::{Arena, Portable, Value};
+use crate::bitmap_treemap::{Source, find};
 
 /// The value of an id; `None` when it has none.
 ///
@@ -24,6 +25,27 @@ pub fn get(bytes: &[u8], id: u64) -> Result<Option<i64>, Error> {
         slices.push(Cursor::new(set, slice)?.seek(high)?);
     }
     Ok(Some(bsi.zero().wrapping_add(bits_of(&slices, key, member)? as i64)))
+}
+
+/// The same of an index of `length` bytes that is not in memory: the header and one container of each set are read. `None` when
+/// a set has so many buckets that the index should be read as a whole; see [`find`].
+///
+/// # Errors
+/// Those of [`get`].
+pub fn get_from(source: &mut impl Source, length: usize, id: u64) -> Result<Option<Option<i64>>, Error> {
+    let head = Head::read(source.read(0, MOST_HEAD.min(length)), length)?;
+    source.will_read(2 * head.sets.len());
+    let mut bits = 0u64;
+    for (index, set) in head.sets.iter().enumerate() {
+        let found = find(source, set.start, id).map_err(|damage| Error::Set(index, damage))?;
+        match (index, found) {
+            (_, None) => return Ok(None),
+            (0, Some(false)) => return Ok(Some(None)),
+            (0, Some(true)) => {}
+            (_, Some(bit)) => bits = bits << 1 | u64::from(bit),
+        }
+    }
+    Ok(Some(Some(head.zero().wrapping_add(bits as i64))))
 }
 
 /// How many ids have a value, of those in `filter` when there is one.

@@ -46,7 +46,7 @@ pub use combine::{Join, combine, set_value};
 pub use compare::{Comparison, compare, count_between, restrict};
 pub use decode::{Pairs, distinct};
 pub use format::Bsi;
-pub use measure::{Sum, cardinality, get, largest, smallest, sum};
+pub use measure::{Sum, cardinality, get, get_from, largest, smallest, sum};
 pub use rank::{quantile, top};
 pub use text::{TextError, TextPairs, push_number};
 pub use validate::canonical;

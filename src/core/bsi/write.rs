@@ -4,12 +4,11 @@ use super::format::{HEAD, VERSION};
 use super::{Error, above, depth_of};
 use crate::bitmap::assemble::{self, Placed};
 use crate::bitmap::kernel::transpose;
-use crate::bitmap::{Arena, Block, Container, Value, WORDS};
+use crate::bitmap::{ARRAY_MAX, Arena, Block, Container, Value, WORDS};
 use crate::bitmap_treemap;
 use crate::cells::planes::for_each_bit;
 
-/// The largest array container of the portable format.
-const ARRAY_MOST: usize = 4096;
+const ARRAY_MOST: usize = ARRAY_MAX as usize;
 /// Bytes of a bitset container.
 const BITSET_BYTES: usize = 8 * WORDS;
 /// From this many numbers in one block on, transposing words of 64 beats setting bit by bit.

@@ -22,26 +22,77 @@ pub struct Change {
 /// Writes changes given in any order, summing those of one offset and leaving out what sums to nothing.
 ///
 /// # Errors
-/// [`StoreError::Offset`] for an offset outside the shard, [`StoreError::Overflow`] when a sum needs more than 64 bits.
+/// Those of [`Gather::encode`].
 pub fn encode(cells: impl IntoIterator<Item = Cell>) -> Result<Vec<u8>, StoreError> {
-    let changes: Vec<Change> =
-        cells.into_iter().map(|cell| Change { offset: cell.offset, n: cell.n.into(), v: cell.v.into() }).collect();
-    let changes = sum(changes);
-    let mut bytes = Vec::with_capacity(1 + 4 * changes.len());
-    bytes.push(VERSION);
-    let mut previous = 0;
-    for change in changes {
-        if change.offset >= SHARD_WIDTH {
-            return Err(StoreError::Offset(change.offset));
-        }
-        let n = i64::try_from(change.n).map_err(|_| StoreError::Overflow)?;
-        let v = i64::try_from(change.v).map_err(|_| StoreError::Overflow)?;
-        put_varint(&mut bytes, u64::from(change.offset - previous));
-        put_varint(&mut bytes, zigzag(n));
-        put_varint(&mut bytes, zigzag(v));
-        previous = change.offset;
+    Gather { cells: cells.into_iter().collect(), settled: 0 }.encode()
+}
+
+/// Changes of one shard being collected, in any order. Memory: 24 bytes for each different offset, twice as much while changes of
+/// the same offsets wait to be summed.
+#[derive(Debug, Clone, Default)]
+pub struct Gather {
+    cells: Vec<Cell>,
+    /// So many at the start ascend by offset.
+    settled: usize,
+}
+
+/// Changes are summed when there are this many new ones, or as many as there were.
+const SETTLE_FROM: usize = 1 << 16;
+
+impl Gather {
+    /// Whether [`Self::push`] puts a change down and does nothing else.
+    pub fn has_room(&self) -> bool {
+        self.cells.len() < self.cells.capacity() && self.cells.len() - self.settled <= self.settled.max(SETTLE_FROM)
     }
-    Ok(bytes)
+
+    /// Takes a change.
+    #[inline]
+    pub fn push(&mut self, cell: Cell) {
+        if self.cells.len() - self.settled > self.settled.max(SETTLE_FROM) {
+            self.settle();
+        }
+        self.cells.push(cell);
+    }
+
+    /// Sorts by offset and adds up. Changes whose sum leaves 64 bits stay apart: what comes later may bring it back.
+    fn settle(&mut self) {
+        // The stable sort finds the ascending runs there are and merges those.
+        self.cells.sort_by_key(|cell| cell.offset);
+        self.cells.dedup_by(|next, kept| {
+            let sum = (kept.n.checked_add(next.n), kept.v.checked_add(next.v));
+            let (true, (Some(n), Some(v))) = (next.offset == kept.offset, sum) else { return false };
+            (kept.n, kept.v) = (n, v);
+            true
+        });
+        self.settled = self.cells.len();
+    }
+
+    /// The bytes; those of no change when all cancel out. What has been collected stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Offset`] for an offset outside the shard, [`StoreError::Overflow`] when a sum needs more than 64 bits.
+    pub fn encode(&mut self) -> Result<Vec<u8>, StoreError> {
+        self.settle();
+        let mut bytes = Vec::with_capacity(1 + 4 * self.cells.len());
+        bytes.push(VERSION);
+        let mut previous = 0;
+        for group in self.cells.chunk_by(|a, b| a.offset == b.offset) {
+            let offset = group.first().map_or(0, |cell| cell.offset);
+            let n: i128 = group.iter().map(|cell| i128::from(cell.n)).sum();
+            let v: i128 = group.iter().map(|cell| i128::from(cell.v)).sum();
+            if (n, v) == (0, 0) {
+                continue;
+            }
+            if offset >= SHARD_WIDTH {
+                return Err(StoreError::Offset(offset));
+            }
+            put_varint(&mut bytes, u64::from(offset - previous));
+            put_varint(&mut bytes, zigzag(i64::try_from(n).map_err(|_| StoreError::Overflow)?));
+            put_varint(&mut bytes, zigzag(i64::try_from(v).map_err(|_| StoreError::Overflow)?));
+            previous = offset;
+        }
+        Ok(bytes)
+    }
 }
 
 /// Reads `bytes`, checking everything: each step gives a change or the error that ends the reading.

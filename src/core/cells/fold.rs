@@ -1,5 +1,6 @@
 //! Pending changes into chunks.
 
+use super::codes::fold_codes;
 use super::delta::{self, Change};
 use super::{Cell, Encoding, NumberChunk, number};
 use crate::bitmap::{Block, Portable, append_block};
@@ -13,10 +14,11 @@ const PATCH_BELOW: usize = 32;
 /// The chunk that `base` becomes when `deltas` are added to it, or `None` when no profile is left in it.
 ///
 /// A cell is present if its n is above zero after the addition; what a cell that is not present summed to is dropped
-/// with it. The members of a set count as n = 1. Runs are compressed as runs.
+/// with it. The members of a set count as n = 1. Runs are compressed as runs. Of codes a cell is (1, code) or nothing.
 ///
 /// # Errors
-/// Those of reading `base` and `deltas`; [`StoreError::Overflow`] when the n or v of a present cell leaves 64 bits.
+/// Those of reading `base` and `deltas`; [`StoreError::Overflow`] when the n or v of a present cell leaves 64 bits;
+/// [`StoreError::Code`] when a cell comes to more than one code, or to part of one.
 pub fn fold<'a>(
     encoding: Encoding,
     base: Option<&[u8]>,
@@ -26,6 +28,7 @@ pub fn fold<'a>(
     match encoding {
         Encoding::Set => fold_set(base, &changes),
         Encoding::Number => fold_number(base, &changes),
+        Encoding::Codes => fold_codes(base, &changes),
     }
 }
 

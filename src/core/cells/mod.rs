@@ -2,9 +2,10 @@
 //!
 //! n counts the facts behind the cell, v is their sum as a scaled integer; a profile is present if n > 0. Everything
 //! that changes a column is a delta of the same shape, so writers commute. [`delta`] is the append-only form,
-//! [`NumberChunk`] the folded one for numbers, portable Roaring bytes the folded one for plain sets, and [`fold()`] turns
-//! the first into the others.
+//! [`NumberChunk`] the folded one for numbers, [`CodesChunk`] the one for codes looked up by profile, portable Roaring bytes the one for plain
+//! sets, and [`fold()`] turns the first into the others.
 
+pub(crate) mod codes;
 mod counter;
 pub mod delta;
 mod fold;
@@ -15,7 +16,10 @@ pub(crate) mod range;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_codes;
 
+pub use codes::{Codes, CodesBlock, CodesBuilder, CodesChunk, CodesHead, NO_CODE, encode as encode_codes};
 pub use counter::Counter;
 pub use fold::fold;
 pub use lanes::{Lane, Lanes};
@@ -31,6 +35,8 @@ pub enum Encoding {
     Set,
     /// A [`NumberChunk`].
     Number,
+    /// A [`CodesChunk`]: n is 1 and v one of fewer than 2^16 codes.
+    Codes,
 }
 
 /// One cell, or one change of a cell.

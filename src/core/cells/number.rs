@@ -8,7 +8,7 @@
 
 use super::planes::{self, Flats};
 use super::{Cell, Lane, Lanes, range};
-use crate::bitmap::{Arena, Block, Container, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value, count_in};
+use crate::bitmap::{Arena, Block, Bytes, Container, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value, count_in};
 use crate::error::StoreError;
 use crate::program::Totals;
 use roaring::RoaringBitmap;
@@ -94,10 +94,11 @@ impl<'a> NumberChunk<'a> {
     ///
     /// # Errors
     /// [`StoreError::Version`], [`StoreError::Truncated`], [`StoreError::Damaged`] when headers contradict each other.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, StoreError> {
+    pub fn open(bytes: impl Into<Bytes<'a>>) -> Result<Self, StoreError> {
+        let bytes = bytes.into();
         let truncated = |at| StoreError::Truncated { what: WHAT, at };
         let damaged = |at| StoreError::Damaged { what: WHAT, at };
-        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or(truncated(HEAD))?;
+        let head = bytes.get(WHAT, 0, HEAD)?.first_chunk::<HEAD>().ok_or(truncated(HEAD))?;
         let [version, n_depth, v_depth, zero, c0, c1, c2, c3, numbers @ ..] = head;
         if *version != VERSION {
             return Err(StoreError::Version(*version));
@@ -115,17 +116,16 @@ impl<'a> NumberChunk<'a> {
             return Err(damaged(8));
         }
         let lengths_len = 4 * (1 + v_depth + n_depth);
-        let (lengths, mut body) = rest.split_at_checked(lengths_len).ok_or(truncated(HEAD + lengths_len))?;
+        let lengths = bytes.get(WHAT, HEAD, lengths_len)?;
+        let mut at = HEAD + lengths_len;
         let mut all = Vec::with_capacity(1 + v_depth + n_depth);
         for length in lengths.as_chunks::<4>().0 {
             let length = u32::from_le_bytes(*length) as usize;
-            let at = bytes.len() - body.len();
-            let (plane, after) = body.split_at_checked(length).ok_or(truncated(at.saturating_add(length)))?;
-            all.push(Portable::open_shard(plane)?);
-            body = after;
+            all.push(Portable::open_shard(bytes.part(WHAT, at, length)?)?);
+            at += length;
         }
-        if !body.is_empty() {
-            return Err(damaged(bytes.len() - body.len()));
+        if at != bytes.len() {
+            return Err(damaged(at));
         }
         let n = all.split_off(1 + v_depth);
         let v = all.split_off(1);
@@ -343,6 +343,9 @@ impl<'a> NumberChunk<'a> {
         }
         let mut above_base = 0u128;
         for (plane, bit) in self.v.iter().zip((0..self.v.len()).rev()) {
+            if let Some(next) = self.v.get(self.v.len() - bit) {
+                next.expect(key);
+            }
             if let Some(container) = plane.get(key)? {
                 above_base += u128::from(count_in(members.words(), container)) << bit;
             }

@@ -367,6 +367,34 @@ fn cells_that_do_not_belong_are_refused() {
 }
 
 #[test]
+fn changes_are_summed_while_they_are_gathered() {
+    let cells: Vec<Cell> =
+        (0..400_000u32).map(|i| Cell { offset: i * 7919 % 1009, n: i64::from(i % 3) - 1, v: i.into() }).collect();
+    let mut gather = delta::Gather::default();
+    let mut expected: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+    for (i, cell) in cells.iter().enumerate() {
+        gather.push(*cell);
+        let sum = expected.entry(cell.offset).or_default();
+        *sum = (sum.0 + cell.n, sum.1 + cell.v);
+        // A result on the way changes nothing.
+        if i % 150_000 == 7 {
+            let so_far = delta::decode(&gather.encode().unwrap()).unwrap().map(|cell| cell.unwrap().v).sum::<i64>();
+            assert_eq!(so_far, expected.values().map(|sum| sum.1).sum::<i64>());
+        }
+    }
+    let bytes = gather.encode().unwrap();
+    assert_eq!(bytes, delta::encode(as_cells(&expected)).unwrap());
+    assert_eq!(bytes, delta::encode(cells).unwrap());
+    // A sum may leave 64 bits on the way.
+    let mut gather = delta::Gather::default();
+    gather.push(Cell { offset: 1, n: i64::MAX, v: 5 });
+    gather.push(Cell { offset: 1, n: 1, v: 5 });
+    assert_eq!(gather.encode(), Err(StoreError::Overflow));
+    gather.push(Cell { offset: 1, n: -1, v: 5 });
+    assert_eq!(gather.encode().unwrap(), delta::encode([Cell { offset: 1, n: i64::MAX, v: 15 }]).unwrap());
+}
+
+#[test]
 fn what_sums_to_nothing_leaves_no_chunk() {
     let (plus, minus) = (
         delta::encode([Cell { offset: 9, n: 1, v: 4 }]).unwrap(),

@@ -6,7 +6,7 @@
 use super::Node;
 use super::open::Slot;
 use super::tally::{Scratch, tally};
-use crate::bitmap::{Arena, Container, Value};
+use crate::bitmap::{Arena, Container, Portable, Value};
 use crate::cells::NumberChunk;
 use crate::error::StoreError;
 
@@ -58,6 +58,9 @@ impl<'s, 'a> Evaluator<'s, 'a> {
                 if let [first @ .., last] = order.as_slice()
                     && !first.is_empty()
                 {
+                    if first.len() == 1 {
+                        self.expect(Some(last), key);
+                    }
                     let left = self.and(first, key, None)?;
                     let both = self.count_both(&left, last, key);
                     self.scratch.arena.drop_value(left);
@@ -98,7 +101,8 @@ impl<'s, 'a> Evaluator<'s, 'a> {
             }
             Node::Or(nodes) => {
                 let mut answer = Value::Empty;
-                for node in nodes {
+                for (node, next) in nodes.iter().zip(nodes.iter().skip(1).map(Some).chain([None])) {
+                    self.expect(next, key);
                     let value = self.value(node, key, within)?;
                     answer = answer.or(value, &mut self.scratch.arena);
                     if matches!(answer, Value::Full) {
@@ -134,23 +138,40 @@ impl<'s, 'a> Evaluator<'s, 'a> {
         let Some((first, others)) = nodes.split_first() else {
             return Err(StoreError::EmptyAnd);
         };
+        self.expect(others.first().copied(), key);
         let mut answer = self.value(first, key, within)?;
-        for node in others {
+        for (index, node) in others.iter().enumerate() {
             if answer.is_empty() {
                 break;
             }
+            self.expect(others.get(index + 1).copied(), key);
             let value = self.value(node, key, Some(&answer))?;
             answer = answer.and(value, &mut self.scratch.arena);
         }
         Ok(answer)
     }
 
+    /// Says that a node will be evaluated soon: the store may bring what it reads first while the one before it is computed.
+    fn expect(&self, node: Option<&Node>, key: u16) {
+        match node {
+            Some(Node::Present(slot)) => match self.slots.get(*slot) {
+                Some(Slot::Sets(chunks)) => chunks.iter().take(1).for_each(|chunk| chunk.expect(key)),
+                Some(Slot::Numbers(chunks)) => chunks.iter().take(1).for_each(|chunk| chunk.presence().expect(key)),
+                None => {}
+            },
+            Some(Node::Range { slot, .. } | Node::Tally { slot, .. }) => {
+                self.numbers(*slot).iter().take(1).for_each(|chunk| chunk.presence().expect(key));
+            }
+            _ => {}
+        }
+    }
+
     /// The union of the chunks of a slot, straight from their bytes.
     fn present(&mut self, slot: usize, key: u16) -> Result<Value<'a>, StoreError> {
         match self.slots.get(slot) {
-            Some(Slot::Sets(chunks)) => union(chunks.iter().map(|chunk| chunk.get(key)), &mut self.scratch.arena),
+            Some(Slot::Sets(chunks)) => union(chunks.iter(), key, &mut self.scratch.arena),
             Some(Slot::Numbers(chunks)) => {
-                union(chunks.iter().map(|chunk| chunk.presence().get(key)), &mut self.scratch.arena)
+                union(chunks.iter().map(NumberChunk::presence), key, &mut self.scratch.arena)
             }
             None => Ok(Value::Empty),
         }
@@ -226,15 +247,20 @@ fn sum(members: impl Iterator<Item = u32>) -> u32 {
     members.fold(0, |total, members| total.saturating_add(members).min(BLOCK))
 }
 
-/// The union of containers: one alone stays where it is, more are put together in one block.
-pub fn union<'a>(
-    containers: impl Iterator<Item = Result<Option<Container<'a>>, StoreError>>,
+/// The union of block `key` of sets: one container alone stays where it is, more are put together in one block.
+pub fn union<'s, 'a: 's>(
+    sets: impl Iterator<Item = &'s Portable<'a>>,
+    key: u16,
     arena: &mut Arena,
 ) -> Result<Value<'a>, StoreError> {
     let mut only: Option<Container<'a>> = None;
     let mut block = None;
-    for container in containers {
-        let Some(container) = container? else {
+    let mut sets = sets.peekable();
+    while let Some(set) = sets.next() {
+        if let Some(next) = sets.peek() {
+            next.expect(key);
+        }
+        let Some(container) = set.get(key)? else {
             continue;
         };
         if container.is_full() {

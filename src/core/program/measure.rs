@@ -4,7 +4,7 @@
 use super::eval::Evaluator;
 use super::open::{self, Slot};
 use super::{Node, Program};
-use crate::bitmap::{Arena, Portable, SHARD_BLOCKS, Value};
+use crate::bitmap::{Arena, Bytes, Portable, SHARD_BLOCKS, Value};
 use crate::cells::{Encoding, NumberChunk};
 use crate::error::StoreError;
 use std::collections::HashMap;
@@ -13,9 +13,13 @@ use std::collections::HashMap;
 ///
 /// # Errors
 /// Those of [`super::evaluate`].
-pub fn distribution(program: &Program, chunks: &[Vec<&[u8]>], sets: &[&[u8]]) -> Result<(u64, Vec<u64>), StoreError> {
+pub fn distribution<'a, B: Into<Bytes<'a>> + Copy>(
+    program: &Program,
+    chunks: &[Vec<B>],
+    sets: &[B],
+) -> Result<(u64, Vec<u64>), StoreError> {
     let slots = open::open(program, chunks)?;
-    let sets = sets.iter().map(|bytes| Portable::open_shard(bytes)).collect::<Result<Vec<_>, _>>()?;
+    let sets = sets.iter().map(|bytes| Portable::open_shard(*bytes)).collect::<Result<Vec<_>, _>>()?;
     let mut evaluator = Evaluator::new(&slots);
     let mut counts = vec![0; sets.len()];
     let mut total = 0;
@@ -43,10 +47,10 @@ pub fn distribution(program: &Program, chunks: &[Vec<&[u8]>], sets: &[&[u8]]) ->
 ///
 /// # Errors
 /// Those of [`super::evaluate`].
-pub fn number_distribution(
+pub fn number_distribution<'a, B: Into<Bytes<'a>> + Copy>(
     program: &Program,
-    chunks: &[Vec<&[u8]>],
-    number: Option<&[u8]>,
+    chunks: &[Vec<B>],
+    number: Option<B>,
     counts: &mut HashMap<i64, u64>,
 ) -> Result<u64, StoreError> {
     let slots = open::open(program, chunks)?;
@@ -101,7 +105,11 @@ impl Totals {
 ///
 /// # Errors
 /// Those of [`super::evaluate`].
-pub fn totals(program: &Program, chunks: &[Vec<&[u8]>], number: Option<&[u8]>) -> Result<Totals, StoreError> {
+pub fn totals<'a, B: Into<Bytes<'a>> + Copy>(
+    program: &Program,
+    chunks: &[Vec<B>],
+    number: Option<B>,
+) -> Result<Totals, StoreError> {
     let slots = open::open(program, chunks)?;
     let number = number.map(NumberChunk::open).transpose()?;
     let mut evaluator = Evaluator::new(&slots);
@@ -141,7 +149,11 @@ fn known(
 ///
 /// # Errors
 /// Those of [`super::evaluate`].
-pub fn overlap(encodings: &[Encoding], roots: &[Node], chunks: &[Vec<&[u8]>]) -> Result<Vec<u64>, StoreError> {
+pub fn overlap<'a, B: Into<Bytes<'a>> + Copy>(
+    encodings: &[Encoding],
+    roots: &[Node],
+    chunks: &[Vec<B>],
+) -> Result<Vec<u64>, StoreError> {
     // One program whose operands are the roots: every root is checked against the slots once.
     let program = Program { slots: encodings.to_vec(), root: Node::Or(roots.to_vec()) };
     let slots: Vec<Slot<'_>> = open::open(&program, chunks)?;

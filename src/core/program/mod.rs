@@ -5,22 +5,24 @@
 //! but the answer, and [`count`] does not make that either.
 
 mod eval;
-mod forward;
 mod measure;
 mod open;
+mod spread;
 mod tally;
 
 #[cfg(test)]
+mod stored_test;
+#[cfg(test)]
 mod tests;
 
-use crate::bitmap::{SHARD_BLOCKS, Writer, append_block};
+use crate::bitmap::{Bytes, SHARD_BLOCKS, Writer, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
 use eval::Evaluator;
-pub use forward::{distribution_by_forward, forward};
 pub use measure::{Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
+pub use spread::{CodeShare, code_distribution};
 
 /// Nodes may nest this deep.
 pub const MAX_DEPTH: usize = 200;
@@ -88,7 +90,10 @@ pub enum Measure {
 /// [`StoreError::BadSlot`], [`StoreError::TooDeep`] and [`StoreError::EmptyAnd`] for a program that does not fit its
 /// slots, those of reading a chunk for damaged bytes. A container that cannot change the answer is not read, so damage
 /// inside it is not reported.
-pub fn evaluate(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<RoaringBitmap, StoreError> {
+pub fn evaluate<'a, B: Into<Bytes<'a>> + Copy>(
+    program: &Program,
+    chunks: &[Vec<B>],
+) -> Result<RoaringBitmap, StoreError> {
     let slots = open::open(program, chunks)?;
     let mut evaluator = Evaluator::new(&slots);
     let mut answer = RoaringBitmap::new();
@@ -108,7 +113,10 @@ pub fn evaluate(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<RoaringBitma
 ///
 /// # Errors
 /// Those of [`evaluate`].
-pub fn members(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<Option<Vec<u8>>, StoreError> {
+pub fn members<'a, B: Into<Bytes<'a>> + Copy>(
+    program: &Program,
+    chunks: &[Vec<B>],
+) -> Result<Option<Vec<u8>>, StoreError> {
     let slots = open::open(program, chunks)?;
     let mut evaluator = Evaluator::new(&slots);
     let mut writer = Writer::default();
@@ -124,7 +132,7 @@ pub fn members(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<Option<Vec<u8
 ///
 /// # Errors
 /// Those of [`evaluate`].
-pub fn count(program: &Program, chunks: &[Vec<&[u8]>]) -> Result<u64, StoreError> {
+pub fn count<'a, B: Into<Bytes<'a>> + Copy>(program: &Program, chunks: &[Vec<B>]) -> Result<u64, StoreError> {
     let slots = open::open(program, chunks)?;
     let mut evaluator = Evaluator::new(&slots);
     (0..SHARD_BLOCKS).try_fold(0, |total, key| Ok(total + u64::from(evaluator.count(&program.root, key)?)))

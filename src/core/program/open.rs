@@ -1,7 +1,7 @@
 //! Checks a program against its slots and reads the headers of every chunk.
 
 use super::{MAX_DEPTH, Node, Program};
-use crate::bitmap::Portable;
+use crate::bitmap::{Bytes, Portable};
 use crate::cells::{Encoding, NumberChunk};
 use crate::error::StoreError;
 
@@ -14,7 +14,7 @@ pub enum Slot<'a> {
 
 /// Opens the slots of a program that fits them. After this, every slot a node names exists and has the encoding the
 /// node needs, no conjunction is empty, and recursion over the nodes is bounded.
-pub fn open<'a>(program: &Program, chunks: &[Vec<&'a [u8]>]) -> Result<Vec<Slot<'a>>, StoreError> {
+pub fn open<'a, B: Into<Bytes<'a>> + Copy>(program: &Program, chunks: &[Vec<B>]) -> Result<Vec<Slot<'a>>, StoreError> {
     if chunks.len() != program.slots.len() {
         let slot = chunks.len().min(program.slots.len());
         return Err(StoreError::BadSlot { slot, reason: "has an encoding or chunks, not both" });
@@ -24,21 +24,26 @@ pub fn open<'a>(program: &Program, chunks: &[Vec<&'a [u8]>]) -> Result<Vec<Slot<
     slots.map(|(encoding, chunks)| open_slot(*encoding, chunks)).collect()
 }
 
-fn open_slot<'a>(encoding: Encoding, chunks: &[&'a [u8]]) -> Result<Slot<'a>, StoreError> {
+fn open_slot<'a, B: Into<Bytes<'a>> + Copy>(encoding: Encoding, chunks: &[B]) -> Result<Slot<'a>, StoreError> {
     let chunks = chunks.iter().copied();
     Ok(match encoding {
         Encoding::Set => Slot::Sets(chunks.map(Portable::open_shard).collect::<Result<_, _>>()?),
         Encoding::Number => Slot::Numbers(chunks.map(NumberChunk::open).collect::<Result<_, _>>()?),
+        // Codes are looked up by who asks for a distribution; [`check`] lets no node read them.
+        Encoding::Codes => Slot::Sets(Vec::new()),
     })
 }
 
-fn check(node: &Node, program: &Program, chunks: &[Vec<&[u8]>], depth: usize) -> Result<(), StoreError> {
+fn check<B>(node: &Node, program: &Program, chunks: &[Vec<B>], depth: usize) -> Result<(), StoreError> {
     if depth > MAX_DEPTH {
         return Err(StoreError::TooDeep(MAX_DEPTH));
     }
     match node {
         Node::Empty => Ok(()),
-        Node::Present(slot) => encoding(program, *slot).map(|_| ()),
+        Node::Present(slot) => match encoding(program, *slot)? {
+            Encoding::Set | Encoding::Number => Ok(()),
+            Encoding::Codes => Err(StoreError::BadSlot { slot: *slot, reason: "holds codes" }),
+        },
         Node::Range { slot, .. } => {
             number(program, *slot)?;
             match chunks.get(*slot).map(Vec::as_slice) {
@@ -65,6 +70,6 @@ fn encoding(program: &Program, slot: usize) -> Result<Encoding, StoreError> {
 fn number(program: &Program, slot: usize) -> Result<(), StoreError> {
     match encoding(program, slot)? {
         Encoding::Number => Ok(()),
-        Encoding::Set => Err(StoreError::BadSlot { slot, reason: "holds no numbers" }),
+        Encoding::Set | Encoding::Codes => Err(StoreError::BadSlot { slot, reason: "holds no numbers" }),
     }
 }

@@ -55,7 +55,7 @@ pub fn tally<'a>(
     // Who is absent has a total of zero: unless that is in range too, nobody needs to know who is present.
     let zero_counts = measure == Measure::Sum && low <= 0 && high >= 0;
     let present = if all || zero_counts {
-        union(here.iter().map(|chunk| chunk.presence().get(key)), &mut scratch.arena)?
+        union(here.iter().map(|chunk| chunk.presence()), key, &mut scratch.arena)?
     } else {
         Value::Full
     };

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
+use crate::bitmap::SHARD_WIDTH;
+use crate::cells::{NO_CODE, encode_codes};
 use crate::testing::{Cells, cells, few_facts, number_bytes, offsets, set_bytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -154,16 +156,22 @@ proptest! {
             let expected = sets.iter().map(|set| truth.intersection_len(&set.iter().collect())).collect::<Vec<_>>();
             prop_assert_eq!(counts, (truth.len(), expected));
 
-            // Each offset in the first set that has it.
-            let mut taken = BTreeSet::new();
-            let apart: Vec<BTreeSet<u32>> =
-                sets.iter().map(|set| set.iter().copied().filter(|offset| taken.insert(*offset)).collect()).collect();
-            let apart_bytes: Vec<Vec<u8>> = apart.iter().map(|set| crate::testing::set_bytes(set, store.runs)).collect();
-            let column = forward(&apart_bytes.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().unwrap();
-            let expected = apart.iter().map(|set| (truth.intersection_len(&set.iter().collect()), set.len() as u64));
-            let expected = (truth.len(), expected.collect::<Vec<_>>());
-            prop_assert_eq!(distribution_by_forward(&program, &chunks, &column).unwrap(), expected);
-            prop_assert_eq!(forward(&sets_read).unwrap().is_some(), apart == sets);
+            // Each offset has the code of the first set that has it; codes of one byte and of two.
+            for spacing in [1, 200] {
+                let mut codes = vec![NO_CODE; SHARD_WIDTH as usize];
+                for (code, set) in sets.iter().enumerate().rev() {
+                    set.iter().for_each(|offset| codes[*offset as usize] = spacing * code as u16);
+                }
+                let mut expected = BTreeMap::<u16, (u64, u64)>::new();
+                for (offset, code) in (0..).zip(&codes).filter(|(_, code)| **code != NO_CODE) {
+                    let share = expected.entry(*code).or_default();
+                    *share = (share.0 + u64::from(truth.contains(offset)), share.1 + 1);
+                }
+                let expected: Vec<_> = expected.into_iter().map(|(code, (inside, all))| (code, inside, all)).collect();
+                let column = encode_codes(&codes).unwrap();
+                prop_assert_eq!(column.is_some(), !expected.is_empty());
+                prop_assert_eq!(code_distribution(&program, &chunks, column.as_deref()).unwrap(), (truth.len(), expected));
+            }
 
             let values: Vec<i64> = number.iter().filter(|(offset, _)| truth.contains(**offset)).map(|(_, (_, v))| *v).collect();
             let mut counts = HashMap::new();
@@ -239,7 +247,7 @@ fn programs_that_do_not_fit_their_slots_are_refused() {
     assert_eq!(check(Node::Or(vec![Node::And(vec![])]), one()), Some(StoreError::EmptyAnd));
     assert_eq!(check(Node::Or(vec![]), one()), None);
     let program = Program { slots: vec![], root: Node::Empty };
-    assert!(bad(0)(evaluate(&program, &[vec![]]).err()));
+    assert!(bad(0)(evaluate(&program, &[Vec::<&[u8]>::new()]).err()));
 }
 
 #[test]

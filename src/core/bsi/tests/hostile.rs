@@ -20,6 +20,7 @@ fn judge(bytes: &[u8]) -> bool {
     let _ = compare(bytes, Comparison::Range(-2, 7), None);
     let _ = quantile(bytes, |n| n / 2, None);
     let _ = get(bytes, 300);
+    let _ = get_from(&mut &bytes[..], bytes.len(), 300);
     let Ok(accepted) = canonical(bytes) else { return false };
     let map = decoded(&accepted);
     assert!(encoded(&map) == accepted, "one string of bytes for one index");

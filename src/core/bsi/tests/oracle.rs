@@ -115,6 +115,9 @@ proptest! {
         let at = map.keys().copied().nth((near % (map.len() as u64 + 1)) as usize).unwrap_or(near & MAX_ID);
         for id in [at, at.saturating_sub(1), (at + 1) & MAX_ID, at ^ 1 << 40, 0, MAX_ID, MAX_ID + 1] {
             prop_assert_eq!(get(&bytes, id).unwrap(), map.get(&id).copied());
+            let far = get_from(&mut bytes.as_slice(), bytes.len(), id).unwrap();
+            prop_assert!(far.is_none_or(|far| far == map.get(&id).copied()), "{id}: {far:?}");
+            prop_assert!(far.is_some() || map.keys().map(|id| id >> 32).collect::<BTreeSet<_>>().len() > 8);
             if id > MAX_ID {
                 prop_assert_eq!(set_value(&bytes, id, number), Err(Error::TooLarge(id)));
                 continue;

@@ -7,8 +7,8 @@ use pg_cdp_core::bitmap_treemap::{
     operation_cardinality,
 };
 use pg_cdp_core::bsi;
-use pg_cdp_core::cells::{self, Cell, Encoding, NumberChunk, delta, fold};
-use pg_cdp_core::program::{Measure, Node, Program, count, evaluate};
+use pg_cdp_core::cells::{self, Cell, CodesChunk, Encoding, NO_CODE, NumberChunk, delta, fold};
+use pg_cdp_core::program::{Measure, Node, Program, code_distribution, count, evaluate};
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 /// No walk over damaged bytes may give more members than this before it is stopped; sound bytes are walked to the end.
@@ -31,7 +31,7 @@ pub fn treemap(bytes: &[u8]) -> bool {
         }
     }
     for probe in [0, 7, 70_000, 1 << 33, u64::MAX] {
-        let _ = contains(bytes, probe);
+        let _ = (contains(bytes, probe), bitmap_treemap::find(&mut &*bytes, 0, probe));
     }
     let mut walk = Members::new();
     for _ in 0..STEPS {
@@ -55,6 +55,10 @@ pub fn treemap(bytes: &[u8]) -> bool {
     assert_eq!(bitmap_treemap::is_empty(&kept).unwrap(), members.is_empty());
     for member in members.iter().step_by(members.len() / 8 + 1) {
         assert!(contains(&kept, *member).unwrap());
+        for near in [*member, member + 1, member ^ 1 << 16] {
+            let found = bitmap_treemap::find(&mut &*kept, 0, near).unwrap();
+            assert!(found.is_none_or(|found| found == contains(&kept, near).unwrap()), "a look at {near} from afar");
+        }
     }
     assert_eq!(canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     let library = RoaringTreemap::deserialize_from(&kept[..]).unwrap();
@@ -65,7 +69,12 @@ pub fn treemap(bytes: &[u8]) -> bool {
 /// A bit-sliced index from outside. What the gate lets through answers every question as its pairs do.
 pub fn bsi(bytes: &[u8]) -> bool {
     // Every reader must come back, whatever the bytes are.
-    let _ = (bsi::cardinality(bytes, None), bsi::sum(bytes, None), bsi::get(bytes, 5));
+    let _ = (
+        bsi::cardinality(bytes, None),
+        bsi::sum(bytes, None),
+        bsi::get(bytes, 5),
+        bsi::get_from(&mut &*bytes, bytes.len(), 5),
+    );
     let _ = (bsi::smallest(bytes, None), bsi::largest(bytes, None), bsi::top(bytes, 3, None));
     let _ = (bsi::quantile(bytes, |count| count / 2 + 1, None), bsi::count_between(bytes, &[(-7, 900)], None));
     let mut walk = bsi::Pairs::new();
@@ -88,6 +97,7 @@ pub fn bsi(bytes: &[u8]) -> bool {
     assert_eq!(bsi::count_between(&kept, &[(-7, 900)], None).unwrap(), [between]);
     for (id, v) in pairs.iter().step_by(pairs.len() / 8 + 1) {
         assert_eq!(bsi::get(&kept, *id).unwrap(), Some(*v));
+        assert!(bsi::get_from(&mut &*kept, kept.len(), *id).unwrap().is_none_or(|far| far == Some(*v)));
     }
     assert_eq!(bsi::canonical(&kept).unwrap(), kept, "the canonical form is canonical");
     true
@@ -220,14 +230,91 @@ pub fn number_chunk(bytes: &[u8]) -> bool {
     true
 }
 
+thread_local! {
+    /// All offsets of a shard, the even ones, the odd ones.
+    static HALVES: [Vec<u8>; 3] = [(0, 1), (0, 2), (1, 2)].map(|(first, step)| {
+        let mut set = RoaringBitmap::new();
+        set.append((first..SHARD_WIDTH).step_by(step)).unwrap();
+        set.optimize();
+        let mut bytes = Vec::new();
+        set.serialize_into(&mut bytes).unwrap();
+        bytes
+    });
+}
+
+/// A codes chunk. The codes of bytes that are not sound may be any of those the head knows; nobody is counted twice all the same.
+pub fn codes_chunk(bytes: &[u8]) -> bool {
+    let present = Program { slots: vec![Encoding::Set], root: Node::Present(0) };
+    let asked = |members: &[u8]| code_distribution(&present, &[vec![members]], Some(bytes));
+    // Everybody is counted by who is missing, either half by looking up each of it.
+    let [everybody, evens, odds] = HALVES.with(|sets| sets.each_ref().map(|set| asked(set)));
+    let folded = |n, v| {
+        let change = delta::encode([Cell { offset: 5, n, v }]).unwrap();
+        fold(Encoding::Codes, Some(bytes), [change.as_slice()])
+    };
+    let codes = Program { slots: vec![Encoding::Codes], root: Node::Present(0) };
+    assert!(count(&codes, &[vec![bytes]]).is_err(), "no program reads codes as members");
+
+    let Ok(chunk) = CodesChunk::open(bytes) else {
+        assert!(everybody.is_err() && evens.is_err() && folded(1, 3).is_err(), "what does not open is not read");
+        return false;
+    };
+    let head = chunk.head();
+    let known: u64 = (0..SHARD_BLOCKS).map(|key| u64::from(head.known(key))).sum();
+    assert_eq!(known, u64::from(head.count()));
+    assert_eq!(everybody.as_ref().unwrap().0, u64::from(SHARD_WIDTH));
+    for (members, shares) in [&everybody, &evens, &odds].into_iter().flatten() {
+        assert!(*members >= u64::from(SHARD_WIDTH) / 2);
+        assert!(shares.iter().all(|(_, inside, all)| inside <= all), "no more members than there are");
+        assert!(shares.iter().map(|(code, _, all)| (*code, *all as u32)).eq(head.codes().iter().copied()));
+    }
+    let after = [folded(1, 3), folded(-1, -3), folded(0, 0)];
+    for folded in after.iter().flatten().flatten() {
+        assert!(CodesChunk::open(folded).is_ok(), "what folding writes can be read");
+    }
+
+    let Ok(read) = chunk.cells() else { return false };
+    assert!(read.is_sorted_by(|a, b| a.0 < b.0), "offsets ascend");
+    assert!(read.iter().all(|(offset, code)| *offset < SHARD_WIDTH && *code != NO_CODE));
+    assert_eq!(read.len() as u64, known, "the count is the number of cells");
+    let mut places = vec![NO_CODE; read.last().map_or(0, |(offset, _)| *offset as usize + 1).max(6)];
+    read.iter().for_each(|(offset, code)| places[*offset as usize] = *code);
+    let written = cells::encode_codes(&places).unwrap().unwrap();
+    assert_eq!(CodesChunk::open(&written).unwrap().cells().unwrap(), read, "what was read can be written");
+    if written != bytes {
+        // A list that does not ascend: who looks for one offset may not find it, who counts refuses it.
+        assert!(evens.is_err() && odds.is_err());
+        return false;
+    }
+    let (everybody, evens, odds) = (everybody.unwrap().1, evens.unwrap().1, odds.unwrap().1);
+    assert!(everybody.iter().all(|(_, inside, all)| inside == all), "everybody has what there is");
+    assert!(evens.iter().zip(&odds).all(|(even, odd)| even.1 + odd.1 == even.2), "two halves have it together");
+    let of_evens = read.iter().filter(|(offset, _)| offset % 2 == 0).count() as u64;
+    assert_eq!(evens.iter().map(|(_, inside, _)| inside).sum::<u64>(), of_evens);
+    match places[5] {
+        NO_CODE => places[5] = 3,
+        3 => places[5] = NO_CODE,
+        _ => {
+            assert!(after[0].is_err() && after[1].is_err(), "a cell has one code");
+            return true;
+        }
+    }
+    let [more, less, same] = after;
+    assert!(more.is_err() != less.is_err());
+    assert_eq!(more.or(less).unwrap(), cells::encode_codes(&places).unwrap(), "folding changes the one cell");
+    assert_eq!(same.unwrap().as_deref(), Some(bytes));
+    true
+}
+
 /// A delta. An entry that does not fit ends the reading with an error.
 pub fn delta(bytes: &[u8]) -> bool {
     let merged = delta::merge([bytes]);
-    for encoding in [Encoding::Set, Encoding::Number] {
+    for encoding in [Encoding::Set, Encoding::Number, Encoding::Codes] {
         if let Ok(Some(folded)) = fold(encoding, None, [bytes]) {
             match encoding {
                 Encoding::Set => assert!(is_sound(&folded)),
                 Encoding::Number => assert!(number_chunk(&folded)),
+                Encoding::Codes => assert!(codes_chunk(&folded)),
             }
         }
     }

@@ -4,4 +4,5 @@
 
 pub mod checks;
 pub mod mutants;
+pub mod rng;
 pub mod shapes;

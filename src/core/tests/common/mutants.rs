@@ -1,9 +1,10 @@
 //! Values of each format, and what an adversary or a broken disk makes of them.
 
 use super::shapes::{Rng, Shape, Wide, bitmap_bytes};
+use pg_cdp_core::bitmap::SHARD_WIDTH;
 use pg_cdp_core::bitmap_treemap::MAX_VALUE;
 use pg_cdp_core::bsi::Build;
-use pg_cdp_core::cells::{self, Cell, delta};
+use pg_cdp_core::cells::{self, Cell, NO_CODE, delta};
 
 /// The seed of random mutants: `PG_CDP_MUTANT_SEED`, or always the same one.
 pub fn seed() -> u64 {
@@ -109,6 +110,27 @@ pub fn number_chunks() -> Vec<Vec<u8>> {
         cells_of((0..600).map(|i| i * 3), |o| i64::from(o & 3), one),
     ];
     chunks.into_iter().map(|cells| cells::encode(cells).unwrap()).collect()
+}
+
+/// Codes chunks: lists and a field, one byte a code and two, blocks that take no room.
+pub fn codes_chunks() -> Vec<Vec<u8>> {
+    let chunk = |offsets: &mut dyn Iterator<Item = u32>, code: fn(u32) -> u16| {
+        let mut places = vec![NO_CODE; SHARD_WIDTH as usize];
+        offsets.for_each(|offset| places[offset as usize] = code(offset));
+        cells::encode_codes(&places).unwrap().unwrap()
+    };
+    vec![
+        chunk(&mut [3, 5, 9].into_iter(), |_| 3),
+        chunk(&mut (0..60).map(|i| i * 17_001), |o| (o % 13) as u16),
+        chunk(&mut (0..400).map(|i| i * 3), |o| 250 + (o % 90) as u16),
+        chunk(&mut (65_530..65_600).chain([1_048_575]), |o| if o & 1 == 0 { 65_534 } else { 0 }),
+    ]
+}
+
+/// A field, which takes 2^16 bytes: too large for every truncation of it.
+pub fn codes_field() -> Vec<u8> {
+    let places: Vec<u16> = (0..1 << 16).map(|o| if o % 3 == 0 { NO_CODE } else { (o % 50) as u16 }).collect();
+    cells::encode_codes(&places).unwrap().unwrap()
 }
 
 /// Deltas: near and far offsets, small and large changes.

@@ -1,28 +1,12 @@
 //! Sets described in a few words, so that a failing case can be read, and that reach every form a container can take.
 
+pub use super::rng::Rng;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use roaring::{RoaringBitmap, RoaringTreemap};
 use std::collections::BTreeSet;
-
-/// A small generator (splitmix64).
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
 
 /// The members of one container.
 #[derive(Debug, Clone)]

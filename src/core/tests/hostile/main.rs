@@ -76,6 +76,16 @@ fn overlapping_runs() -> Vec<u8> {
     bytes
 }
 
+/// Random mutants of a field of codes, the form without a list.
+fn codes_fields(seed: u64) {
+    let field = mutants::codes_field();
+    assert!(checks::codes_chunk(&field));
+    let mut rng = Rng(seed);
+    for _ in 0..100 {
+        checks::codes_chunk(&mutants::mutant(std::slice::from_ref(&field), &mut rng));
+    }
+}
+
 #[test]
 fn mutants_are_refused_or_sound() {
     let seed = mutants::seed();
@@ -92,9 +102,11 @@ fn mutants_are_refused_or_sound() {
         });
         let set = attack("set chunk", &mutants::set_chunks(), seed, checks::set_chunk);
         let number = attack("number chunk", &mutants::number_chunks(), seed, checks::number_chunk);
+        let codes = attack("codes chunk", &mutants::codes_chunks(), seed, checks::codes_chunk);
         let [treemap, bsi, delta] = others.join().unwrap_or_else(|panic| resume_unwind(panic));
-        [treemap, bsi, set, number, delta]
+        [treemap, bsi, set, number, codes, delta]
     });
+    codes_fields(seed);
     let peak = MEMORY.peak_usage_as_mb() - before;
     let total: usize = formats.iter().map(|tally| tally.mutants).sum();
     println!("{total} mutants, {peak:.1} MB at most");
