@@ -38,10 +38,10 @@ pub enum Kind {
     DuplicateObject,
     /// 42809: not the kind of object that is needed.
     WrongObject,
+    /// 42P17: a definition that cannot stand, such as one that refers to itself.
+    InvalidDefinition,
     /// 42804: types that do not go together.
     TypeMismatch,
-    /// 42P17: a definition that makes no sense, such as one that comes back to itself.
-    InvalidDefinition,
     /// 23514: a value outside the values that are allowed.
     NotAllowed,
     /// 54000: a value or result beyond what can be stored or returned.
@@ -74,8 +74,8 @@ impl Kind {
             Self::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::DuplicateObject => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
             Self::WrongObject => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            Self::TypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::InvalidDefinition => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Self::TypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotAllowed => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -176,7 +176,7 @@ impl CdpError {
         Self::new(Kind::TypeMismatch, message)
     }
 
-    /// A definition that makes no sense (42P17).
+    /// A definition that cannot stand (42P17).
     pub fn invalid_definition(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidDefinition, message)
     }

@@ -104,6 +104,7 @@ CREATE TABLE @workspace@.attribute_history (
     value text,
     PRIMARY KEY (attribute_id, profile_id, from_at)
 );
+CREATE INDEX attribute_history_from ON @workspace@.attribute_history (attribute_id, from_at);
 COMMENT ON TABLE @workspace@.attribute_history IS 'values of attributes that have changed: one row a change. Who has no row has always had the present value';
 COMMENT ON COLUMN @workspace@.attribute_history.attribute_id IS 'the trait or tag';
 COMMENT ON COLUMN @workspace@.attribute_history.profile_id IS 'the profile, by its number at the time';

@@ -311,4 +311,8 @@ impl check::Catalog for Catalog {
     fn segments(&self) -> Vec<String> {
         self.segments.keys().cloned().collect()
     }
+    fn history(&self, attribute: &str) -> Option<i32> {
+        // What is computed from an expression is computed as of then.
+        self.attributes.get(attribute).filter(|a| a.expression.is_none()).map(|a| a.attribute_id)
+    }
 }

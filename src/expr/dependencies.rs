@@ -232,9 +232,9 @@ fn refuse_cycle(ws: &Workspace, of: Named, names: &BTreeSet<Named>) -> Result<()
         labels.push(label(ws, named)?);
     }
     let own = labels.first().cloned().unwrap_or_default();
-    Err(CdpError::invalid_definition(format!("{own} would be defined by itself"))
-        .with_detail(format!("{}.", labels.join(" names ")))
-        .with_hint("Take one of these names out of the expression that holds it."))
+    Err(CdpError::invalid_definition(format!("{own} refers to itself"))
+        .with_detail(format!("{}.", labels.join(" -> ")))
+        .with_hint("Take the reference out of one of them."))
 }
 
 fn label(ws: &Workspace, named: Named) -> Result<String, CdpError> {
