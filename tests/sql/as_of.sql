@@ -27,7 +27,7 @@ SELECT a.name, count(*) AS rows, count(DISTINCT h.profile_id) AS profiles FROM c
 
 -- 1. Moments before, between and after the changes: from columns and from plain SQL, beside cdp_attribute_at().
 SET timezone = 'Europe/Berlin';
-CREATE TABLE moment AS SELECT unnest('{2023-06-01,2024-02-01 12:59:59.999999,2024-02-01 13:00,2024-02-15,2024-03-01 13:00,2024-03-05,2024-03-20,2024-04-01 14:00,2025-01-01}'::timestamptz[]) AS at;
+CREATE TABLE moment AS SELECT unnest('{2023-06-01,2024-02-01 12:59:59.999999,2024-02-01 13:00,2024-02-15,2024-03-01 13:00,2024-03-05,2024-03-20,2024-04-01 14:00,2025-01-01,2100-01-01}'::timestamptz[]) AS at;
 CREATE TABLE was AS SELECT m.at, p.profile_id, cdp_attribute_at(p.profile_id, 'city', m.at) AS city, cdp_attribute_at(p.profile_id, 'points', m.at)::numeric AS points, cdp_attribute_at(p.profile_id, 'vip', m.at)::boolean AS vip,
     cdp_attribute_at(p.profile_id, 'born', m.at)::date AS born, cdp_attribute_at(p.profile_id, 'care', m.at) AS care FROM moment m, cdp.profiles p;
 CREATE FUNCTION plain(query text) RETURNS cdp_bitmap LANGUAGE plpgsql AS $$
