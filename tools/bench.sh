@@ -2,12 +2,13 @@
 # The benchmarks, on a private server with the release build. SUITE chooses:
 #   bits (default)   tests/bench/bits: questions on the engine, beside DuckDB, ClickHouse and plain PostgreSQL; answers checked equal
 #   sync             tests/bench/sync: cdp_sync() of generated sources, then questions beside the plain SQL they are equal to
+#   segments         tests/bench/segments: refreshes of a hundred segments, beside the plain SQL of their definitions
 # SCALE is a number of profiles such as 100k, 1M (the default) or 10M. REUSE=1 asks what an earlier run of the same suite and scale
 # has loaded.
 . "$(dirname "$0")/lib.sh"
 run_dir
 suite=${SUITE:-bits}
-case $suite in bits | sync) ;; *) die "SUITE=$suite: give bits or sync" ;; esac
+case $suite in bits | sync | segments) ;; *) die "SUITE=$suite: give bits, sync or segments" ;; esac
 
 if [ "$suite" = bits ]; then
     tools/setup-debian.sh bench
@@ -25,5 +26,5 @@ if [ "$suite" = bits ]; then
     mkdir -p "$SCRATCH"
     SCRATCH=$SCRATCH "$BENCH_VENV/bin/python" tests/bench/bits/run.py </dev/null
 else
-    tests/bench/sync/run.sh "$@" </dev/null
+    "tests/bench/$suite/run.sh" "$@" </dev/null
 fi

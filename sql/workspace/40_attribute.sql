@@ -16,10 +16,24 @@ CREATE TABLE @workspace@.attribute (
     expression text,
     description text,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    tag_kind text CHECK (tag_kind IN ('statistical', 'rule', 'imported', 'manual')),
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('draft', 'active', 'retired')),
+    version integer NOT NULL DEFAULT 1,
+    owner text,
+    path text,
+    sensitivity text NOT NULL DEFAULT 'internal' CHECK (sensitivity IN ('public', 'internal', 'personal', 'sensitive')),
+    allowed text[],
     refreshed_at timestamptz,
     refreshed_as_of timestamptz,
+    refresh_ms double precision,
+    profiles bigint,
+    people bigint,
+    distinct_values bigint,
+    changed bigint,
     UNIQUE (entity, name),
-    CHECK ((kind = 'trait') = (rule IS NOT NULL))
+    CHECK ((kind = 'trait') = (rule IS NOT NULL)),
+    CHECK ((kind = 'tag') = (tag_kind IS NOT NULL)),
+    CHECK ((tag_kind IN ('statistical', 'rule')) = (expression IS NOT NULL))
 );
 COMMENT ON TABLE @workspace@.attribute IS 'named typed values of a profile';
 COMMENT ON COLUMN @workspace@.attribute.attribute_id IS 'number of the attribute';
@@ -34,8 +48,20 @@ COMMENT ON COLUMN @workspace@.attribute.dictionary_id IS 'the dictionary of its 
 COMMENT ON COLUMN @workspace@.attribute.expression IS 'the expression of a tag';
 COMMENT ON COLUMN @workspace@.attribute.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.attribute.created_at IS 'when it was created';
+COMMENT ON COLUMN @workspace@.attribute.tag_kind IS 'statistical: from events; rule: from attributes; imported, manual: set by cdp_tag_set(); null for a trait';
+COMMENT ON COLUMN @workspace@.attribute.state IS 'of a tag: draft: refreshed only by name; active; retired: keeps its values, not refreshed';
+COMMENT ON COLUMN @workspace@.attribute.version IS 'number of the present definition of a tag';
+COMMENT ON COLUMN @workspace@.attribute.owner IS 'who answers for a tag';
+COMMENT ON COLUMN @workspace@.attribute.path IS 'place of a tag in a taxonomy, such as value/spend';
+COMMENT ON COLUMN @workspace@.attribute.sensitivity IS 'public, internal, personal or sensitive';
+COMMENT ON COLUMN @workspace@.attribute.allowed IS 'texts of the values that a tag may have; null: any';
 COMMENT ON COLUMN @workspace@.attribute.refreshed_at IS 'when the tag was last refreshed';
 COMMENT ON COLUMN @workspace@.attribute.refreshed_as_of IS 'the moment it was last refreshed as of';
+COMMENT ON COLUMN @workspace@.attribute.refresh_ms IS 'milliseconds the last refresh took';
+COMMENT ON COLUMN @workspace@.attribute.profiles IS 'profiles with a value at the last refresh';
+COMMENT ON COLUMN @workspace@.attribute.people IS 'live profiles at the last refresh';
+COMMENT ON COLUMN @workspace@.attribute.distinct_values IS 'different values at the last refresh';
+COMMENT ON COLUMN @workspace@.attribute.changed IS 'values that the last refresh changed';
 
 CREATE TABLE @workspace@.trait_observation (
     node_id bigint NOT NULL,
@@ -49,6 +75,60 @@ COMMENT ON COLUMN @workspace@.trait_observation.node_id IS 'the identifier it wa
 COMMENT ON COLUMN @workspace@.trait_observation.source_id IS 'the source that observed it';
 COMMENT ON COLUMN @workspace@.trait_observation.observed_at IS 'when';
 COMMENT ON COLUMN @workspace@.trait_observation.traits IS 'object of attribute_id to the text of the value';
+
+-- Values that somebody gave: facts, so they hang on an identifier too, the one that founded the profile.
+CREATE TABLE @workspace@.tag_value (
+    attribute_id integer NOT NULL REFERENCES @workspace@.attribute ON DELETE CASCADE,
+    node_id bigint NOT NULL,
+    value text,
+    reason text,
+    author text NOT NULL DEFAULT SESSION_USER,
+    set_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    expires_at timestamptz,
+    PRIMARY KEY (attribute_id, node_id)
+);
+CREATE INDEX tag_value_node ON @workspace@.tag_value (node_id);
+COMMENT ON TABLE @workspace@.tag_value IS 'what cdp_tag_set() was told last; of a profile that was merged the value set last counts';
+COMMENT ON COLUMN @workspace@.tag_value.attribute_id IS 'the tag';
+COMMENT ON COLUMN @workspace@.tag_value.node_id IS 'the identifier that founded the profile';
+COMMENT ON COLUMN @workspace@.tag_value.value IS 'text of the value; null: none, which beats what was set before';
+COMMENT ON COLUMN @workspace@.tag_value.reason IS 'why';
+COMMENT ON COLUMN @workspace@.tag_value.author IS 'the session user that set it';
+COMMENT ON COLUMN @workspace@.tag_value.set_at IS 'when';
+COMMENT ON COLUMN @workspace@.tag_value.expires_at IS 'from when on it does not count: it is gone with the first refresh after';
+
+CREATE TABLE @workspace@.attribute_history (
+    attribute_id integer NOT NULL,
+    profile_id bigint NOT NULL,
+    from_at timestamptz NOT NULL,
+    value text,
+    PRIMARY KEY (attribute_id, profile_id, from_at)
+);
+CREATE INDEX attribute_history_from ON @workspace@.attribute_history (attribute_id, from_at);
+COMMENT ON TABLE @workspace@.attribute_history IS 'values of attributes that have changed: one row a change. Who has no row has always had the present value';
+COMMENT ON COLUMN @workspace@.attribute_history.attribute_id IS 'the trait or tag';
+COMMENT ON COLUMN @workspace@.attribute_history.profile_id IS 'the profile, by its number at the time';
+COMMENT ON COLUMN @workspace@.attribute_history.from_at IS 'from when on: when a trait was observed, the moment a tag was refreshed as of; -infinity: the earliest value kept';
+COMMENT ON COLUMN @workspace@.attribute_history.value IS 'text of the value; null: none';
+
+CREATE TABLE @workspace@.tag_refresh (
+    attribute_id integer NOT NULL REFERENCES @workspace@.attribute ON DELETE CASCADE,
+    at timestamptz NOT NULL,
+    refreshed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    version integer NOT NULL,
+    profiles bigint NOT NULL,
+    changed bigint NOT NULL,
+    ms double precision NOT NULL,
+    PRIMARY KEY (attribute_id, at)
+);
+COMMENT ON TABLE @workspace@.tag_refresh IS 'the moments that tags were refreshed as of';
+COMMENT ON COLUMN @workspace@.tag_refresh.attribute_id IS 'the tag';
+COMMENT ON COLUMN @workspace@.tag_refresh.at IS 'the moment';
+COMMENT ON COLUMN @workspace@.tag_refresh.refreshed_at IS 'when it was refreshed as of that moment last';
+COMMENT ON COLUMN @workspace@.tag_refresh.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.tag_refresh.profiles IS 'profiles with a value';
+COMMENT ON COLUMN @workspace@.tag_refresh.changed IS 'values that changed';
+COMMENT ON COLUMN @workspace@.tag_refresh.ms IS 'milliseconds it took';
 
 CREATE TABLE @workspace@.profile_value (
     profile_id bigint PRIMARY KEY

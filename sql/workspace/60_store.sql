@@ -7,8 +7,11 @@ CREATE TABLE @workspace@.segment (
     kind text NOT NULL CHECK (kind IN ('dynamic', 'static')),
     expression text,
     description text,
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('draft', 'active', 'retired')),
+    version integer NOT NULL DEFAULT 1,
     profiles bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    refresh integer NOT NULL DEFAULT 0,
     refreshed_at timestamptz,
     refreshed_as_of timestamptz,
     CHECK ((kind = 'dynamic') = (expression IS NOT NULL))
@@ -20,10 +23,93 @@ COMMENT ON COLUMN @workspace@.segment.name IS 'its name';
 COMMENT ON COLUMN @workspace@.segment.kind IS 'dynamic: by an expression; static: frozen';
 COMMENT ON COLUMN @workspace@.segment.expression IS 'the expression of a dynamic segment';
 COMMENT ON COLUMN @workspace@.segment.description IS 'what it means';
+COMMENT ON COLUMN @workspace@.segment.state IS 'draft: refreshed only by name; active; retired: keeps its members, not refreshed';
+COMMENT ON COLUMN @workspace@.segment.version IS 'number of its present definition';
 COMMENT ON COLUMN @workspace@.segment.profiles IS 'members at the last refresh';
 COMMENT ON COLUMN @workspace@.segment.created_at IS 'when it was created';
+COMMENT ON COLUMN @workspace@.segment.refresh IS 'number of its last refresh; 0: none';
 COMMENT ON COLUMN @workspace@.segment.refreshed_at IS 'when it was last refreshed';
 COMMENT ON COLUMN @workspace@.segment.refreshed_as_of IS 'the moment it was last refreshed as of';
+
+-- Who was a member when: what every refresh found, and what it changed. The present members with the later differences undone are the members
+-- at any refresh. The differences hold the numbers that profiles had at the time; a merge that moves members from one number to
+-- another is a difference too.
+CREATE TABLE @workspace@.segment_refresh (
+    segment_id integer NOT NULL REFERENCES @workspace@.segment ON DELETE CASCADE,
+    refresh integer NOT NULL CHECK (refresh > 0),
+    at timestamptz NOT NULL,
+    refreshed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    version integer NOT NULL,
+    added bigint NOT NULL,
+    removed bigint NOT NULL,
+    profiles bigint NOT NULL,
+    ms double precision NOT NULL,
+    PRIMARY KEY (segment_id, refresh)
+);
+CREATE INDEX segment_refresh_at ON @workspace@.segment_refresh (segment_id, at, refresh);
+COMMENT ON TABLE @workspace@.segment_refresh IS 'every refresh of every segment';
+COMMENT ON COLUMN @workspace@.segment_refresh.segment_id IS 'the segment';
+COMMENT ON COLUMN @workspace@.segment_refresh.refresh IS 'number of the refresh, from 1 up';
+COMMENT ON COLUMN @workspace@.segment_refresh.at IS 'the moment it was as of';
+COMMENT ON COLUMN @workspace@.segment_refresh.refreshed_at IS 'when it ran';
+COMMENT ON COLUMN @workspace@.segment_refresh.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.segment_refresh.added IS 'members that came';
+COMMENT ON COLUMN @workspace@.segment_refresh.removed IS 'members that went';
+COMMENT ON COLUMN @workspace@.segment_refresh.profiles IS 'members after it';
+COMMENT ON COLUMN @workspace@.segment_refresh.ms IS 'milliseconds it took';
+
+CREATE TABLE @workspace@.segment_delta (
+    segment_id integer NOT NULL REFERENCES @workspace@.segment ON DELETE CASCADE,
+    refresh integer NOT NULL,
+    step integer NOT NULL CHECK (step >= 0),
+    shard integer NOT NULL,
+    at timestamptz NOT NULL,
+    added bytea,
+    removed bytea,
+    PRIMARY KEY (segment_id, refresh, step, shard)
+);
+ALTER TABLE @workspace@.segment_delta ALTER COLUMN added SET STORAGE EXTERNAL;
+ALTER TABLE @workspace@.segment_delta ALTER COLUMN removed SET STORAGE EXTERNAL;
+COMMENT ON TABLE @workspace@.segment_delta IS 'what changed in segments, shard by shard';
+COMMENT ON COLUMN @workspace@.segment_delta.segment_id IS 'the segment';
+COMMENT ON COLUMN @workspace@.segment_delta.refresh IS 'the refresh that found the change, or after which profiles were merged';
+COMMENT ON COLUMN @workspace@.segment_delta.step IS '0: found by the refresh; from 1: profiles merged after it, one step a batch of cdp_sync()';
+COMMENT ON COLUMN @workspace@.segment_delta.shard IS 'profile_id >> 20';
+COMMENT ON COLUMN @workspace@.segment_delta.at IS 'the moment the refresh was as of; of a merge: when';
+COMMENT ON COLUMN @workspace@.segment_delta.added IS 'who came: portable 32-bit Roaring of the low 20 bits of the profile number; null: nobody';
+COMMENT ON COLUMN @workspace@.segment_delta.removed IS 'who went, in the same form';
+
+-- Definitions of tags and segments as they were, and what each needs. An object_id is an attribute_id or a segment_id.
+CREATE TABLE @workspace@.definition_version (
+    kind text NOT NULL CHECK (kind IN ('tag', 'segment')),
+    object_id integer NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    expression text,
+    author text NOT NULL DEFAULT SESSION_USER,
+    at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (kind, object_id, version)
+);
+COMMENT ON TABLE @workspace@.definition_version IS 'every definition of every tag and segment';
+COMMENT ON COLUMN @workspace@.definition_version.kind IS 'tag or segment';
+COMMENT ON COLUMN @workspace@.definition_version.object_id IS 'number of the tag or segment';
+COMMENT ON COLUMN @workspace@.definition_version.version IS 'number of the version, from 1 up';
+COMMENT ON COLUMN @workspace@.definition_version.expression IS 'the expression; null for a static segment and a tag whose values are set';
+COMMENT ON COLUMN @workspace@.definition_version.author IS 'the session user that wrote it';
+COMMENT ON COLUMN @workspace@.definition_version.at IS 'when';
+
+CREATE TABLE @workspace@.dependency (
+    kind text NOT NULL CHECK (kind IN ('tag', 'segment')),
+    object_id integer NOT NULL,
+    used_kind text NOT NULL CHECK (used_kind IN ('attribute', 'event', 'segment')),
+    used_id integer NOT NULL,
+    PRIMARY KEY (kind, object_id, used_kind, used_id)
+);
+CREATE INDEX dependency_used ON @workspace@.dependency (used_kind, used_id);
+COMMENT ON TABLE @workspace@.dependency IS 'what the expressions of tags and segments name';
+COMMENT ON COLUMN @workspace@.dependency.kind IS 'tag or segment';
+COMMENT ON COLUMN @workspace@.dependency.object_id IS 'number of the tag or segment';
+COMMENT ON COLUMN @workspace@.dependency.used_kind IS 'attribute, event or segment';
+COMMENT ON COLUMN @workspace@.dependency.used_id IS 'attribute_id, event_type_id or segment_id of what it names';
 
 CREATE TABLE @workspace@.store_column (
     column_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -95,22 +95,94 @@ COMMENT ON COLUMN @workspace@.attributes.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.attributes.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.attributes.refreshed_at IS 'when the tag was last refreshed';
 
+CREATE VIEW @workspace@.dependencies AS
+SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name) AS needs
+FROM @workspace@.dependency d
+LEFT JOIN @workspace@.attribute a ON d.kind = 'tag' AND a.attribute_id = d.object_id
+LEFT JOIN @workspace@.segment g ON d.kind = 'segment' AND g.segment_id = d.object_id
+LEFT JOIN @workspace@.attribute u ON d.used_kind = 'attribute' AND u.attribute_id = d.used_id
+LEFT JOIN @workspace@.event_type e ON d.used_kind = 'event' AND e.event_type_id = d.used_id
+LEFT JOIN @workspace@.segment s ON d.used_kind = 'segment' AND s.segment_id = d.used_id;
+COMMENT ON VIEW @workspace@.dependencies IS 'what the expression of each tag and segment names';
+COMMENT ON COLUMN @workspace@.dependencies.kind IS 'tag or segment';
+COMMENT ON COLUMN @workspace@.dependencies.name IS 'the tag or segment';
+COMMENT ON COLUMN @workspace@.dependencies.needs_kind IS 'trait, tag, event or segment';
+COMMENT ON COLUMN @workspace@.dependencies.needs IS 'what its expression names';
+
 CREATE VIEW @workspace@.tags AS
-SELECT a.name, a.entity, a.type, a.expression, a.description, a.created_at, a.refreshed_at, a.refreshed_as_of
+SELECT a.name, a.entity, a.type, a.expression, a.description, a.created_at, a.refreshed_at, a.refreshed_as_of,
+       a.tag_kind AS kind, a.state, a.version, a.owner, a.path, a.sensitivity, pg_catalog.to_jsonb(a.allowed) AS allowed, a.profiles, pg_catalog.round(a.profiles::numeric / nullif(a.people, 0), 4) AS coverage,
+       a.distinct_values, a.changed, pg_catalog.round(a.refresh_ms::numeric, 3) AS refresh_ms,
+       (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'tag' AND d.needs = a.name) AS dependants
 FROM @workspace@.attribute a WHERE a.kind = 'tag';
-COMMENT ON VIEW @workspace@.tags IS 'computed attributes';
+COMMENT ON VIEW @workspace@.tags IS 'attributes that are computed or set';
 COMMENT ON COLUMN @workspace@.tags.name IS 'name in expressions and column of profiles';
 COMMENT ON COLUMN @workspace@.tags.entity IS 'what it describes';
 COMMENT ON COLUMN @workspace@.tags.type IS 'type of its values';
-COMMENT ON COLUMN @workspace@.tags.expression IS 'how it is computed';
+COMMENT ON COLUMN @workspace@.tags.expression IS 'how it is computed; null when it is set';
 COMMENT ON COLUMN @workspace@.tags.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.tags.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.tags.refreshed_at IS 'when it was last refreshed';
 COMMENT ON COLUMN @workspace@.tags.refreshed_as_of IS 'the moment it was last refreshed as of';
+COMMENT ON COLUMN @workspace@.tags.kind IS 'statistical: from events; rule: from attributes; imported, manual: set by cdp_tag_set()';
+COMMENT ON COLUMN @workspace@.tags.state IS 'draft: refreshed only by name; active; retired: keeps its values, not refreshed';
+COMMENT ON COLUMN @workspace@.tags.version IS 'number of its present definition';
+COMMENT ON COLUMN @workspace@.tags.owner IS 'who answers for it';
+COMMENT ON COLUMN @workspace@.tags.path IS 'its place in a taxonomy';
+COMMENT ON COLUMN @workspace@.tags.sensitivity IS 'public, internal, personal or sensitive';
+COMMENT ON COLUMN @workspace@.tags.allowed IS 'the values it may have; null: any';
+COMMENT ON COLUMN @workspace@.tags.profiles IS 'profiles with a value at the last refresh';
+COMMENT ON COLUMN @workspace@.tags.coverage IS 'their share of all live profiles';
+COMMENT ON COLUMN @workspace@.tags.distinct_values IS 'different values at the last refresh';
+COMMENT ON COLUMN @workspace@.tags.changed IS 'values that the last refresh changed';
+COMMENT ON COLUMN @workspace@.tags.refresh_ms IS 'milliseconds the last refresh took';
+COMMENT ON COLUMN @workspace@.tags.dependants IS 'the tags and segments whose expression names it; null: none';
+
+CREATE VIEW @workspace@.tag_refreshes AS
+SELECT a.name AS tag, r.at, r.refreshed_at, r.version, r.profiles, r.changed, pg_catalog.round(r.ms::numeric, 3) AS ms
+FROM @workspace@.tag_refresh r JOIN @workspace@.attribute a USING (attribute_id);
+COMMENT ON VIEW @workspace@.tag_refreshes IS 'the moments that tags were refreshed as of';
+COMMENT ON COLUMN @workspace@.tag_refreshes.tag IS 'name of the tag';
+COMMENT ON COLUMN @workspace@.tag_refreshes.at IS 'the moment';
+COMMENT ON COLUMN @workspace@.tag_refreshes.refreshed_at IS 'when it was refreshed as of that moment last';
+COMMENT ON COLUMN @workspace@.tag_refreshes.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.tag_refreshes.profiles IS 'profiles with a value';
+COMMENT ON COLUMN @workspace@.tag_refreshes.changed IS 'values that changed';
+COMMENT ON COLUMN @workspace@.tag_refreshes.ms IS 'milliseconds it took';
+
+CREATE VIEW @workspace@.tag_values AS
+SELECT a.name AS tag, n.profile_id, v.value, v.reason, v.author, v.set_at, v.expires_at
+FROM @workspace@.tag_value v JOIN @workspace@.attribute a USING (attribute_id) JOIN @workspace@.node n USING (node_id);
+COMMENT ON VIEW @workspace@.tag_values IS 'the values that cdp_tag_set() was told, who set them and why';
+COMMENT ON COLUMN @workspace@.tag_values.tag IS 'name of the tag';
+COMMENT ON COLUMN @workspace@.tag_values.profile_id IS 'the live profile';
+COMMENT ON COLUMN @workspace@.tag_values.value IS 'text of the value; null: cleared';
+COMMENT ON COLUMN @workspace@.tag_values.reason IS 'why';
+COMMENT ON COLUMN @workspace@.tag_values.author IS 'the session user that set it';
+COMMENT ON COLUMN @workspace@.tag_values.set_at IS 'when';
+COMMENT ON COLUMN @workspace@.tag_values.expires_at IS 'from when on it does not count';
+
+CREATE VIEW @workspace@.versions AS
+SELECT v.kind, coalesce(a.name, g.name) AS name, v.version, v.expression, v.author, v.at
+FROM @workspace@.definition_version v
+LEFT JOIN @workspace@.attribute a ON v.kind = 'tag' AND a.attribute_id = v.object_id
+LEFT JOIN @workspace@.segment g ON v.kind = 'segment' AND g.segment_id = v.object_id;
+COMMENT ON VIEW @workspace@.versions IS 'every definition that a tag or segment has had';
+COMMENT ON COLUMN @workspace@.versions.kind IS 'tag or segment';
+COMMENT ON COLUMN @workspace@.versions.name IS 'the tag or segment';
+COMMENT ON COLUMN @workspace@.versions.version IS 'number of the version, from 1 up';
+COMMENT ON COLUMN @workspace@.versions.expression IS 'the expression; null for a static segment and a tag whose values are set';
+COMMENT ON COLUMN @workspace@.versions.author IS 'the session user that wrote it';
+COMMENT ON COLUMN @workspace@.versions.at IS 'when';
 
 CREATE VIEW @workspace@.segments AS
-SELECT g.name, g.entity, g.kind, g.expression, g.description, g.profiles, g.created_at, g.refreshed_at, g.refreshed_as_of
-FROM @workspace@.segment g;
+SELECT g.name, g.entity, g.kind, g.expression, g.description, g.profiles, g.created_at, g.refreshed_at, g.refreshed_as_of,
+       g.state, g.version, r.added, r.removed, g.profiles - w.profiles AS change_7_days, pg_catalog.round(r.ms::numeric, 3) AS refresh_ms,
+       (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'segment' AND d.needs = g.name) AS dependants
+FROM @workspace@.segment g
+LEFT JOIN @workspace@.segment_refresh r ON r.segment_id = g.segment_id AND r.refresh = g.refresh
+LEFT JOIN LATERAL (SELECT w.profiles FROM @workspace@.segment_refresh w WHERE w.segment_id = g.segment_id AND w.at <= pg_catalog.now() - interval '7 days'
+                   ORDER BY w.at DESC, w.refresh DESC LIMIT 1) w ON true;
 COMMENT ON VIEW @workspace@.segments IS 'named audiences';
 COMMENT ON COLUMN @workspace@.segments.name IS 'its name';
 COMMENT ON COLUMN @workspace@.segments.entity IS 'what it is a set of';
@@ -121,6 +193,27 @@ COMMENT ON COLUMN @workspace@.segments.profiles IS 'members at the last refresh'
 COMMENT ON COLUMN @workspace@.segments.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.segments.refreshed_at IS 'when it was last refreshed';
 COMMENT ON COLUMN @workspace@.segments.refreshed_as_of IS 'the moment it was last refreshed as of';
+COMMENT ON COLUMN @workspace@.segments.state IS 'draft: refreshed only by name; active; retired: keeps its members, not refreshed';
+COMMENT ON COLUMN @workspace@.segments.version IS 'number of its present definition';
+COMMENT ON COLUMN @workspace@.segments.added IS 'members that came with the last refresh';
+COMMENT ON COLUMN @workspace@.segments.removed IS 'members that went with the last refresh';
+COMMENT ON COLUMN @workspace@.segments.change_7_days IS 'members now less members seven days ago; null when there was no refresh before that';
+COMMENT ON COLUMN @workspace@.segments.refresh_ms IS 'milliseconds the last refresh took';
+COMMENT ON COLUMN @workspace@.segments.dependants IS 'the tags and segments whose expression names it; null: none';
+
+CREATE VIEW @workspace@.segment_refreshes AS
+SELECT g.name AS segment, r.refresh, r.at, r.refreshed_at, r.version, r.added, r.removed, r.profiles, pg_catalog.round(r.ms::numeric, 3) AS ms
+FROM @workspace@.segment_refresh r JOIN @workspace@.segment g USING (segment_id);
+COMMENT ON VIEW @workspace@.segment_refreshes IS 'every refresh of every segment';
+COMMENT ON COLUMN @workspace@.segment_refreshes.segment IS 'name of the segment';
+COMMENT ON COLUMN @workspace@.segment_refreshes.refresh IS 'number of the refresh, from 1 up';
+COMMENT ON COLUMN @workspace@.segment_refreshes.at IS 'the moment it was as of';
+COMMENT ON COLUMN @workspace@.segment_refreshes.refreshed_at IS 'when it ran';
+COMMENT ON COLUMN @workspace@.segment_refreshes.version IS 'the definition it was computed from';
+COMMENT ON COLUMN @workspace@.segment_refreshes.added IS 'members that came';
+COMMENT ON COLUMN @workspace@.segment_refreshes.removed IS 'members that went';
+COMMENT ON COLUMN @workspace@.segment_refreshes.profiles IS 'members after it';
+COMMENT ON COLUMN @workspace@.segment_refreshes.ms IS 'milliseconds it took';
 
 CREATE VIEW @workspace@.segment_members AS
 SELECT g.name AS segment, m.profile_id

@@ -18,6 +18,8 @@ use std::rc::Rc;
 
 /// An attribute as expressions see it.
 pub struct Attribute {
+    /// Its number.
+    pub attribute_id: i32,
     /// Its type.
     pub ty: Type,
     /// The expression of a tag.
@@ -52,6 +54,8 @@ pub struct Event {
 
 /// A segment as expressions see it.
 pub struct Segment {
+    /// Its number.
+    pub segment_id: i32,
     /// Its column.
     pub column_id: i32,
     /// The expression of a dynamic segment.
@@ -189,7 +193,7 @@ impl Catalog {
         };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
-                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id \
+                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id \
                  FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' AND c.state = 'ready' \
                  LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' AND f.state = 'ready' WHERE a.entity = 'person'",
             ),
@@ -201,7 +205,7 @@ impl Catalog {
                 };
                 let ty = type_of(&spi::must::<String>(row, 2)?)?;
                 let dictionary_id = spi::must(row, 4)?;
-                let attribute = Attribute { ty, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
+                let attribute = Attribute { attribute_id: spi::must(row, 9)?, ty, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
                 Ok((spi::must::<String>(row, 1)?, attribute))
             },
         )? {
@@ -225,13 +229,13 @@ impl Catalog {
             catalog.events.iter().map(|(name, event)| (event.event_type_id, name.clone())).collect();
         for (kind, column_id, event_type_id, key, scale, segment) in spi::rows_cached(
             &ws.sql(
-                "SELECT c.kind, c.column_id, c.event_type_id, coalesce(c.property_id, 0), coalesce(c.measure_id, 0), c.scale, g.name, g.expression \
+                "SELECT c.kind, c.column_id, c.event_type_id, coalesce(c.property_id, 0), coalesce(c.measure_id, 0), c.scale, g.name, g.expression, g.segment_id \
                  FROM @ws@.store_column c LEFT JOIN @ws@.segment g USING (segment_id) WHERE c.kind NOT IN ('attribute', 'forward') AND c.state = 'ready'",
             ),
             &[],
             |row| {
                 let segment = match row.get::<String>(7)? {
-                    Some(name) => Some((name, row.get::<String>(8)?)),
+                    Some(name) => Some((name, row.get::<String>(8)?, spi::must::<i32>(row, 9)?)),
                     None => None,
                 };
                 let key = (spi::must::<i32>(row, 4)?, spi::must::<i32>(row, 5)?);
@@ -245,8 +249,8 @@ impl Catalog {
                         event.days.insert(key, (column_id, scale));
                     }
                 }
-                ("segment", _, Some((name, expression))) => {
-                    catalog.segments.insert(name, Segment { column_id, expression });
+                ("segment", _, Some((name, expression, segment_id))) => {
+                    catalog.segments.insert(name, Segment { segment_id, column_id, expression });
                 }
                 _ => {}
             }
@@ -306,5 +310,9 @@ impl check::Catalog for Catalog {
     }
     fn segments(&self) -> Vec<String> {
         self.segments.keys().cloned().collect()
+    }
+    fn history(&self, attribute: &str) -> Option<i32> {
+        // What is computed from an expression is computed as of then.
+        self.attributes.get(attribute).filter(|a| a.expression.is_none()).map(|a| a.attribute_id)
     }
 }

@@ -46,6 +46,20 @@ impl WorkspaceColumns<'_> {
         SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
     }
 
+    /// Whether an attribute has another value now than at the moment asked about: columns keep the present. When that cannot be told, it counts as
+    /// changed.
+    fn has_changed_since(&self, attribute_id: i32) -> bool {
+        let Some(as_of) = &self.moment.as_of else { return false };
+        let changed = spi::rows_cached(
+            &self.ws.sql(
+                "SELECT EXISTS (SELECT FROM @ws@.attribute_history h WHERE h.attribute_id = $1 AND h.from_at > $2::pg_catalog.text::pg_catalog.timestamptz)",
+            ),
+            &[attribute_id.into(), as_of.as_str().into()],
+            |row| spi::must::<bool>(row, 1),
+        );
+        changed.map_or(true, |rows| rows != [false])
+    }
+
     fn codes(&self, sql: &str, args: &[DatumWithOid]) -> Result<Vec<i32>, CdpError> {
         spi::rows_cached(&self.ws.sql(sql), args, |row| spi::must(row, 1))
     }
@@ -61,6 +75,9 @@ impl Columns for WorkspaceColumns<'_> {
     fn attribute(&self, name: &str) -> Option<AttributeColumn> {
         let attribute = self.catalog.attributes.get(name)?;
         let (column_id, set, scale) = attribute.column?;
+        if self.has_changed_since(attribute.attribute_id) {
+            return None;
+        }
         let dictionary_id = attribute.dictionary_id;
         Some(match attribute.ty {
             Type::Text | Type::Boolean if set => AttributeColumn::Codes { column_id, dictionary_id },

@@ -5,7 +5,7 @@
 
 pub mod catalog;
 mod columns;
-pub mod dependants;
+pub mod dependencies;
 pub mod measure;
 mod parallel;
 pub mod question;

@@ -11,6 +11,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use std::rc::Rc;
 
 /// The moment a question is asked about.
+#[derive(Debug, Clone)]
 pub struct Moment {
     /// Microseconds since 2000-01-01 UTC.
     pub micros: i64,
@@ -70,7 +71,20 @@ impl<'a> Question<'a> {
     /// # Errors
     /// What is wrong with the expression, with its position.
     pub fn ask(ws: &'a Workspace, text: &str, want: Option<Type>, moment: Moment) -> Result<Self, CdpError> {
-        let catalog = Catalog::load(ws)?;
+        Self::of_catalog(ws, Catalog::load(ws)?, text, want, moment)
+    }
+
+    /// As [`Self::ask`], of a catalogue that has been loaded.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub fn of_catalog(
+        ws: &'a Workspace,
+        catalog: Rc<Catalog>,
+        text: &str,
+        want: Option<Type>,
+        moment: Moment,
+    ) -> Result<Self, CdpError> {
         let parsed = catalog.expression(text, want).map_err(|e| CdpError::expression(&e, text))?;
         let expr = Expr::clone(&parsed);
         let expr = if moment.as_of.is_some() { written_out(expr, &catalog, DEEPEST)? } else { expr };

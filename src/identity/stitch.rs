@@ -3,7 +3,7 @@
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
-use crate::store::emit;
+use crate::store::{emit, membership};
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{NodeState, Profile, Rows, stitch};
 
@@ -162,6 +162,7 @@ fn merge(
     from: Vec<i64>,
     to: Vec<i64>,
 ) -> Result<(), CdpError> {
+    let pairs: Vec<(i64, i64)> = retired.iter().copied().zip(survivors.iter().copied()).collect();
     spi::run(
         &ws.sql(
             "INSERT INTO pg_temp.cdp_merge (retired, survivor) SELECT x.r, x.s FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(r, s)",
@@ -201,20 +202,7 @@ fn merge(
             emit::attribute(ws, &attribute, &changes)?;
         }
     }
-    // Who is in a segment as one person is in it as the other, until the next refresh.
-    let segments = spi::rows(
-        &ws.sql("SELECT c.column_id, c.segment_id FROM @ws@.store_column c WHERE c.kind = 'segment'"),
-        &[],
-        |r| Ok((spi::must::<i32>(r, 1)?, spi::must::<i32>(r, 2)?)),
-    )?;
-    for (column_id, segment_id) in segments {
-        // Only real changes of membership: a set forgets how often it was told.
-        let changes = "(WITH s AS MATERIALIZED (SELECT s.profile_id FROM @ws@.segment_members s JOIN @ws@.segment g ON g.name = s.segment WHERE g.segment_id = $2), \
-               r AS (SELECT m.retired, m.survivor FROM pg_temp.cdp_merge m JOIN s ON s.profile_id = m.retired) \
-             SELECT r.retired AS profile_id, (-1)::pg_catalog.int8 AS n FROM r UNION ALL \
-             SELECT DISTINCT r.survivor, 1::pg_catalog.int8 FROM r WHERE NOT EXISTS (SELECT FROM s WHERE s.profile_id = r.survivor))";
-        emit::members(ws, column_id, changes, vec![segment_id.into()])?;
-    }
+    membership::follow(ws, &pairs)?;
     spi::run(
         &ws.sql("DELETE FROM @ws@.profile_value v USING pg_temp.cdp_merge m WHERE v.profile_id = m.retired"),
         &[],

@@ -32,6 +32,8 @@ pub struct New<'a> {
     pub expression: Option<&'a str>,
     /// What it means.
     pub description: Option<&'a str>,
+    /// statistical, rule, imported or manual, of a tag.
+    pub tag_kind: Option<&'a str>,
 }
 
 /// Enters an attribute. Needs the workspace lock. The view is refreshed by the caller.
@@ -51,8 +53,8 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
         return Err(CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name."));
     }
     let attribute_id = spi::one::<i32>(
-        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING attribute_id"),
-        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into()],
+        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description, tag_kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING attribute_id"),
+        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into(), new.tag_kind.into()],
     )?
     .ok_or_else(|| CdpError::internal("an attribute was not entered"))?;
     spi::run(
@@ -100,6 +102,7 @@ pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str) -> Result<(), CdpError
                 indexed: true,
                 expression: None,
                 description: None,
+                tag_kind: None,
             };
             create(ws, &new).map(|_| ())
         }
@@ -144,7 +147,17 @@ fn cdp_trait_create(
         ws.lock()?;
         create(
             ws,
-            &New { name, kind: "trait", ty, rule: Some(rule), class, indexed, expression: None, description: None },
+            &New {
+                name,
+                kind: "trait",
+                ty,
+                rule: Some(rule),
+                class,
+                indexed,
+                expression: None,
+                description: None,
+                tag_kind: None,
+            },
         )?;
         view::refresh(ws)
     })?)

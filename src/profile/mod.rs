@@ -2,5 +2,6 @@
 
 mod api;
 pub mod attribute;
+pub mod history;
 pub mod observe;
 pub mod view;

@@ -5,6 +5,7 @@
 
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
+use crate::profile::history;
 use crate::store::column::{pg_type, value_column};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -141,6 +142,7 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_change", &[])?;
+    remember(ws, &traits)?;
     for column in emit::attribute_columns(ws, "trait")? {
         let id = column.attribute_id;
         emit::attribute(
@@ -157,5 +159,33 @@ fn survive(ws: &Workspace) -> Result<(), CdpError> {
         &[],
     )?;
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
+    Ok(())
+}
+
+/// Enters values that were replaced into the history, from the moment the new one was observed. The first value of a trait is no change.
+fn remember(ws: &Workspace, traits: &[Trait]) -> Result<(), CdpError> {
+    let replaced: Vec<String> = traits
+        .iter()
+        .map(|(id, ..)| {
+            format!(
+                "coalesce(bool_or(c.b{id} IS DISTINCT FROM c.a{id} AND c.b{id} IS NOT NULL), false) OR EXISTS (SELECT FROM @ws@.attribute_history h WHERE h.attribute_id = {id})"
+            )
+        })
+        .collect();
+    let replaced = spi::one::<Vec<bool>>(
+        &ws.sql(&format!("SELECT ARRAY[{}] FROM pg_temp.cdp_change c", replaced.join(", "))),
+        &[],
+    )?;
+    let replaced = replaced.unwrap_or_default();
+    for ((id, ..), _) in traits.iter().zip(replaced).filter(|(_, replaced)| *replaced) {
+        // What is observed is never older than what is kept, unless observations went with a merge that was undone: then it counts from the last change on.
+        let changes = format!(
+            "(SELECT c.profile_id, c.b{id} AS before, c.a{id} AS after, coalesce(greatest(m.at, k.at), now()) AS moment FROM pg_temp.cdp_change c \
+              CROSS JOIN LATERAL (SELECT max(h.from_at) AS at FROM @ws@.attribute_history h WHERE h.attribute_id = {id} AND h.profile_id = c.profile_id) k \
+              CROSS JOIN LATERAL (SELECT max(o.observed_at) AS at FROM @ws@.node n JOIN @ws@.trait_observation o USING (node_id) WHERE n.profile_id = c.profile_id AND o.traits ? '{id}') m \
+              WHERE c.b{id} IS DISTINCT FROM c.a{id} AND (c.b{id} IS NOT NULL OR k.at IS NOT NULL))"
+        );
+        history::newer(ws, *id, &changes, false)?;
+    }
     Ok(())
 }

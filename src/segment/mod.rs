@@ -1,5 +1,9 @@
-//! Segments: questions answered, and answers kept under a name.
+//! Segments: questions answered, and answers kept under a name with their history.
 
 mod api;
+mod history;
 mod measure;
 mod named;
+mod refresh;
+
+pub use named::state_named;

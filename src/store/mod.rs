@@ -8,6 +8,7 @@ pub mod cells;
 pub mod column;
 pub mod emit;
 pub mod flush;
+pub mod membership;
 pub mod read;
 mod rebuild;
 

@@ -1,20 +1,25 @@
-//! `cdp_tag_create`, `cdp_tag_refresh`, `cdp_tag_drop`.
+//! `cdp_tag_create`, `cdp_tag_alter`, `cdp_tag_refresh`, `cdp_tag_drop`, `cdp_tag_list`.
 
+use super::registry::{self, Tag};
+use super::{refresh, settings};
 use crate::error::{CdpError, given};
-use crate::expr::catalog::Catalog;
-use crate::expr::dependants;
+use crate::expr::catalog::type_of;
+use crate::expr::dependencies::{self, Named};
 use crate::expr::question::{Moment, Question};
-use crate::pg::{spi, temp};
-use crate::profile::{attribute, view};
-use crate::store::column::{coded, drop_forward, pg_type, retire, value_column};
+use crate::pg::json::JsonText;
+use crate::pg::spi;
+use crate::profile::{attribute, history, view};
+use crate::store::column::{coded, drop_forward, retire, value_column};
 use crate::store::emit;
 use crate::workspace::{self, Workspace};
-use pg_cdp_core::expr::ast::{Node, Type};
+use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::print::type_name;
+use pg_cdp_core::expr::walk;
+use pgrx::AnyNumeric;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use std::time::Instant;
+use std::collections::BTreeSet;
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_tag_create(
@@ -22,19 +27,45 @@ fn cdp_tag_create(
     expression: Option<&str>,
     description: default!(Option<&str>, "NULL"),
     entity: default!(Option<&str>, "'person'"),
+    settings: default!(Option<JsonText>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         person(entity)?;
-        let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
+        let name = given(name, "name")?;
+        let document = given(settings, "settings")?.parse()?;
+        let given = settings::object(&document, &settings::OF_CREATE)?;
+        let (kind, ty) = (settings::word(given, "kind")?, settings::word(given, "type")?);
         ws.lock()?;
-        let question = Question::ask(ws, expression, None, Moment::new(None)?)?;
-        let ty = match question.expr.ty {
-            Type::Interval => {
-                return Err(CdpError::type_mismatch(format!("tag \"{name}\" would be an interval"))
-                    .with_hint("Make it a number, for example extract(epoch FROM …) / 86400."));
+        let (expression, names, kind, ty) = match expression {
+            Some(expression) => {
+                if let Some(key) = ["kind", "type"].into_iter().find(|key| given.contains_key(*key)) {
+                    return Err(CdpError::invalid_parameter(format!(
+                        "setting \"{key}\" goes with values that are set"
+                    ))
+                    .with_hint("An expression says it itself: leave it out."));
+                }
+                let question = Question::ask(ws, expression, None, Moment::new(None)?)?;
+                let ty = match question.expr.ty {
+                    Type::Interval => {
+                        return Err(CdpError::type_mismatch(format!("tag \"{name}\" would be an interval"))
+                            .with_hint("Make it a number, for example extract(epoch FROM …) / 86400."));
+                    }
+                    Type::Unknown => "text",
+                    ty => type_name(ty),
+                };
+                let names = dependencies::named(&question.catalog, &question.expr);
+                (Some(expression.trim()), names, kind_of(&question.expr), ty)
             }
-            Type::Unknown => "text",
-            ty => type_name(ty),
+            None => {
+                let kind = kind.unwrap_or("manual");
+                if !["manual", "imported"].contains(&kind) {
+                    return Err(CdpError::invalid_parameter(format!(
+                        "\"{kind}\" is no kind of tag without an expression"
+                    ))
+                    .with_hint("Kinds are manual and imported; with an expression a tag is statistical or a rule."));
+                }
+                (None, BTreeSet::new(), kind, ty.unwrap_or("text"))
+            }
         };
         let new = attribute::New {
             name,
@@ -43,12 +74,24 @@ fn cdp_tag_create(
             rule: None,
             class: "behavioural",
             indexed: true,
-            expression: Some(expression.trim()),
+            expression,
             description,
+            tag_kind: Some(kind),
         };
-        attribute::create(ws, &new)?;
+        let attribute_id = attribute::create(ws, &new)?;
+        dependencies::define(ws, Named::Attribute(attribute_id), 1, expression, &names)?;
+        settings::apply(ws, attribute_id, name, ty, given)?;
         view::refresh(ws)
     })?)
+}
+
+/// The kind of a tag with this expression.
+fn kind_of(expr: &Expr) -> &'static str {
+    fn counts(expr: &Expr) -> bool {
+        crate::pg::stack::check_depth();
+        matches!(expr.node, Node::Aggregate(_)) || walk::children(expr).into_iter().any(counts)
+    }
+    if counts(expr) { "statistical" } else { "rule" }
 }
 
 /// The one entity type there is.
@@ -60,24 +103,46 @@ pub fn person(entity: Option<&str>) -> Result<(), CdpError> {
     Err(CdpError::not_supported(format!("entity type \"{entity}\" is not supported yet")).with_hint("Use 'person'."))
 }
 
-/// A tag as the catalogue has it.
-struct Tag {
-    name: String,
-    expression: String,
-    ty: String,
-    attribute_id: i32,
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_tag_alter(name: Option<&str>, settings: Option<JsonText>) -> Result<(), ErrorReport> {
+    Ok(workspace::enter(|ws| {
+        let (name, document) = (given(name, "name")?, given(settings, "settings")?.parse()?);
+        let given = settings::object(&document, &settings::OF_ALTER)?;
+        ws.lock()?;
+        let tag = registry::find(ws, name)?;
+        if let Some(expression) = settings::word(given, "expression")? {
+            redefine(ws, &tag, expression)?;
+        }
+        if let Some(description) = settings::text(given, "description")? {
+            spi::run(
+                &ws.sql("UPDATE @ws@.attribute SET description = $2 WHERE attribute_id = $1"),
+                &[tag.attribute_id.into(), description.into()],
+            )?;
+        }
+        settings::apply(ws, tag.attribute_id, name, &tag.ty, given)?;
+        view::refresh(ws)
+    })?)
 }
 
-/// The tags, those that others refer to first.
-fn in_order(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
-    let mut tags = spi::rows(
-        &ws.sql("SELECT a.name, a.expression, a.type, a.attribute_id FROM @ws@.attribute a WHERE a.kind = 'tag' AND a.expression IS NOT NULL ORDER BY a.attribute_id"),
-        &[],
-        |row| Ok(Tag { name: spi::must(row, 1)?, expression: spi::must(row, 2)?, ty: spi::must(row, 3)?, attribute_id: spi::must(row, 4)? }),
+/// Gives a tag its next expression, of the same type.
+fn redefine(ws: &Workspace, tag: &Tag, expression: &str) -> Result<(), CdpError> {
+    let Some(present) = &tag.expression else {
+        return Err(CdpError::wrong_state(format!("the values of tag \"{}\" are set, not computed", tag.name))
+            .with_hint("Make another tag for the expression."));
+    };
+    if present == expression.trim() {
+        return Ok(());
+    }
+    let question = Question::ask(ws, expression, Some(type_of(&tag.ty)?), Moment::new(None)?)?;
+    let names = dependencies::named(&question.catalog, &question.expr);
+    dependencies::define(ws, tag.named(), tag.version + 1, Some(expression.trim()), &names)?;
+    spi::run(
+        &ws.sql(
+            "UPDATE @ws@.attribute SET expression = $2, tag_kind = $3, version = version + 1 WHERE attribute_id = $1",
+        ),
+        &[tag.attribute_id.into(), expression.trim().into(), kind_of(&question.expr).into()],
     )?;
-    // An expression can only name what exists when it is created, so creation order is an order of dependence.
-    tags.sort_by_key(|t| t.attribute_id);
-    Ok(tags)
+    Ok(())
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -85,59 +150,30 @@ fn in_order(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
 fn cdp_tag_refresh(
     name: default!(Option<&str>, "NULL"),
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
+    dependants: default!(Option<bool>, "false"),
 ) -> Result<
     TableIterator<'static, (name!(name, String), name!(profiles, i64), name!(changed, i64), name!(ms, f64))>,
     ErrorReport,
 > {
     Ok(workspace::enter_bulk(|ws| {
+        let dependants = given(dependants, "dependants")?;
         ws.lock()?;
-        let tags = in_order(ws)?;
-        if let Some(name) = name
-            && !tags.iter().any(|t| t.name == name)
-        {
-            return Err(undefined(ws, name)?);
-        }
-        let mut out = Vec::new();
-        for tag in tags.iter().filter(|t| name.is_none_or(|n| n == t.name)) {
-            let begun = Instant::now();
-            let (profiles, changed) = refresh(ws, tag, Moment::new(as_of)?)?;
-            out.push((tag.name.clone(), profiles, changed, (begun.elapsed().as_secs_f64() * 1e6).round() / 1e3));
+        let chosen: Vec<Tag> = match name {
+            None => registry::all(ws)?.into_iter().filter(|tag| tag.state == "active").collect(),
+            Some(name) => {
+                let named = registry::find(ws, name)?.named();
+                let users = if dependants { dependencies::all_users(ws, named)? } else { BTreeSet::new() };
+                let wanted = |tag: &Tag| tag.named() == named || tag.state == "active" && users.contains(&tag.named());
+                registry::all(ws)?.into_iter().filter(wanted).collect()
+            }
+        };
+        let mut out = Vec::with_capacity(chosen.len());
+        for tag in chosen {
+            let done = refresh::refresh(ws, &tag, as_of)?;
+            out.push((tag.name, done.profiles, done.changed, done.ms));
         }
         Ok(TableIterator::new(out))
     })?)
-}
-
-/// Computes a tag for everybody and writes what changed. Returns how many profiles have a value and how many changed.
-fn refresh(ws: &Workspace, tag: &Tag, moment: Moment) -> Result<(i64, i64), CdpError> {
-    let want = crate::expr::catalog::type_of(&tag.ty)?;
-    let as_of = moment.as_of.clone();
-    let question = Question::ask(ws, &tag.expression, Some(want), moment)?;
-    let column = value_column(&tag.name);
-    let ty = pg_type(&tag.ty);
-    temp::drop("cdp_change")?;
-    spi::run(
-        &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT v.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) \
-             WHERE v.{column} IS DISTINCT FROM q.value::pg_catalog.{ty}",
-            question.values_sql()
-        )),
-        &[],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_change", &[])?;
-    if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
-        emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
-    }
-    spi::run(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id")), &[])?;
-    let changed = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0);
-    spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
-    spi::run(
-        &ws.sql("UPDATE @ws@.attribute SET refreshed_at = clock_timestamp(), refreshed_as_of = coalesce($2::pg_catalog.timestamptz, now()) WHERE attribute_id = $1"),
-        &[tag.attribute_id.into(), as_of.into()],
-    )?;
-    crate::store::flush::flush(ws)?;
-    let profiles =
-        spi::one::<i64>(&ws.sql(&format!("SELECT count(v.{column}) FROM @ws@.profile_value v")), &[])?.unwrap_or(0);
-    Ok((profiles, changed))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -145,12 +181,14 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         let name = given(name, "name")?;
         ws.lock()?;
-        let Some(tag) = in_order(ws)?.into_iter().find(|t| t.name == name) else { return Err(undefined(ws, name)?) };
-        let dependants = dependants::of(ws, |node| matches!(node, Node::Attribute(n) if n == name))?;
-        if !dependants.is_empty() {
-            return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", dependants.join(", ")))
+        let tag = registry::find(ws, name)?;
+        let users = dependencies::users(ws, tag.named())?;
+        if !users.is_empty() {
+            return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", users.join(", ")))
                 .with_hint("Drop those first."));
         }
+        dependencies::forget(ws, tag.named())?;
+        history::forget(ws, tag.attribute_id)?;
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
             retire(ws, bits.column_id, "off")?;
             drop_forward(ws, tag.attribute_id)?;
@@ -168,12 +206,58 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     })?)
 }
 
-fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
-    let catalog = Catalog::load(ws)?;
-    let tags = catalog.attributes.iter().filter(|(_, a)| a.expression.is_some()).map(|(n, _)| n.clone());
-    let hint = match pg_cdp_core::expr::error::nearest(name, tags) {
-        Some(near) => format!("Did you mean \"{near}\"?"),
-        None => format!("See the view {}.tags.", ws.schema()),
-    };
-    Ok(CdpError::undefined_object("tag", name).with_hint(hint))
+#[pg_extern(stable, parallel_unsafe)]
+#[allow(clippy::type_complexity)]
+fn cdp_tag_list() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(name, String),
+            name!(kind, String),
+            name!(data_type, String),
+            name!(state, String),
+            name!(version, i32),
+            name!(expression, Option<String>),
+            name!(description, Option<String>),
+            name!(owner, Option<String>),
+            name!(path, Option<String>),
+            name!(sensitivity, String),
+            name!(profiles, Option<i64>),
+            name!(coverage, Option<AnyNumeric>),
+            name!(distinct_values, Option<i64>),
+            name!(refreshed_at, Option<TimestampWithTimeZone>),
+            name!(refresh_ms, Option<f64>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let rows = workspace::enter_reading(|ws| {
+        spi::rows(
+            &ws.sql(
+                "SELECT t.name, t.kind, t.type, t.state, t.version, t.expression, t.description, t.owner, t.path, t.sensitivity, t.profiles, t.coverage, t.distinct_values, t.refreshed_at, t.refresh_ms::pg_catalog.float8 \
+                 FROM @ws@.tags t ORDER BY t.path NULLS LAST, t.name",
+            ),
+            &[],
+            |row| {
+                Ok((
+                    spi::must::<String>(row, 1)?,
+                    spi::must::<String>(row, 2)?,
+                    spi::must::<String>(row, 3)?,
+                    spi::must::<String>(row, 4)?,
+                    spi::must::<i32>(row, 5)?,
+                    row.get::<String>(6)?,
+                    row.get::<String>(7)?,
+                    row.get::<String>(8)?,
+                    row.get::<String>(9)?,
+                    spi::must::<String>(row, 10)?,
+                    row.get::<i64>(11)?,
+                    row.get::<AnyNumeric>(12)?,
+                    row.get::<i64>(13)?,
+                    row.get::<TimestampWithTimeZone>(14)?,
+                    row.get::<f64>(15)?,
+                ))
+            },
+        )
+    })?;
+    Ok(TableIterator::new(rows))
 }

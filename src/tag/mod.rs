@@ -1,4 +1,9 @@
-//! Tags: attributes computed from an expression.
+//! Tags: attributes computed from an expression, or set by somebody.
 
 mod api;
+mod manual;
+mod refresh;
+mod registry;
+mod settings;
+
 pub use api::person;

@@ -1,4 +1,4 @@
-//! Putting the answers of shards together into one 64-bit set, by moving containers and never decoding them.
+//! Putting the answers of shards together into one 64-bit set and cutting one into shards, by moving containers and never decoding them.
 
 use super::portable::{Container, Portable};
 use crate::error::StoreError;
@@ -48,6 +48,40 @@ pub fn treemap(shards: &[(u32, Vec<u8>)], shard_bits: u32) -> Result<Vec<u8>, St
         write(placed, &mut out);
     }
     Ok(out)
+}
+
+/// The reverse of [`treemap`]: canonical portable 64-bit Roaring bytes cut into shards, ascending, without any that is empty.
+///
+/// # Errors
+/// What is wrong with the bytes, and a member beyond the last shard there can be.
+pub fn shards(bytes: &[u8], shard_bits: u32) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    let blocks_per_shard = 1u64 << (shard_bits - 16);
+    let damaged = |at| StoreError::Damaged { what: "bitmap", at };
+    let mut cut: Vec<(u32, Vec<Placed>)> = Vec::new();
+    for bucket in crate::bitmap_treemap::buckets(bytes).map_err(|e| damaged(e.at))? {
+        let bucket = bucket.map_err(|e| damaged(e.at))?;
+        let set = Portable::open(bucket.bytes)?;
+        for (index, key) in set.keys().enumerate() {
+            let block = u64::from(bucket.high) << 16 | u64::from(key);
+            let shard = u32::try_from(block / blocks_per_shard).map_err(|_| damaged(bucket.at))?;
+            if cut.last().is_none_or(|(last, _)| *last != shard) {
+                cut.push((shard, Vec::new()));
+            }
+            if let Some((_, placed)) = cut.last_mut() {
+                placed.push(Placed {
+                    key: (block % blocks_per_shard) as u16,
+                    cardinality: set.cardinality_of(key),
+                    container: set.container(index)?,
+                });
+            }
+        }
+    }
+    let written = cut.into_iter().map(|(shard, placed)| {
+        let mut out = Vec::new();
+        write(&placed, &mut out);
+        (shard, out)
+    });
+    Ok(written.collect())
 }
 
 /// One portable 32-bit set; the containers come ascending by key, at least one of them.
@@ -133,7 +167,22 @@ mod tests {
             let got = RoaringTreemap::deserialize_from(&bytes[..]).unwrap();
             assert_eq!(got, expected);
             assert_eq!(got.serialized_size(), bytes.len());
+            let back = super::shards(&bytes, 20).unwrap();
+            assert_eq!(back.len(), pieces.len());
+            for ((shard, cut), (expected, offsets)) in back.iter().zip(&pieces) {
+                assert_eq!(shard, expected);
+                let cut = RoaringBitmap::deserialize_from(&cut[..]).unwrap();
+                assert_eq!(cut, offsets.iter().copied().collect::<RoaringBitmap>());
+            }
         }
+        assert!(super::shards(&treemap(&[], 20).unwrap(), 20).unwrap().is_empty());
+        // The last shard a number can have, and one beyond it.
+        let mut far = Vec::new();
+        RoaringTreemap::from_iter([(u64::from(u32::MAX) << 20) + 7]).serialize_into(&mut far).unwrap();
+        assert_eq!(super::shards(&far, 20).unwrap().first().unwrap().0, u32::MAX);
+        far.clear();
+        RoaringTreemap::from_iter([1 << 52]).serialize_into(&mut far).unwrap();
+        assert!(super::shards(&far, 20).is_err());
         assert_eq!(RoaringTreemap::deserialize_from(&treemap(&[], 20).unwrap()[..]).unwrap(), RoaringTreemap::new());
     }
 }

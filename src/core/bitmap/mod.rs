@@ -7,6 +7,7 @@
 pub mod assemble;
 mod block;
 mod bytes;
+mod difference;
 pub(crate) mod kernel;
 mod portable;
 mod value;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use block::{Block, append_block};
 pub use bytes::{Bytes, Source};
+pub use difference::{Difference, difference};
 pub use portable::{Container, Portable, Probe};
 pub(crate) use value::count_in;
 pub use value::{Arena, Value};

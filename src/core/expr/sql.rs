@@ -5,6 +5,7 @@
 //! number as `integer`, and that would change the result (`2000000000 + 2000000000`), the text says `::bigint`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::ast::{Aggregate, AggregateFunction, Argument, Expr, Function, Node, Operator, Type};
@@ -41,7 +42,8 @@ pub fn select_sql(columns: &[(&str, &Expr)], filter: Option<&Expr>, ctx: &SqlCon
             write(&e, level::ANY, &style, &mut condition);
         }
     }
-    let mut out = format!("{list}\nFROM {}.profiles AS p", ctx.schema);
+    let named = columns.iter().map(|(_, e)| *e).chain(filter).flat_map(attributes).collect();
+    let mut out = format!("{list}\nFROM {} AS p", style.profiles(named));
     for (i, join) in style.joins.take().into_iter().enumerate() {
         let n = i + 1;
         let _ = write!(out, "\nLEFT JOIN (\n{join}\n) AS e{n} ON e{n}.profile_id = p.profile_id");
@@ -137,6 +139,36 @@ impl<'a> Plain<'a> {
         out
     }
 
+    /// The profiles with these attributes as they were at the moment of evaluation. Where that is now, or no earlier values are kept, it is the
+    /// view; else an attribute is its last value kept from a moment that is not later, or the earliest kept.
+    fn profiles(&self, named: BTreeMap<&str, Type>) -> String {
+        let schema = self.ctx.schema;
+        let number = |name: &str| self.ctx.now.and_then(|_| self.ctx.catalog.history(name));
+        if named.keys().all(|name| number(name).is_none()) {
+            return format!("{schema}.profiles");
+        }
+        let now = self.now();
+        let (mut list, mut joins) = (String::from("(\n  SELECT q.profile_id"), String::new());
+        for (i, (name, ty)) in named.into_iter().enumerate() {
+            let (column, n) = (column(name), i + 1);
+            let Some(number) = number(name) else {
+                let _ = write!(list, ", q.{column}");
+                continue;
+            };
+            let ty = type_name(ty);
+            let _ = write!(
+                list,
+                ",\n         CASE WHEN h{n}.profile_id IS NULL THEN q.{column} ELSE h{n}.value::{ty} END AS {column}"
+            );
+            let _ = write!(
+                joins,
+                "\n  LEFT JOIN (\n    SELECT DISTINCT ON (profile_id) profile_id, value\n    FROM {schema}.attribute_history\n    WHERE attribute_id = {number}\n    \
+                 ORDER BY profile_id, from_at <= {now} DESC, CASE WHEN from_at <= {now} THEN from_at END DESC, from_at\n  ) AS h{n} ON h{n}.profile_id = q.profile_id"
+            );
+        }
+        format!("{list}\n  FROM {schema}.profiles AS q{joins}\n)")
+    }
+
     fn now(&self) -> String {
         match self.ctx.now {
             None => "now()".to_owned(),
@@ -214,6 +246,19 @@ fn property(name: &str, ty: Type) -> (String, u8) {
 }
 
 /// A column name as `quote_ident()` writes it.
+/// The attributes that an expression names, with their types.
+fn attributes(expr: &Expr) -> BTreeMap<&str, Type> {
+    let mut named = BTreeMap::new();
+    let mut waiting = vec![expr];
+    while let Some(expr) = waiting.pop() {
+        if let Node::Attribute(name) = &expr.node {
+            named.insert(name.as_str(), expr.ty);
+        }
+        waiting.extend(walk::children(expr));
+    }
+    named
+}
+
 fn column(name: &str) -> String {
     if name.is_ascii() { quote_name(name) } else { quoted(name) }
 }

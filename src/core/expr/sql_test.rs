@@ -352,3 +352,29 @@ LEFT JOIN (
 ) AS e1 ON e1.profile_id = p.profile_id"
     );
 }
+
+#[test]
+fn as_of_reads_earlier_values() {
+    let e = read("\"user\" = 'ann' AND age > 5 AND \"user\" LIKE 'a%'", Some(Boolean));
+    assert_eq!(
+        select_sql(&[], Some(&e), &AS_OF),
+        "\
+SELECT p.profile_id
+FROM (
+  SELECT q.profile_id, q.age,
+         CASE WHEN h2.profile_id IS NULL THEN q.\"user\" ELSE h2.value::text END AS \"user\"
+  FROM \"brand b\".profiles AS q
+  LEFT JOIN (
+    SELECT DISTINCT ON (profile_id) profile_id, value
+    FROM \"brand b\".attribute_history
+    WHERE attribute_id = 7
+    ORDER BY profile_id, from_at <= timestamptz '2018-01-01 00:00:00+00' DESC, CASE WHEN from_at <= timestamptz '2018-01-01 00:00:00+00' THEN from_at END DESC, from_at
+  ) AS h2 ON h2.profile_id = q.profile_id
+) AS p
+WHERE p.\"user\" = 'ann'
+  AND p.age > 5
+  AND p.\"user\" LIKE 'a%'"
+    );
+    // The present is read from the view.
+    assert!(select_sql(&[], Some(&e), &NOW).starts_with("SELECT p.profile_id\nFROM cdp.profiles AS p\nWHERE "));
+}

@@ -66,4 +66,7 @@ impl Catalog for Shop {
     fn segments(&self) -> Vec<String> {
         SEGMENTS.iter().map(|e| (*e).to_owned()).collect()
     }
+    fn history(&self, attribute: &str) -> Option<i32> {
+        (attribute == "user").then_some(7)
+    }
 }

@@ -36,6 +36,10 @@ pub trait Catalog {
     fn properties(&self, event: &str) -> Vec<String>;
     /// All segments, in any order.
     fn segments(&self) -> Vec<String>;
+    /// The number of an attribute whose earlier values are kept, under which the table `attribute_history` has them.
+    fn history(&self, _attribute: &str) -> Option<i32> {
+        None
+    }
 }
 
 /// Gives every node of `expr` its type. `want` is the type the whole must have (`Some(Boolean)` for a segment): a

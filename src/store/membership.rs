@@ -1,0 +1,192 @@
+//! The members of set columns with the one key 0: who they are, and what changes in a segment, with its log.
+//!
+//! Every change of a segment is logged, so that the present members with the later differences undone are the members at any earlier
+//! moment, under the numbers that profiles had then.
+
+use super::SHARD_BITS;
+use super::read::{Listing, Wanted};
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+use pg_cdp_core::bitmap::{Difference, Portable};
+use pg_cdp_core::cells::{Cell, Encoding, delta};
+use pgrx::datum::TimestampWithTimeZone;
+use roaring::RoaringBitmap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Members of a set column by shard, pending changes included: portable 32-bit Roaring bytes, none of them empty.
+pub fn kept(ws: &Workspace, column_id: i32) -> Result<Vec<(u32, Vec<u8>)>, CdpError> {
+    let listing = Listing::new(ws, &[Wanted { slot: 0, column_id, low: 0, high: 0 }], None)?;
+    let mut shards = Vec::new();
+    listing.for_each_shard(ws, &[Encoding::Set], |shard, slots| {
+        for (_, chunk) in slots.iter().flatten() {
+            shards.push((shard, chunk.bytes().all()?.to_vec()));
+        }
+        Ok(())
+    })?;
+    Ok(shards)
+}
+
+/// The number of members that bytes of shards hold.
+pub fn count<'a>(shards: impl IntoIterator<Item = &'a [u8]>) -> Result<i64, CdpError> {
+    let mut total = 0u64;
+    for bytes in shards {
+        total += Portable::open_shard(bytes)?.cardinality();
+    }
+    i64::try_from(total).map_err(|_| CdpError::limit("the count does not fit into bigint"))
+}
+
+/// A shard of a segment that changed.
+pub struct Changed {
+    /// The shard.
+    pub shard: u32,
+    /// Its members now; `None` for none.
+    pub after: Option<Vec<u8>>,
+    /// What changed.
+    pub difference: Difference,
+}
+
+/// Where a change stands in the log.
+pub struct Entry {
+    /// The segment.
+    pub segment_id: i32,
+    /// Its column.
+    pub column_id: i32,
+    /// The refresh.
+    pub refresh: i32,
+    /// The moment.
+    pub at: TimestampWithTimeZone,
+}
+
+/// Writes a shard in place of what was kept and logs the difference.
+const WRITE: &str = "WITH folded AS (DELETE FROM @ws@.pending p WHERE p.column_id = $1 AND p.key = 0 AND p.shard = $2), \
+     emptied AS (DELETE FROM @ws@.chunk c WHERE $3::pg_catalog.bytea IS NULL AND c.column_id = $1 AND c.key = 0 AND c.shard = $2), \
+     written AS (INSERT INTO @ws@.chunk (column_id, key, shard, bits) SELECT $1, 0, $2, $3 WHERE $3 IS NOT NULL \
+         ON CONFLICT (column_id, key, shard) DO UPDATE SET bits = excluded.bits) \
+     INSERT INTO @ws@.segment_delta (segment_id, refresh, step, shard, at, added, removed) VALUES ($4, $5, 0, $2, $6, $7, $8)";
+
+/// Writes the shards of a segment that changed, and no other, and logs what changed. Needs the workspace lock.
+pub fn write(ws: &Workspace, entry: &Entry, changed: Vec<Changed>) -> Result<(), CdpError> {
+    let sql = ws.sql(WRITE);
+    for Changed { shard, after, difference } in changed {
+        let args = [
+            entry.column_id.into(),
+            signed(shard)?.into(),
+            after.into(),
+            entry.segment_id.into(),
+            entry.refresh.into(),
+            entry.at.into(),
+            difference.added.into(),
+            difference.removed.into(),
+        ];
+        spi::rows_cached(&sql, &args, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// A shard as the tables have it.
+fn signed(shard: u32) -> Result<i32, CdpError> {
+    i32::try_from(shard).map_err(|_| CdpError::out_of_range("shard", shard))
+}
+
+/// Shard of a profile, and its offset there.
+fn place(profile: i64) -> (i32, u32) {
+    ((profile >> SHARD_BITS) as i32, (profile & ((1 << SHARD_BITS) - 1)) as u32)
+}
+
+/// Whoever was in a segment under a number that was retired is in it under the number that took it over, until the next refresh. `merges`
+/// are pairs (retired, survivor); needs the workspace lock.
+pub fn follow(ws: &Workspace, merges: &[(i64, i64)]) -> Result<(), CdpError> {
+    let segments = spi::rows(
+        &ws.sql("SELECT g.segment_id, c.column_id, g.refresh FROM @ws@.segment g JOIN @ws@.store_column c USING (segment_id) ORDER BY 1"),
+        &[],
+        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?, spi::must::<i32>(row, 3)?)),
+    )?;
+    let asked: BTreeSet<i64> = merges.iter().flat_map(|(retired, survivor)| [*retired, *survivor]).collect();
+    let shards: BTreeSet<i32> = asked.iter().map(|profile| place(*profile).0).collect();
+    let shards: Vec<i32> = shards.into_iter().collect();
+    let wanted: Vec<Wanted> = segments
+        .iter()
+        .enumerate()
+        .map(|(slot, (_, column_id, _))| Wanted { slot, column_id: *column_id, low: 0, high: 0 })
+        .collect();
+    // Of those asked about, who is in which segment.
+    let mut inside: Vec<BTreeSet<i64>> = vec![BTreeSet::new(); segments.len()];
+    Listing::new(ws, &wanted, Some(&shards))?.for_each_shard(
+        ws,
+        &vec![Encoding::Set; segments.len()],
+        |shard, slots| {
+            let first = i64::from(shard) << SHARD_BITS;
+            for (inside, slot) in inside.iter_mut().zip(slots) {
+                for (_, chunk) in slot {
+                    let set = Portable::open_shard(chunk.bytes())?;
+                    for profile in asked.range(first..first + (1 << SHARD_BITS)) {
+                        let (_, offset) = place(*profile);
+                        if set.get((offset >> 16) as u16)?.is_some_and(|container| container.contains(offset as u16)) {
+                            inside.insert(*profile);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    for ((segment_id, column_id, refresh), inside) in segments.into_iter().zip(inside) {
+        let moved = merges.iter().filter(|(retired, _)| inside.contains(retired));
+        let (gone, come): (BTreeSet<i64>, BTreeSet<i64>) = moved.copied().unzip();
+        let mut changes: BTreeMap<i32, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
+        for profile in gone {
+            let (shard, offset) = place(profile);
+            changes.entry(shard).or_default().1.insert(offset);
+        }
+        for profile in come.into_iter().filter(|survivor| !inside.contains(survivor)) {
+            let (shard, offset) = place(profile);
+            changes.entry(shard).or_default().0.insert(offset);
+        }
+        if !changes.is_empty() {
+            log_merge(ws, segment_id, column_id, refresh, &changes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Enters (added, removed) of each shard into what is pending and into the log.
+fn log_merge(
+    ws: &Workspace,
+    segment_id: i32,
+    column_id: i32,
+    refresh: i32,
+    changes: &BTreeMap<i32, (RoaringBitmap, RoaringBitmap)>,
+) -> Result<(), CdpError> {
+    let step = spi::rows_cached(
+        &ws.sql(
+            "SELECT coalesce(max(d.step), 0) + 1 FROM @ws@.segment_delta d WHERE d.segment_id = $1 AND d.refresh = $2",
+        ),
+        &[segment_id.into(), refresh.into()],
+        |row| spi::must::<i32>(row, 1),
+    )?;
+    let step = step.into_iter().next().unwrap_or(1);
+    let sql = ws.sql(
+        "WITH changed AS (INSERT INTO @ws@.pending (column_id, key, shard, cells) VALUES ($1, 0, $2, $3)) \
+         INSERT INTO @ws@.segment_delta (segment_id, refresh, step, shard, at, added, removed) VALUES ($4, $5, $6, $2, now(), $7, $8)",
+    );
+    for (shard, (added, removed)) in changes {
+        let cells = added.iter().map(|offset| (offset, 1)).chain(removed.iter().map(|offset| (offset, -1)));
+        let cells = delta::encode(cells.map(|(offset, n)| Cell { offset, n, v: 0 }))?;
+        let bytes = |set: &RoaringBitmap| {
+            if set.is_empty() { Ok(None) } else { super::cells::portable(set).map(Some) }
+        };
+        let args = [
+            column_id.into(),
+            (*shard).into(),
+            cells.into(),
+            segment_id.into(),
+            refresh.into(),
+            step.into(),
+            bytes(added)?.into(),
+            bytes(removed)?.into(),
+        ];
+        spi::rows_cached(&sql, &args, |_| Ok(()))?;
+    }
+    Ok(())
+}
