@@ -70,3 +70,8 @@ UPDATE expected e SET answer = plain(q.plain) FROM question q WHERE q.n = e.n;
 SELECT wrong('64MB'), wrong('0');
 SELECT cdp_flush() > 0 AS folded;
 SELECT wrong('64MB'), wrong('0');
+
+DROP SCHEMA cdp CASCADE;
+DROP FUNCTION plain, wrong, pieces;
+DROP TABLE truth, question, expected, scrap;
+DROP EXTENSION pg_cdp;
