@@ -24,6 +24,11 @@ BEGIN
     INSERT INTO looked VALUES (ts);
     RETURN QUERY SELECT r.name, r.added, r.removed, r.total FROM cdp.segments s, cdp_segment_refresh(s.name, ts) r WHERE s.kind = 'dynamic' ORDER BY 1;
     INSERT INTO seen SELECT ts, m.* FROM cdp.segment_members m JOIN cdp.segments s ON s.name = m.segment AND s.kind = 'dynamic';
+    -- Who is in only for a time leaves when plain SQL says so.
+    IF (SELECT array_agg(m ORDER BY m) FROM cdp_members('buyers') m) IS DISTINCT FROM
+       (SELECT array_agg(DISTINCT e.profile_id ORDER BY e.profile_id) FROM cdp.events e WHERE e.at > ts - interval '30 days' AND e.at <= ts) THEN
+        RAISE EXCEPTION 'as of %: other buyers than plain SQL finds', ts;
+    END IF;
 END $$;
 -- The same with the numbers of today.
 CREATE TABLE seen_today (segment text, at timestamptz, profile_id bigint, PRIMARY KEY (segment, at, profile_id));
