@@ -12,6 +12,7 @@
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
 
 use crate::guc;
+use crate::pg::alloc;
 use crate::pg::memory::Memory;
 use crate::pg::scan::LIFETIME;
 use crate::pg::toast::{Places, Pointer, Value};
@@ -94,7 +95,10 @@ thread_local! {
 impl Cache {
     /// The backend's cache, for one question. To be given back by [`Cache::keep`].
     pub fn take() -> Box<Self> {
-        let mut cache = CACHE.take().unwrap_or_default();
+        let mut cache = CACHE.take().unwrap_or_else(|| {
+            alloc::keep_heap();
+            Box::default()
+        });
         let now = transaction::next_full_id();
         if now.saturating_sub(cache.since) >= LIFETIME || cache.entries.is_empty() {
             cache.entries.clear();
