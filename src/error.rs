@@ -38,6 +38,8 @@ pub enum Kind {
     DuplicateObject,
     /// 42809: not the kind of object that is needed.
     WrongObject,
+    /// 42P17: a definition that cannot stand, such as one that refers to itself.
+    InvalidDefinition,
     /// 42804: types that do not go together.
     TypeMismatch,
     /// 54000: a value or result beyond what can be stored or returned.
@@ -70,6 +72,7 @@ impl Kind {
             Self::UndefinedObject => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::DuplicateObject => PgSqlErrorCode::ERRCODE_DUPLICATE_OBJECT,
             Self::WrongObject => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            Self::InvalidDefinition => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             Self::TypeMismatch => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -168,6 +171,11 @@ impl CdpError {
     /// Types that do not go together (42804).
     pub fn type_mismatch(message: impl Into<String>) -> Self {
         Self::new(Kind::TypeMismatch, message)
+    }
+
+    /// A definition that cannot stand (42P17).
+    pub fn invalid_definition(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidDefinition, message)
     }
 
     /// Beyond what can be stored or returned (54000).

@@ -43,7 +43,7 @@ impl<'a> WorkspaceColumns<'a> {
 
 impl WorkspaceColumns<'_> {
     fn context(&self) -> SqlContext<'_> {
-        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
+        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog, point: None }
     }
 
     fn codes(&self, sql: &str, args: &[DatumWithOid]) -> Result<Vec<i32>, CdpError> {

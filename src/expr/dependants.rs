@@ -4,7 +4,8 @@ use crate::error::CdpError;
 use crate::pg::{spi, stack};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Node};
-use pg_cdp_core::expr::{parse, walk};
+use pg_cdp_core::expr::parse::{self, Limits};
+use pg_cdp_core::expr::walk;
 
 /// The tags and segments whose expression holds a node for which `wanted` is true, as `tag "x"`, `segment "y"`.
 pub fn of(ws: &Workspace, wanted: impl Fn(&Node) -> bool) -> Result<Vec<String>, CdpError> {
@@ -18,7 +19,8 @@ pub fn of(ws: &Workspace, wanted: impl Fn(&Node) -> bool) -> Result<Vec<String>,
     )?;
     let mut out = Vec::new();
     for (kind, user, expression) in users {
-        let parsed = parse::parse(&expression).map_err(|e| CdpError::expression(&e, &expression))?;
+        let parsed =
+            parse::parse_with(&expression, &Limits::MOST).map_err(|e| CdpError::expression(&e, &expression))?;
         if holds(&parsed, &wanted) {
             out.push(format!("{kind} \"{user}\""));
         }

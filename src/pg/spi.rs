@@ -63,8 +63,8 @@ thread_local! {
     static PLANS: RefCell<HashMap<(bool, String), OwnedPreparedStatement>> = RefCell::new(HashMap::new());
 }
 
-/// The most plans kept: a handful of statements for each workspace in use.
-const MOST_PLANS: usize = 64;
+/// The most plans kept: a handful of statements for each workspace in use, and those of questions about one profile.
+const MOST_PLANS: usize = 256;
 
 /// As [`rows`], with a plan kept for the life of the backend.
 pub fn rows_cached<T>(

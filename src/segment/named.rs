@@ -4,8 +4,8 @@ use super::api::question;
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
-use crate::expr::dependants;
 use crate::expr::set;
+use crate::expr::{definition, dependants};
 use crate::pg::spi;
 use crate::store::SHARD_BITS;
 use crate::store::cells::portable;
@@ -158,7 +158,8 @@ fn cdp_segment_create(
         let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
-        question(ws, expression, None)?;
+        let question = question(ws, expression, None)?;
+        definition::acyclic(&definition::segment(name), &question.expr, &question.catalog)?;
         let segment = enter(ws, name, "dynamic", Some(expression.trim()), description)?;
         refresh(ws, &segment, None).map(|_| ())
     })?)

@@ -2,8 +2,8 @@
 
 use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
-use crate::expr::dependants;
 use crate::expr::question::{Moment, Question};
+use crate::expr::{definition, dependants};
 use crate::pg::{spi, temp};
 use crate::profile::{attribute, view};
 use crate::store::column::{coded, pg_type, retire, value_column};
@@ -28,6 +28,7 @@ fn cdp_tag_create(
         let (name, expression) = (given(name, "name")?, given(expression, "expression")?);
         ws.lock()?;
         let question = Question::ask(ws, expression, None, Moment::new(None)?)?;
+        definition::acyclic(&definition::tag(name), &question.expr, &question.catalog)?;
         let ty = match question.expr.ty {
             Type::Interval => {
                 return Err(CdpError::type_mismatch(format!("tag \"{name}\" would be an interval"))

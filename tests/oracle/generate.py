@@ -18,6 +18,7 @@ PROPERTIES = {
     "view": {"page": TEXT, "ref": TEXT, "category": TEXT, "seconds": BIGINT, "score": NUMERIC, "bot": BOOLEAN, "seen": MOMENT},
 }
 PROPERTIES["click"] = PROPERTIES["view"]
+IDENTIFIERS = ["member_no", "email", "phone", "loyalty_card", "cookie", "device_id"]
 
 
 class E:
@@ -390,10 +391,17 @@ class Generator:
             field = self.choice("year", "month", "day", "dow", "doy", "quarter", "isodow", "epoch", *(["hour", "minute"] if x.ty == MOMENT else []))
             return E(NUMERIC, "extract(" + field + " FROM {0})", "extract(" + field + " FROM {0})", [x], scope)
 
+        def anniversary():
+            # Day after day from today, until one is called the same.
+            def sql(ctx, parts):
+                return (f"(SELECT min(n) FROM generate_series(0, 366) n WHERE to_char({parts[0]}::date, 'MM-DD') IN (to_char({ctx.today} + n, 'MM-DD'), "
+                        f"CASE WHEN to_char({ctx.today} + n, 'MM-DD') = '02-28' AND to_char({ctx.today} + n + 1, 'MM-DD') = '03-01' THEN '02-29' END))::bigint")
+            return E(BIGINT, "days_to_anniversary({0})", sql, [self.own([self.choice(DATE, MOMENT)], scope, self.day)], scope)
+
         def days():
             return E(BIGINT, "({0} - {1})", "({0} - {1})::bigint", [self.daily(0, scope), self.day()], scope)
         return self.pick((4, own), (4 if not scope else 0, lambda: self.aggregate(NUMBERS)), (3, arithmetic), (2, division), (2, call),
-                         (2, lambda: self.either(BIGINT, depth, scope, literal)), (1, extracted), (1, days))
+                         (2, lambda: self.either(BIGINT, depth, scope, literal)), (1, extracted), (1, days), (0.4, anniversary))
 
     def textual(self, depth, scope):
         own = lambda: self.own([TEXT], scope, self.word_like)
@@ -510,7 +518,7 @@ class Generator:
         options = [(10, lambda: self.compare(depth, scope)), (2, between), (3, listed), (2, like), (2, null), (1, plain), (0.3, lambda: self.constant(BOOLEAN)),
                    (0.2, lambda: E(BOOLEAN, "NULL::boolean", "NULL::boolean"))]
         if not scope:
-            options += [(7, self.behaviour), (1, self.did)]
+            options += [(7, self.behaviour), (1, self.did), (1.5, self.sequence), (0.4, self.has_identifier)]
             if self.segments:
                 options.append((1.5, self.in_segment))
         return self.pick(*options)
@@ -553,6 +561,63 @@ class Generator:
             return f"EXISTS (SELECT FROM oracle.happened e WHERE e.profile_id = p.profile_id AND e.event = '{event}' AND e.at <= {ctx.now}" + \
                 "".join(f" AND {t.sql(ctx)}" for t in terms) + ")"
         return E(BOOLEAN, f"did({text})", sql)
+
+    def has_identifier(self):
+        name = self.rng.choice(IDENTIFIERS)
+        return E(BOOLEAN, f"has_identifier('{name}')",
+                 f"EXISTS (SELECT FROM oracle.known k WHERE k.type = '{name}' AND k.profile_id = p.profile_id)")
+
+    def sequence(self):
+        """Events one after the other; the SQL tries every chain."""
+        rng = self.rng
+        texts, parts, steps = [], [], []
+        by = self.choice(None, None, "category")
+        for i in range(1 + rng.randrange(4)):
+            event = self.choice("purchase", "view", "view", "click")
+            absent = i > 0 and rng.random() < 0.35
+            text, condition = ("NOT " if absent else "") + event, None
+            if rng.random() < 0.35:
+                condition = len(parts)
+                parts.append(self.filter(event))
+                text += "() FILTER (WHERE {%d})" % condition
+            texts.append(text)
+            steps.append((event, absent, condition))
+        within = self.choice(None, "0 days", "1 hour", "24 hours", "1 day", "30 days", "1 month", "23 hours 59 minutes 59.999999 seconds")
+        if within:
+            texts.append(f"within => '{within}'")
+        if by:
+            texts.append(f"by => {by}")
+
+        def sql(ctx, conditions):
+            def step(i, alias):
+                event, _, condition = steps[i]
+                more = "" if condition is None else f" AND ({conditions[condition]})"
+                return (f"(SELECT e.at, e.event_id, e.properties->>'category' AS same FROM oracle.happened e WHERE e.profile_id = p.profile_id "
+                        f"AND e.event = '{event}' AND e.at <= {ctx.now}{more}) {alias}")
+            here = lambda a: f"({a}.at, {a}.event_id)"
+            froms, wheres, waiting, last = [], [], [], None
+            same = lambda a: f" AND {a}.same = s0.same" if by else ""
+            for i, (_, absent, _) in enumerate(steps):
+                if absent:
+                    waiting.append(i)
+                    continue
+                alias = f"s{i}"
+                froms.append(step(i, alias))
+                wheres.append(f"{alias}.same IS NOT NULL" + same(alias) if by else "true")
+                if last:
+                    wheres.append(f"{here(alias)} > {here(last)}")
+                    for x in waiting:
+                        wheres.append(f"NOT EXISTS (SELECT FROM {step(x, 'x')} WHERE {here('x')} > {here(last)} AND {here('x')} < {here(alias)}{same('x')})")
+                waiting, last = [], alias
+            if waiting:
+                union = " UNION ALL ".join(f"SELECT x.at, x.event_id FROM {step(x, 'x')} WHERE true{same('x')}" for x in waiting)
+                late = "false" if within is None else f"y.at - interval '{within}' > {last}.at"
+                wheres.append(f"coalesce((SELECT {late} FROM ({union}) y WHERE {here('y')} > {here(last)} ORDER BY y.at, y.event_id LIMIT 1), true)")
+            if within:
+                wheres.append(f"s0.at >= {last}.at - interval '{within}'")
+            return f"EXISTS (SELECT FROM {', '.join(froms)} WHERE {' AND '.join(wheres)})"
+        shape = "sequence(" + ", ".join(texts) + ")"
+        return E(BOOLEAN, shape, sql, parts)
 
     def in_segment(self):
         name = self.rng.choice(list(self.segments))

@@ -91,7 +91,13 @@ fn literal(text: &str, e: &Expr) -> Result<Node, ExprError> {
 /// Whether the value is the same for every profile and every event.
 fn constant(e: &Expr) -> bool {
     match e.node {
-        Node::Attribute(_) | Node::Property(_) | Node::EventTime | Node::Aggregate(_) | Node::InSegment(_) => false,
+        Node::Attribute(_)
+        | Node::Property(_)
+        | Node::EventTime
+        | Node::Aggregate(_)
+        | Node::InSegment(_)
+        | Node::HasIdentifier(_)
+        | Node::Sequence(_) => false,
         _ => walk::children(e).into_iter().all(constant),
     }
 }

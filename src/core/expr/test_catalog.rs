@@ -63,6 +63,9 @@ impl Catalog for Shop {
     fn properties(&self, _: &str) -> Vec<String> {
         names(PROPERTIES)
     }
+    fn identifier_types(&self) -> Vec<String> {
+        ["email", "phone", "cookie"].map(str::to_owned).to_vec()
+    }
     fn segments(&self) -> Vec<String> {
         SEGMENTS.iter().map(|e| (*e).to_owned()).collect()
     }

@@ -174,7 +174,12 @@ fn only(expr: &Expr, found: &mut Option<(String, Type)>) -> bool {
                 true
             }
         },
-        Ast::Aggregate(_) | Ast::InSegment(_) | Ast::EventTime | Ast::Property(_) => false,
+        Ast::Aggregate(_)
+        | Ast::InSegment(_)
+        | Ast::HasIdentifier(_)
+        | Ast::Sequence(_)
+        | Ast::EventTime
+        | Ast::Property(_) => false,
         _ => walk::children(expr).into_iter().all(|child| only(child, found)),
     }
 }

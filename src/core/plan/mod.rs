@@ -430,7 +430,7 @@ fn can_fail(expr: &Expr) -> bool {
             function: Function::Abs | Function::Round | Function::DateTrunc | Function::Extract(_), ..
         } => true,
         Ast::Like { pattern, .. } if !matches!(&pattern.node, Ast::Text(text) if !text.contains('\\')) => true,
-        Ast::Aggregate(_) => false,
+        Ast::Aggregate(_) | Ast::Sequence(_) => false,
         _ => walk::children(expr).into_iter().any(can_fail),
     }
 }

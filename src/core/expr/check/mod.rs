@@ -36,6 +36,8 @@ pub trait Catalog {
     fn properties(&self, event: &str) -> Vec<String>;
     /// All segments, in any order.
     fn segments(&self) -> Vec<String>;
+    /// All identifier types, in any order.
+    fn identifier_types(&self) -> Vec<String>;
 }
 
 /// Gives every node of `expr` its type. `want` is the type the whole must have (`Some(Boolean)` for a segment): a
@@ -233,6 +235,21 @@ impl Checker<'_> {
                 }
                 Type::Boolean
             }
+            Node::HasIdentifier(name) => {
+                let known = self.catalog.identifier_types();
+                if !known.contains(name) {
+                    return Err(unknown(
+                        Kind::UnknownSegment,
+                        at,
+                        format!("identifier type \"{name}\" does not exist"),
+                        name,
+                        known,
+                        "the table identifier_type lists them",
+                    ));
+                }
+                Type::Boolean
+            }
+            Node::Sequence(s) => self.sequence(s, at)?,
         };
         e.ty = ty;
         Ok(())
