@@ -113,6 +113,7 @@ pub fn type_of(name: &str) -> Result<Type, CdpError> {
         "bigint" => Type::Bigint,
         "numeric" => Type::Numeric,
         "text" => Type::Text,
+        "text[]" => Type::TextSet,
         "date" => Type::Date,
         "timestamptz" => Type::Timestamptz,
         _ => return Err(CdpError::internal(format!("unknown type \"{name}\" in the catalogue"))),

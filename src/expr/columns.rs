@@ -63,6 +63,7 @@ impl Columns for WorkspaceColumns<'_> {
         let (column_id, set, scale) = attribute.column?;
         let dictionary_id = attribute.dictionary_id;
         Some(match attribute.ty {
+            Type::TextSet => AttributeColumn::Elements { column_id, dictionary_id },
             Type::Text | Type::Boolean if set => AttributeColumn::Codes { column_id, dictionary_id },
             Type::Text | Type::Boolean => AttributeColumn::CodeNumbers { column_id, dictionary_id },
             _ => AttributeColumn::Numbers { column_id, scale },

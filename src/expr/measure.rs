@@ -29,7 +29,7 @@ pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>,
         Some((AttributeColumn::Numbers { column_id, scale }, ty)) => {
             by_number(question, column_id, |values| number_texts(ty, scale, values))?
         }
-        None => distribution_by_query(question, attribute)?,
+        Some((AttributeColumn::Elements { .. }, _)) | None => distribution_by_query(question, attribute)?,
     };
     shares.sort_by(|a, b| (b.1, b.2, &a.0).cmp(&(a.1, a.2, &b.0)));
     Ok(shares)

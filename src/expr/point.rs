@@ -30,7 +30,7 @@ pub fn live(question: &Question, profile_id: i64) -> Result<i64, CdpError> {
         .next()
         .ok_or_else(|| {
             CdpError::undefined_object("profile", &profile_id.to_string())
-                .with_hint("cdp_profile_id() finds the profile of an identifier.")
+                .with_hint("Find the profile of an identifier with cdp_profile_id().")
         })
 }
 

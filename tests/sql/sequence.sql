@@ -30,19 +30,17 @@ END $$;
 CREATE TABLE asked (n int GENERATED ALWAYS AS IDENTITY, expected text, expression text, as_of timestamptz);
 INSERT INTO asked (expected, expression) VALUES
     ('ann bob cid dee eve fay', 'sequence(view)'), ('ann bob cid dee eve fay', 'sequence(view, cart)'), ('ann cid eve', 'sequence(view, cart, buy)'), ('dee', 'sequence(buy, view)'), ('dee eve', 'sequence(view, view)'), ('', 'sequence(view, view, view)'),
-    ('eve', 'sequence(cart, cart)'), ('ann cid eve', 'sequence(cart, buy)'), ('cid', 'sequence(cart, view)'), ('bob', 'NOT sequence(view, cart, within => ''2 hours'')'), ('ann bob cid dee eve fay', 'sequence(view, cart, within => ''2 hours 0.000001 seconds'')'),
+    ('cid eve', 'sequence(cart, cart)'), ('ann cid eve', 'sequence(cart, buy)'), ('cid', 'sequence(cart, view)'), ('bob', 'NOT sequence(view, cart, within => ''2 hours'')'), ('ann bob cid dee eve fay', 'sequence(view, cart, within => ''2 hours 0.000001 seconds'')'),
     ('ann cid', 'sequence(view, cart, buy, within => ''2 hours'')'), ('cid', 'sequence(view, cart, buy, within => ''1 hour'')'), ('cid', 'sequence(view, cart, within => ''0 seconds'')'), ('', 'sequence(view, cart, within => ''-1 seconds'')'),
     -- between two steps
-    ('ann bob cid dee eve fay', 'sequence(view, NOT buy, cart)'), ('', 'sequence(view, NOT cart, buy) AND name <> ''dee'''), ('dee', 'sequence(view, NOT cart, buy)'), ('dee', 'sequence(buy, NOT cart, view)'), ('eve', 'sequence(view, NOT cart, view)'), ('', 'sequence(view, NOT view, NOT cart, buy) AND name <> ''dee'''), ('ann cid', 'sequence(view, NOT view, cart, NOT cart, buy) AND name <> ''eve'''), ('ann cid eve', 'sequence(view, NOT buy, cart, NOT view, buy)'),
+    ('ann bob cid dee eve fay', 'sequence(view, NOT buy, cart)'), ('', 'sequence(view, NOT cart, buy) AND name <> ''dee'''), ('dee', 'sequence(view, NOT cart, buy)'), ('dee', 'sequence(buy, NOT cart, view)'), ('dee eve', 'sequence(view, NOT cart, view)'), ('', 'sequence(view, NOT view, NOT cart, buy) AND name <> ''dee'''), ('ann cid', 'sequence(view, NOT view, cart, NOT cart, buy) AND name <> ''eve'''), ('ann cid eve', 'sequence(view, NOT buy, cart, NOT view, buy)'),
     -- at the end
-    ('bob dee fay', 'sequence(view, cart, NOT buy)'), ('bob dee fay', 'sequence(view, NOT buy, cart, NOT buy)'), ('bob dee eve fay', 'sequence(view, cart, NOT buy, within => ''100 minutes'') OR name = ''bob'''), ('ann dee eve fay', 'sequence(view, cart, NOT buy, within => ''59 minutes 59 seconds'') OR name = ''ann'''), ('dee fay', 'sequence(view, cart, NOT buy, within => ''60 minutes'') AND name <> ''eve'''), ('dee eve fay', 'sequence(view, cart, NOT buy, within => ''60 minutes'')'), ('ann bob cid eve', 'sequence(buy, NOT view) OR name = ''bob'''),
+    ('bob dee fay', 'sequence(view, cart, NOT buy)'), ('bob dee fay', 'sequence(view, NOT buy, cart, NOT buy)'), ('bob dee eve fay', 'sequence(view, cart, NOT buy, within => ''100 minutes'') OR name = ''bob'''), ('ann dee eve', 'sequence(view, cart, NOT buy, within => ''59 minutes 59 seconds'') OR name = ''ann'''), ('dee fay', 'sequence(view, cart, NOT buy, within => ''60 minutes'') AND name <> ''eve'''), ('dee eve fay', 'sequence(view, cart, NOT buy, within => ''60 minutes'')'), ('ann bob cid eve', 'sequence(buy, NOT view) OR name = ''bob'''),
     -- filters and equal properties
     ('ann cid dee eve fay', 'sequence(view, cart, by => sku)'), ('bob', 'sequence(view, cart) AND NOT sequence(view, cart, by => sku)'), ('ann cid', 'sequence(view, cart, buy, within => ''2 hours'', by => sku)'), ('dee', 'sequence(view, cart, NOT buy, by => sku) AND name <> ''fay'''), ('dee fay', 'sequence(view, cart, NOT buy, by => sku)'), ('eve', 'sequence(view(price => 9), cart)'), ('bob dee', 'sequence(view, cart() FILTER (WHERE price > 10))'), ('dee', 'sequence(view(sku => ''hat''), buy, view(sku => ''coat''))'), ('eve', 'sequence(view() FILTER (WHERE price IS NULL), NOT cart() FILTER (WHERE sku = ''coat''), view() FILTER (WHERE extract(hour FROM at) = 9))'),
     ('fay', 'sequence(view, cart, within => ''1 hour'') AND sequence(view() FILTER (WHERE price < 2))'), ('ann', 'sequence(view, cart, buy) AND sequence(buy() FILTER (WHERE at >= ''2024-05-01 12:00'')) AND name = ''ann'''), ('bob', 'CASE WHEN sequence(view, cart, within => ''2 hours'') THEN ''quick'' ELSE ''slow'' END = ''slow''');
 INSERT INTO asked (expected, expression, as_of) VALUES
-    ('ann cid dee eve fay', 'sequence(view, cart, NOT buy)', '2024-05-01 11:29:59-04'), ('dee', 'sequence(view, cart) AND NOT sequence(view, cart, NOT buy)', '2024-04-30'), ('', 'sequence(view, cart, buy)', '2024-05-01 11:00-04'), ('eve', 'sequence(view, cart, buy)', '2024-05-01 11:30-04');
-UPDATE asked SET expected = 'ann dee eve fay' WHERE expression = 'sequence(view, cart, NOT buy)' AND as_of IS NOT NULL;
-UPDATE asked SET expected = '' WHERE as_of = '2024-04-30 00:00';
+    ('ann dee eve fay', 'sequence(view, cart, NOT buy)', '2024-05-01 11:29:59-04'), ('', 'sequence(view, cart) AND NOT sequence(view, cart, NOT buy)', '2024-04-30'), ('', 'sequence(view, cart, buy)', '2024-05-01 11:00-04'), ('eve', 'sequence(view, cart, buy)', '2024-05-01 11:30-04');
 SELECT count(*) AS asked, count(*) FILTER (WHERE a.who = q.expected) AS as_expected, count(*) FILTER (WHERE a.agrees) AS agree FROM asked q CROSS JOIN LATERAL ask(q.expression, q.as_of) a;
 SELECT q.n, q.expression, q.as_of, q.expected, a.who, a.agrees FROM asked q CROSS JOIN LATERAL ask(q.expression, q.as_of) a WHERE a.who <> q.expected OR NOT a.agrees ORDER BY q.n;
 
@@ -62,7 +60,7 @@ SELECT cdp_segment('sequence(m_score, s, by => score)');
 -- Random people against the slow twin: ties, several chains, events that are two steps at once.
 CREATE FUNCTION chains(steps text[], within interval, same boolean) RETURNS SETOF bigint LANGUAGE plpgsql SET TimeZone = 'America/New_York' AS $$
 -- Steps as SQL conditions on e; one that begins with ! must not come. Tries every chain.
-DECLARE froms text := ''; wheres text := 'true'; last int := 0; step text; absent text[] := '{}'; n int := 0; a text;
+DECLARE froms text := ''; wheres text := 'true'; step text; absent text[] := '{}'; n int := 0; a text;
 BEGIN
     FOREACH step IN ARRAY steps || NULL::text LOOP
         IF step LIKE '!%' THEN absent := absent || substr(step, 2); CONTINUE; END IF;

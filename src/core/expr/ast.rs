@@ -18,6 +18,8 @@ pub enum Type {
     Date,
     /// `timestamptz`
     Timestamptz,
+    /// `text[]`: a set of texts, none of them NULL, each once
+    TextSet,
     /// `interval`; only inside expressions, never the type of an attribute
     Interval,
     /// not yet known
@@ -77,6 +79,8 @@ pub enum Node {
     Arithmetic { op: Operator, left: Box<Expr>, right: Box<Expr> },
     /// `x [NOT] IN (…)`
     In { value: Box<Expr>, list: Vec<Expr>, negated: bool },
+    /// `x = ANY (set)`
+    Any { value: Box<Expr>, set: Box<Expr> },
     /// `x [NOT] BETWEEN low AND high`
     Between { value: Box<Expr>, low: Box<Expr>, high: Box<Expr>, negated: bool },
     /// `x IS [NOT] NULL`
@@ -193,6 +197,7 @@ pub enum Function {
     Round,
     Lower,
     Upper,
+    Cardinality,
     /// `date_trunc('month', x)`
     DateTrunc,
     /// `extract(dow FROM x)`; holds the field in lower case.

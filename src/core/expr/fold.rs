@@ -84,7 +84,9 @@ fn literal(text: &str, e: &Expr) -> Result<Node, ExprError> {
                 to: Type::Numeric,
             },
         },
-        Type::Text | Type::Date | Type::Timestamptz | Type::Interval | Type::Unknown => Node::Text(text.to_owned()),
+        Type::Text | Type::TextSet | Type::Date | Type::Timestamptz | Type::Interval | Type::Unknown => {
+            Node::Text(text.to_owned())
+        }
     })
 }
 

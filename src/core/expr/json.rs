@@ -43,6 +43,7 @@ pub fn to_json(e: &Expr) -> Value {
         Node::In { value, list, negated } => {
             one(negatable("in", *negated), std::iter::once(&**value).chain(list).map(to_json).collect())
         }
+        Node::Any { value, set } => one("= any", json!([to_json(value), to_json(set)])),
         Node::Between { value, low, high, negated } => {
             one(negatable("between", *negated), json!([to_json(value), to_json(low), to_json(high)]))
         }
@@ -214,6 +215,7 @@ const WORDS: &[&str] = &[
     "/",
     "in",
     "not in",
+    "= any",
     "between",
     "not between",
     "is null",
@@ -234,6 +236,7 @@ const WORDS: &[&str] = &[
     "least",
     "greatest",
     "abs",
+    "cardinality",
     "round",
     "lower",
     "upper",
@@ -338,6 +341,10 @@ impl Reader<'_> {
                 let mut list = self.list(inner, 2, usize::MAX, depth)?;
                 let value = Box::new(list.remove(0));
                 Node::In { value, list, negated: word == "not in" }
+            }
+            "= any" => {
+                let [value, set] = self.boxes(inner, depth)?;
+                Node::Any { value, set }
             }
             "between" | "not between" => {
                 let [value, low, high] = self.boxes(inner, depth)?;
@@ -575,6 +582,7 @@ fn function(word: &str) -> Option<(Function, usize, usize)> {
         "round" => (Function::Round, 1, 2),
         "lower" => (Function::Lower, 1, 1),
         "upper" => (Function::Upper, 1, 1),
+        "cardinality" => (Function::Cardinality, 1, 1),
         "date_trunc" => (Function::DateTrunc, 2, 2),
         "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
         _ => return None,

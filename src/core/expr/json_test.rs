@@ -25,6 +25,7 @@ fn forms() {
     same("a AND NOT b", json!({"and": [{"attribute": "a"}, {"not": {"attribute": "b"}}]}));
     same("a > -5", json!({">": [{"attribute": "a"}, -5]}));
     same("a IN (1, NULL, true)", json!({"in": [{"attribute": "a"}, 1, null, true]}));
+    same("'x' = ANY (a)", json!({"= any": ["x", {"attribute": "a"}]}));
     same("a NOT LIKE 'x%'", json!({"not like": [{"attribute": "a"}, "x%"]}));
     same("a IS NOT FALSE", json!({"is not false": {"attribute": "a"}}));
     same("- a", json!({"negate": {"attribute": "a"}}));

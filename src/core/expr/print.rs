@@ -52,7 +52,7 @@ fn strength(expr: &Expr) -> u8 {
         Node::And(_) => level::AND,
         Node::Not(_) => level::NOT,
         Node::IsNull { .. } | Node::IsBoolean { .. } => level::IS,
-        Node::Compare { .. } => level::COMPARE,
+        Node::Compare { .. } | Node::Any { .. } => level::COMPARE,
         Node::In { .. } | Node::Between { .. } | Node::Like { .. } => level::RANGE,
         Node::Arithmetic { op: Operator::Plus | Operator::Minus, .. } => level::ADD,
         Node::Arithmetic { .. } => level::MULTIPLY,
@@ -130,6 +130,12 @@ fn bare(expr: &Expr, style: &dyn Style, out: &mut String) {
             write(value, level::ADD, style, out);
             out.push_str(if *negated { " NOT IN (" } else { " IN (" });
             joined(list, ", ", level::ANY, style, out);
+            out.push(')');
+        }
+        Node::Any { value, set } => {
+            write(value, level::RANGE, style, out);
+            out.push_str(" = ANY (");
+            write(set, level::ANY, style, out);
             out.push(')');
         }
         Node::Between { value, low, high, negated } => {
@@ -296,6 +302,7 @@ pub fn function_name(function: &Function) -> &'static str {
         Function::Round => "round",
         Function::Lower => "lower",
         Function::Upper => "upper",
+        Function::Cardinality => "cardinality",
         Function::DateTrunc => "date_trunc",
         Function::Extract(_) => "extract",
         Function::DaysToAnniversary => "days_to_anniversary",
@@ -309,6 +316,7 @@ pub fn type_name(ty: Type) -> &'static str {
         Type::Bigint => "bigint",
         Type::Numeric => "numeric",
         Type::Text => "text",
+        Type::TextSet => "text[]",
         Type::Date => "date",
         Type::Timestamptz => "timestamptz",
         Type::Interval => "interval",

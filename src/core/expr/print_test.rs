@@ -51,6 +51,8 @@ fn canonical_forms() {
         ("a not between 1 and 2 and b", "a NOT BETWEEN 1 AND 2 AND b"),
         ("a between (b and c) and 2", "a BETWEEN (b AND c) AND 2"),
         ("a not in (1,2, 3)", "a NOT IN (1, 2, 3)"),
+        ("'x'=any(a) and ('y' = any (a)) = true", "'x' = ANY (a) AND ('y' = ANY (a)) = true"),
+        ("'x' <> all(a)", "NOT 'x' = ANY (a)"),
         ("a not ilike '%x'", "a NOT ILIKE '%x'"),
         ("- - a", "-(-a)"),
         ("-a::bigint", "-a::bigint"),
@@ -156,6 +158,7 @@ fn keywords_are_names() {
             "x IN (x, 'x')",
             "x BETWEEN x AND x",
             "x LIKE x",
+            "x = ANY (x)",
             "x IS NULL",
             "x AND x OR x",
             "x::text",
@@ -305,6 +308,7 @@ pub(crate) fn tree(event: bool) -> BoxedStrategy<Expr> {
                         Function::Lower,
                         Function::Upper,
                         Function::DaysToAnniversary,
+                        Function::Cardinality,
                         Function::Extract("year".into()),
                         Function::Extract("dow".into()),
                         Function::Extract("epoch".into()),
@@ -330,6 +334,7 @@ pub(crate) fn tree(event: bool) -> BoxedStrategy<Expr> {
                     high,
                     negated
                 })),
+                (one(), one()).prop_map(|(value, set)| wrap(Node::Any { value, set })),
                 (one(), any::<bool>()).prop_map(|(value, negated)| wrap(Node::IsNull { value, negated })),
                 (one(), any::<bool>(), any::<bool>()).prop_map(|(value, truth, negated)| wrap(Node::IsBoolean {
                     value,

@@ -324,7 +324,12 @@ fn whole(e: &Expr) -> Expr {
 /// a comparison; there `5` stays `5`.
 pub(super) fn lower(e: &Expr, exact: bool) -> Expr {
     let beside = match e.node {
-        Node::Compare { .. } | Node::In { .. } | Node::Between { .. } | Node::Like { .. } | Node::IsNull { .. } => true,
+        Node::Compare { .. }
+        | Node::Any { .. }
+        | Node::In { .. }
+        | Node::Between { .. }
+        | Node::Like { .. }
+        | Node::IsNull { .. } => true,
         Node::Cast { .. } => true,
         Node::Negate(_) => !exact,
         _ => false,
@@ -398,6 +403,7 @@ fn integer(e: &Expr) -> bool {
             _ => integer(x),
         },
         Node::Arithmetic { left, .. } => left.ty == Type::Date,
+        Node::Call { function: Function::Cardinality, .. } => true,
         _ => false,
     }
 }

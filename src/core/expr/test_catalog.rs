@@ -13,6 +13,7 @@ const ATTRIBUTES: &[(&str, Type)] = &[
     ("value_level", Type::Text),
     ("age", Type::Bigint),
     ("balance", Type::Numeric),
+    ("labels", Type::TextSet),
     ("vip", Type::Boolean),
     ("birthday", Type::Date),
     ("signed_up", Type::Timestamptz),

@@ -29,6 +29,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             vec![value]
         }
         Node::Like { value, pattern, .. } => vec![value, pattern],
+        Node::Any { value, set } => vec![value, set],
         Node::Case { operand, branches, otherwise } => operand
             .iter()
             .map(|x| &**x)
@@ -66,6 +67,7 @@ pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
             vec![value]
         }
         Node::Like { value, pattern, .. } => vec![value, pattern],
+        Node::Any { value, set } => vec![value, set],
         Node::Case { operand, branches, otherwise } => operand
             .iter_mut()
             .map(|x| &mut **x)

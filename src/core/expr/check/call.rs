@@ -132,6 +132,13 @@ impl Checker<'_> {
                     Err(no_function(word, x).with_hint(format!("cast it: {}::text", operand(x))))
                 }
             }
+            (Function::Cardinality, [x]) => {
+                if x.ty == Type::TextSet {
+                    Ok(Type::Bigint)
+                } else {
+                    Err(no_function(word, x).with_hint("it needs an attribute of type text[]"))
+                }
+            }
             (Function::DateTrunc, [field, x]) => {
                 self.settle(field, Type::Text)?;
                 let Node::Text(name) = &field.node else {

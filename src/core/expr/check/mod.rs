@@ -154,6 +154,23 @@ impl Checker<'_> {
                 self.common(&mut all, "IN")?;
                 Type::Boolean
             }
+            Node::Any { value, set } => {
+                self.visit(value)?;
+                self.settle(value, Type::Text)?;
+                self.visit(set)?;
+                for (side, wanted) in [(&*value, Type::Text), (&*set, Type::TextSet)] {
+                    if side.ty != wanted && !(side.node == Node::Null && side.ty == Type::Unknown) {
+                        return Err(ExprError::new(
+                            Kind::TypeMismatch,
+                            side.at,
+                            format!("ANY needs {} here, not {}", type_name(wanted), type_name(side.ty)),
+                        )
+                        .with_hint("write 'x' = ANY (labels), where labels is an attribute of type text[]; for a list of values use IN"));
+                    }
+                }
+                set.ty = Type::TextSet;
+                Type::Boolean
+            }
             Node::Between { value, low, high, .. } => {
                 self.visit(value)?;
                 self.visit(low)?;
@@ -451,6 +468,9 @@ fn bridge(left: &Expr, right: &Expr) -> String {
     match (left.ty, right.ty) {
         (Type::Text, ty) => format!("cast one side: {}::{}", operand(left), type_name(ty)),
         (ty, Type::Text) => format!("cast one side: {}::{}", operand(right), type_name(ty)),
+        (Type::Bigint | Type::Numeric, Type::Interval) | (Type::Interval, Type::Bigint | Type::Numeric) => {
+            "write the number alone, or extract(epoch FROM …) of the interval".to_owned()
+        }
         (Type::Boolean, _) | (_, Type::Boolean) => "a boolean is compared with true or false".to_owned(),
         _ => "cast one side to text".to_owned(),
     }

@@ -16,6 +16,7 @@ use crate::expr::error::{ExprError, Kind, nearest};
 const FUNCTIONS: &[&str] = &[
     "abs",
     "avg",
+    "cardinality",
     "coalesce",
     "count",
     "date_trunc",
@@ -138,6 +139,7 @@ impl Converter<'_> {
             "round" => (Function::Round, 1, 2),
             "lower" => (Function::Lower, 1, 1),
             "upper" => (Function::Upper, 1, 1),
+            "cardinality" => (Function::Cardinality, 1, 1),
             "date_trunc" => (Function::DateTrunc, 2, 2),
             "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
             _ => return Err(unknown_function(word, place)),
