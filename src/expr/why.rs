@@ -59,14 +59,36 @@ pub fn why(question: &Question, profile_id: i64) -> Result<Vec<Line>, CdpError> 
             })
             .collect(),
     };
-    let lines = conditions.into_iter().zip(found).map(|(condition, found)| {
-        let reason = match &found.failure {
+    let mut lines = Vec::with_capacity(conditions.len());
+    for (i, (condition, of)) in conditions.iter().zip(&found).enumerate() {
+        let reason = match &of.failure {
             Some(failure) => Some(failure.clone()),
-            None => reason(&condition, &found),
+            None if condition.joins > 0 => joined(condition, of, &inner(&conditions, &found, i)),
+            None => reason(condition, of),
         };
-        (condition.depth, condition.text, found.result, found.value, reason)
-    });
-    Ok(lines.collect())
+        lines.push((condition.depth, condition.text.clone(), of.result, of.value.clone(), reason));
+    }
+    Ok(lines)
+}
+
+/// What the conditions come to that condition `i` joins.
+fn inner(conditions: &[Condition], found: &[Found], i: usize) -> Vec<Option<bool>> {
+    let Some(outer) = conditions.get(i) else { return Vec::new() };
+    let below = conditions.iter().zip(found).skip(i + 1).take_while(|(c, _)| c.depth > outer.depth);
+    below.filter(|(c, _)| c.depth == outer.depth + 1).map(|(_, f)| f.result).collect()
+}
+
+/// What to say about AND and OR.
+fn joined(condition: &Condition, found: &Found, inner: &[Option<bool>]) -> Option<String> {
+    let (all, so) = (inner.len(), inner.iter().filter(|result| **result == Some(true)).count());
+    let are = |n: usize| if n == 1 { "is" } else { "are" };
+    match (&condition.expr.node, found.result) {
+        (Node::And(_), Some(true)) => Some(format!("all {all} conditions are true")),
+        (Node::And(_), _) => Some(format!("{} of {all} conditions {} not true", all - so, are(all - so))),
+        (Node::Or(_), Some(true)) => Some(format!("{so} of {all} conditions {} true", are(so))),
+        (Node::Or(_), _) => Some(format!("none of {all} conditions is true")),
+        _ => None,
+    }
 }
 
 /// Conditions joined by AND, OR and NOT are taken apart; anything else is looked at as a whole.
@@ -144,7 +166,7 @@ fn look(e: &Expr) -> Option<Look> {
         Node::Compare { left, right, .. } if !literal(left) => (left, vec![right]),
         Node::Between { value, low, high, .. } => (value, vec![low, high]),
         Node::In { value, .. } | Node::Like { value, .. } | Node::IsNull { value, .. } => (value, Vec::new()),
-        Node::IsBoolean { value, .. } => (value, Vec::new()),
+        Node::IsBoolean { value, .. } | Node::Any { set: value, .. } => (value, Vec::new()),
         Node::Attribute(_) => (e, Vec::new()),
         _ => return None,
     };
@@ -179,11 +201,6 @@ fn distance(bound: &Expr, value: &Expr) -> Option<Expr> {
 fn reason(condition: &Condition, found: &Found) -> Option<String> {
     let wanted = found.result != Some(true);
     match &condition.expr.node {
-        Node::And(_) if wanted => Some(format!("all {} conditions would have to be true", condition.joins)),
-        Node::And(_) => Some(format!("all {} conditions are true", condition.joins)),
-        Node::Or(_) if wanted => Some(format!("one of {} conditions would have to be true", condition.joins)),
-        Node::Or(_) => Some("one condition is true".to_owned()),
-        Node::Not(_) => None,
         Node::Compare { op, left, right } => {
             let flipped = literal(left) && !literal(right);
             let (value, bound) = if flipped { (right, left) } else { (left, right) };
@@ -196,19 +213,25 @@ fn reason(condition: &Condition, found: &Found) -> Option<String> {
             Some(listed(value, &list, found, wanted != *negated))
         }
         Node::Like { pattern, negated, .. } if found.value.is_some() => {
-            let how = if wanted != *negated { "match" } else { "not match" };
-            Some(format!("it would have to {how} {}", print(pattern)))
+            let how = if wanted != *negated { "" } else { "anything not " };
+            Some(format!("it would have to be {how}like {}", print(pattern)))
         }
         Node::Like { value, .. } => Some(unknown(value)),
-        Node::IsNull { negated, .. } => {
-            Some(if wanted == *negated { "a value would turn it" } else { "no value would turn it" }.to_owned())
-        }
+        Node::IsNull { negated, .. } => Some(
+            if wanted == *negated { "any value would turn it" } else { "having no value would turn it" }.to_owned(),
+        ),
         Node::IsBoolean { truth, negated, .. } => {
             let state = if wanted == *negated { format!("not {truth}") } else { truth.to_string() };
             Some(format!("it would have to be {state}"))
         }
+        Node::Any { value, .. } if found.value.is_some() => Some(if wanted {
+            format!("{} would have to be in it", print(value))
+        } else {
+            format!("{} would have to go", print(value))
+        }),
+        Node::Any { set, .. } => Some(unknown(set)),
         Node::Attribute(_) if found.result.is_none() => Some(unknown(&condition.expr)),
-        Node::Attribute(name) => Some(format!("{name} would have to be {wanted}")),
+        Node::Attribute(_) => Some(format!("it would have to be {wanted}")),
         Node::InSegment(name) if wanted => Some(format!("not a member of segment \"{name}\"")),
         Node::InSegment(name) => Some(format!("a member of segment \"{name}\"")),
         Node::HasIdentifier(name) if wanted => Some(format!("no identifier of type \"{name}\"")),
@@ -287,7 +310,13 @@ fn compared(op: Comparison, value: &Expr, bound: &Expr, found: &Found, wanted: b
     let Some(shown) = &found.value else {
         return match (aggregate(value), number(&print(bound))) {
             // Nothing is summed yet: the bound itself is what is missing.
-            (Some(a), Some(n)) if a.function == AggregateFunction::Sum && wanted && !n.zero => {
+            (Some(a), Some(n))
+                if a.function == AggregateFunction::Sum
+                    && wanted
+                    && !n.zero
+                    && !n.negative
+                    && !matches!(op, Comparison::Lt | Comparison::LtEq | Comparison::NotEq) =>
+            {
                 format!("{}: {}", unknown(value), step(op, n, value))
             }
             _ => unknown(value),
@@ -300,7 +329,8 @@ fn compared(op: Comparison, value: &Expr, bound: &Expr, found: &Found, wanted: b
             None => format!("it would have to be {} {}", sign(op), print(bound)),
         },
         (Type::Date | Type::Timestamptz, Some(text)) => moved(op, text),
-        _ if literal(bound) && matches!(op, Comparison::NotEq) => format!("any value but {}", quote_text(shown)),
+        _ if op == Comparison::NotEq => format!("it would have to be anything but {}", quote_text(shown)),
+        _ if op == Comparison::Eq => format!("it would have to be {}", print(bound)),
         _ => format!("it would have to be {} {}", sign(op), print(bound)),
     }
 }
@@ -352,6 +382,9 @@ fn step(op: Comparison, distance: Decimal<'_>, value: &Expr) -> String {
         Some(n) if whole && integral => Some(n),
         _ => None,
     };
+    if open && amount.is_none() && distance.zero {
+        return if more { "anything more" } else { "anything less" }.to_owned();
+    }
     let (prefix, text, one) = match amount {
         Some(n) => ("", n.to_string(), n == 1),
         None => (if open { "more than " } else { "" }, distance.digits.to_owned(), false),
@@ -370,12 +403,25 @@ fn step(op: Comparison, distance: Decimal<'_>, value: &Expr) -> String {
 
 /// The change of a day or moment that makes `op` hold, from the bound less the value as days or an interval.
 fn moved(op: Comparison, distance: &str) -> String {
-    let (earlier, size) = distance.strip_prefix('-').map_or((false, distance), |size| (true, size));
-    let days = distance.strip_prefix('-').unwrap_or(distance).bytes().all(|c| c.is_ascii_digit());
-    let size = if days { format!("{size} {}", if size == "1" { "day" } else { "days" }) } else { size.to_owned() };
+    // All parts of an interval between two moments have one sign.
+    let (earlier, size) = (distance.starts_with('-'), distance.replace('-', ""));
+    let open = matches!(op, Comparison::Gt | Comparison::Lt);
+    let days = size.parse::<u64>().ok();
+    let (size, open) = match days {
+        // Past a day is the next day.
+        Some(n) => {
+            let n = if open { n + 1 } else { n };
+            (format!("{n} {}", if n == 1 { "day" } else { "days" }), false)
+        }
+        None => (size, open),
+    };
+    if open && size == "00:00:00" {
+        return if op == Comparison::Gt { "any later" } else { "any earlier" }.to_owned();
+    }
+    let past = if open { "more than " } else { "" };
     let (prefix, word) = match op {
-        Comparison::Gt => ("more than ", "later"),
-        Comparison::Lt => ("more than ", "earlier"),
+        Comparison::Gt => (past, "later"),
+        Comparison::Lt => (past, "earlier"),
         Comparison::GtEq => ("", "later"),
         Comparison::LtEq => ("", "earlier"),
         Comparison::Eq => ("", if earlier { "earlier" } else { "later" }),
@@ -414,5 +460,5 @@ fn listed(value: &Expr, list: &[String], found: &Found, inside: bool) -> String 
         [first, second, third, _, ..] => format!("{first}, {second}, {third} and {} more", list.len() - 3),
         _ => list.join(", "),
     };
-    format!("it would have to be {} of {shown}", if inside { "one" } else { "none" })
+    format!("it would have to be {} {shown}", if inside { "one of" } else { "anything but" })
 }

@@ -2,7 +2,7 @@
 
 The SQL runs over two tables that hold what the public views give: oracle.person (alias p) and oracle.happened (alias e).
 """
-from oracle import CATEGORIES, CITIES, TIERS, ZONES, quote
+from oracle import CATEGORIES, CITIES, LABELS, TIERS, ZONES, quote
 
 BOOLEAN, BIGINT, NUMERIC, TEXT, DATE, MOMENT = "boolean", "bigint", "numeric", "text", "date", "timestamptz"
 NUMBERS = (BIGINT, NUMERIC)
@@ -518,7 +518,7 @@ class Generator:
         options = [(10, lambda: self.compare(depth, scope)), (2, between), (3, listed), (2, like), (2, null), (1, plain), (0.3, lambda: self.constant(BOOLEAN)),
                    (0.2, lambda: E(BOOLEAN, "NULL::boolean", "NULL::boolean"))]
         if not scope:
-            options += [(7, self.behaviour), (1, self.did), (1.5, self.sequence), (0.4, self.has_identifier)]
+            options += [(7, self.behaviour), (1, self.did), (1.5, self.sequence), (0.4, self.has_identifier), (1.5, self.labelled)]
             if self.segments:
                 options.append((1.5, self.in_segment))
         return self.pick(*options)
@@ -561,6 +561,16 @@ class Generator:
             return f"EXISTS (SELECT FROM oracle.happened e WHERE e.profile_id = p.profile_id AND e.event = '{event}' AND e.at <= {ctx.now}" + \
                 "".join(f" AND {t.sql(ctx)}" for t in terms) + ")"
         return E(BOOLEAN, f"did({text})", sql)
+
+    def labelled(self):
+        """Conditions on the attribute of several values."""
+        value = self.choice(*[label for label in LABELS if label is not None], "nothing such")
+        compared = self.choice("= ANY", "= ANY", "<> ALL")
+        x = E(TEXT, quote(value), f"{quote(value)}::text") if self.rng.random() < 0.9 else self.choice(self.textual(0, None), E(TEXT, "NULL", "NULL"))
+        return self.pick(
+            (6, lambda: E(BOOLEAN, "{0} " + compared + " (labels)", "{0} " + compared + " (p.labels)", [x])),
+            (1, lambda: E(BOOLEAN, "labels " + (w := self.choice("IS NULL", "IS NOT NULL")), "p.labels " + w)),
+            (1, lambda: E(BOOLEAN, "cardinality(labels) " + (w := self.choice("= 0", "> 1", "<= 2", "IS NULL")), "cardinality(p.labels) " + w)))
 
     def has_identifier(self):
         name = self.rng.choice(IDENTIFIERS)

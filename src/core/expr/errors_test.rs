@@ -31,7 +31,7 @@ const WRONG: &[(&str, Kind, u32, &str, &str)] = &[
         ("WHERE gender = 'a'", NotSupported, 1, "queries are not part of an expression", "write only the condition, without SELECT, FROM or WHERE"),
         ("age IN (SELECT 1)", NotSupported, 9, "queries are not part of an expression", "use an aggregate over events, for example count(purchase) > 0, or in_segment()"),
         ("EXISTS (SELECT 1)", NotSupported, 9, "queries are not part of an expression", "use an aggregate over events, for example count(purchase) > 0, or in_segment()"),
-        ("age = ANY (ARRAY[1])", NotSupported, 7, "ANY is not part of an expression", "use IN"),
+        ("age = ANY (ARRAY[1])", NotSupported, 12, "an array is not part of an expression", "use IN with a list"),
         ("gendre = 'female'", UnknownAttribute, 1, "attribute \"gendre\" does not exist", "did you mean \"gender\"?"),
         ("value_levle = 'high'", UnknownAttribute, 1, "attribute \"value_levle\" does not exist", "did you mean \"value_level\"?"),
         ("zzz = 1", UnknownAttribute, 1, "attribute \"zzz\" does not exist", "the view attributes lists them; text is written in single quotes: 'zzz'"),

@@ -135,7 +135,8 @@ fn bare(expr: &Expr, style: &dyn Style, out: &mut String) {
         Node::Any { value, set } => {
             write(value, level::RANGE, style, out);
             out.push_str(" = ANY (");
-            write(set, level::ANY, style, out);
+            // The grammar reads what is inside as the right side of the comparison.
+            write(set, level::ADD, style, out);
             out.push(')');
         }
         Node::Between { value, low, high, negated } => {
