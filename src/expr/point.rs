@@ -16,6 +16,16 @@ use pg_cdp_core::expr::walk;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 
+/// How the statements are planned: once for all profiles, as planning over the partitions of the events costs more than reading them; and
+/// from the profile to its events, never through all events of a type, however few there are when the plan is made.
+const PLANNED: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// Low bits of a profile number: its offset in its shard.
 const MASK: i64 = (1 << SHARD_BITS) - 1;
 
@@ -51,23 +61,19 @@ pub fn values<T>(
     for (_, expr) in columns {
         names(expr, &mut segments);
     }
-    let mut args: Vec<DatumWithOid> = vec![profile_id.into()];
+    let mut args: Vec<DatumWithOid> = vec![profile_id.into(), question.moment.as_of.as_deref().into()];
     for name in &segments {
         args.push(in_segment(question, name, profile_id)?.into());
     }
     let parameter = |name: &str| {
         let index = segments.iter().position(|n| n == name)?;
-        Some(format!("${}::pg_catalog.bool", index + 2))
+        Some(format!("${}::pg_catalog.bool", index + 3))
     };
-    let point = Point { profile: "$1::pg_catalog.int8", in_segment: &parameter };
+    // The moment is a parameter too, so that the statement is the same for every one.
+    let now = question.moment.as_of.as_ref().map(|_| "$2::pg_catalog.text::pg_catalog.timestamptz");
+    let point = Point { profile: "$1::pg_catalog.int8", in_segment: &parameter, now };
     let sql = sql::select_sql(columns, None, &SqlContext { point: Some(point), ..question.context() });
-    let rows = if question.moment.as_of.is_some() {
-        // The moment is part of the text: it will hardly be asked again.
-        spi::rows(&sql, &args, read)?
-    } else {
-        // One plan for every profile: to plan over the partitions of the events costs more than to read them.
-        settings::scoped(&[("plan_cache_mode", "force_generic_plan")], || spi::rows_cached(&sql, &args, read))?
-    };
+    let rows = settings::scoped(&PLANNED, || spi::rows_cached(&sql, &args, read))?;
     Ok(rows.into_iter().next())
 }
 

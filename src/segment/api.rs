@@ -1,9 +1,10 @@
-//! `cdp_segment`, `cdp_segment_count`, `cdp_segment_sql`, `cdp_segment_json`, `cdp_segment_contains`, `cdp_segment_why`.
+//! `cdp_segment`, `cdp_segment_count`, `cdp_segment_sql`, `cdp_segment_json`, `cdp_segment_contains`, `cdp_segment_why`,
+//! `cdp_segment_explain`.
 
 use crate::bitmap::Bitmap;
 use crate::error::{CdpError, given};
 use crate::expr::question::{Moment, Question};
-use crate::expr::{point, set, why};
+use crate::expr::{explain, point, set, why};
 use crate::guc;
 use crate::pg::json::JsonText;
 use crate::tag::person;
@@ -131,6 +132,34 @@ fn cdp_segment_why(
         let question = question(ws, given(expression, "expression")?, as_of)?;
         let profile_id = point::live(&question, given(profile_id, "profile_id")?)?;
         why::why(&question, profile_id)
+    })?;
+    Ok(TableIterator::new(lines))
+}
+
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)]
+fn cdp_segment_explain(
+    expression: Option<&str>,
+    run: default!(Option<bool>, true),
+    as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(depth, i32),
+            name!(expression, String),
+            name!(path, Option<String>),
+            name!(bytes, Option<i64>),
+            name!(rows, Option<i64>),
+            name!(profiles, Option<i64>),
+            name!(ms, Option<f64>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let lines = workspace::enter_reading(|ws| {
+        let question = question(ws, given(expression, "expression")?, as_of)?;
+        explain::explain(&question, given(run, "run")?)
     })?;
     Ok(TableIterator::new(lines))
 }

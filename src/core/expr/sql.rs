@@ -31,6 +31,8 @@ pub struct Point<'a> {
     pub profile: &'a str,
     /// SQL telling whether it is in a segment; `None`: from the view of the members.
     pub in_segment: &'a dyn Fn(&str) -> Option<String>,
+    /// SQL of the moment of evaluation, instead of its text.
+    pub now: Option<&'a str>,
 }
 
 /// A query with one row for each profile that `filter` keeps (all without one): `profile_id`, then a column for each of
@@ -216,6 +218,9 @@ impl<'a> Plain<'a> {
     }
 
     pub(super) fn now(&self) -> String {
+        if let Some(now) = self.ctx.point.and_then(|point| point.now) {
+            return now.to_owned();
+        }
         match self.ctx.now {
             None => "now()".to_owned(),
             Some(text) => format!("timestamptz {}", quote_text(text)),
