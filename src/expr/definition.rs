@@ -11,6 +11,9 @@ use std::collections::HashSet;
 /// The most nodes of an expression with everything written out. A tag that names a tag twice is written out twice.
 const MOST_NODES: usize = 100_000;
 
+/// The most levels of it: what goes through a tree recurses as deep.
+const MOST_LEVELS: usize = 400;
+
 /// How deep definitions may refer to definitions.
 const DEEPEST: usize = 32;
 
@@ -83,7 +86,14 @@ fn follow(expr: &Expr, catalog: &Catalog, path: &mut Vec<String>, seen: &mut Has
 /// # Errors
 /// 42P17 when a definition leads back to itself, 54000 when it all becomes too large.
 pub fn written_out(expr: Expr, catalog: &Catalog) -> Result<Expr, CdpError> {
-    Writer { catalog, path: Vec::new(), left: MOST_NODES }.write(expr)
+    let expr = Writer { catalog, path: Vec::new(), left: MOST_NODES }.write(expr)?;
+    if walk::depth(&expr, MOST_LEVELS) > MOST_LEVELS {
+        return Err(CdpError::limit(format!(
+            "the expression has more than {MOST_LEVELS} levels with its tags and segments written out"
+        ))
+        .with_hint("Refer to tags that refer to fewer tags."));
+    }
+    Ok(expr)
 }
 
 struct Writer<'a> {

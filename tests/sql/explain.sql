@@ -12,7 +12,7 @@ SELECT cdp_segment_create('old', 'age > 40');
 CREATE FUNCTION how(expression text, as_of timestamptz DEFAULT NULL) RETURNS TABLE (condition text, path text, reads boolean, estimated boolean, profiles bigint, alone bigint, timed boolean) LANGUAGE sql AS
     $$ SELECT repeat('  ', x.depth) || x.expression, x.path, x.bytes > 0, x.rows > 0, x.profiles, cdp_segment_count(x.expression, $2), x.ms >= 0 FROM cdp_segment_explain($1, as_of => $2) x $$;
 SELECT * FROM how('city = ''Paris'' AND NOT (age < 10 OR vip) AND in_segment(''old'')');
-SELECT * FROM how('count(buy) FILTER (WHERE item = ''hat'' AND at >= ''2024-03-01'') > 0 AND count(view) FILTER (WHERE at >= ''2024-03-01 12:00'') > 2 AND avg(buy.price) > 5 AND sequence(view, NOT buy, view)');
+SELECT * FROM how('count(buy) FILTER (WHERE item = ''hat'' AND at >= ''2024-03-01'') > 0 AND count(view) FILTER (WHERE at >= ''2024-03-01 12:00'') > 2 AND avg(buy.price) > 5 AND sequence(view, buy, view, buy, view, buy, view)');
 SELECT * FROM how('city IS NULL AND (balance + 0 > 100 OR lower(city) = ''lyon'') AND true');
 SELECT repeat('  ', depth) || expression AS condition, path, profiles FROM cdp_segment_explain('age <> 0 AND 100 / age > 3');
 SELECT cdp_segment_count('age <> 0 AND 100 / age > 3') AS whole;

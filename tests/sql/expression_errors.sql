@@ -160,6 +160,12 @@ DO $$ BEGIN
 END $$;
 SELECT cdp_segment_count('t8 > 0', now()) AS n;
 SELECT cdp_segment_count('t30 > 0', now());
+-- Nor to any depth: four tags of ninety sums each, one in the other, and a fifth.
+DO $$ BEGIN
+    FOR i IN 1..5 LOOP PERFORM cdp_tag_create('d' || i, CASE i WHEN 1 THEN 'age' ELSE 'd' || i - 1 END || repeat(' + 1', 90)); END LOOP;
+END $$;
+SELECT cdp_segment_count('d4 > 0', now()) AS n;
+SELECT cdp_segment_count('d5 > 0', now());
 SELECT length(repeat('x', 70000)), cdp_segment('gender = ''' || repeat('x', 70000) || '''');
 SELECT cdp_segment_count('age IN (' || string_agg(i::text, ', ') || ')') AS a_long_list_is_fine FROM generate_series(1, 2000) i;
 
@@ -167,6 +173,7 @@ SELECT cdp_segment_count('age IN (' || string_agg(i::text, ', ') || ')') AS a_lo
 INSERT INTO shop VALUES ('a@example.com', 'f', 0, 1, true, '2000-01-01', now(), NULL, '2024-01-01', 'hat', 5);
 CALL cdp_sync();
 SELECT cdp_segment('10 / age > 1');
+SELECT cdp_segment_count('d4 > 0', now()) AS n, cdp_segment_contains('vip AND d4 > 0', 1, now()) AS one;
 SELECT cdp_segment('gender::bigint = 1');
 SELECT cdp_segment('age / 0 = 1');
 SELECT cdp_segment('9223372036854775807 + age + 1 > 0');

@@ -16,7 +16,7 @@ use super::walk;
 
 /// Trees deeper than this are refused before anything recurses into them; text never gets here, see
 /// [`super::parse::Limits::depth`].
-const DEEPEST: usize = 200;
+const DEEPEST: usize = 210;
 
 /// What names there are.
 pub trait Catalog {

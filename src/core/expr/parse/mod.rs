@@ -44,7 +44,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The largest that any setting allows; what is kept already is read within these.
-    pub const MOST: Self = Self { bytes: 1024 * 1024, tokens: 160_000, nesting: 100, depth: 200 };
+    pub const MOST: Self = Self { bytes: 1024 * 1024, tokens: 163_840, nesting: 100, depth: 200 };
 
     /// Limits for a text of so many bytes and levels of nesting, at most [`Limits::MOST`]. A word has six bytes on average; a
     /// tree is at most twice as deep as the text nests.

@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::parse::{Limits, parse, parse_with};
-use super::super::print::print;
-use super::super::print::tests::{bare, tree};
 use super::{from_json, read, to_json};
+use crate::expr::parse::{Limits, parse, parse_with};
+use crate::expr::print::print;
+use crate::expr::print::tests::{bare, tree};
 
 const LIMITS: Limits = Limits { bytes: 1024 * 1024, tokens: 160_000, nesting: 200, depth: 200 };
 
