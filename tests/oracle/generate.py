@@ -26,6 +26,8 @@ class E:
 
     def __init__(self, ty, text, sql=None, parts=(), scope=None):
         self.ty, self.form, self.sql_form, self.parts, self.scope = ty, text, sql if sql is not None else text, list(parts), scope
+        # Further ways to make it smaller.
+        self.fewer = lambda: ()
 
     def text(self):
         return self.form.format(*[p.text() for p in self.parts]) if self.parts else self.form
@@ -37,6 +39,7 @@ class E:
 
     def smaller(self):
         """The same expression with one part left out: a part in the place of the whole, or a condition that says nothing."""
+        yield from self.fewer()
         for i, part in enumerate(self.parts):
             for less in part.instead():
                 yield E(self.ty, self.form, self.sql_form, self.parts[:i] + [less] + self.parts[i + 1:], self.scope)
@@ -578,21 +581,25 @@ class Generator:
                  f"EXISTS (SELECT FROM oracle.known k WHERE k.type = '{name}' AND k.profile_id = p.profile_id)")
 
     def sequence(self):
-        """Events one after the other; the SQL tries every chain."""
+        """Events one after the other."""
         rng = self.rng
-        texts, parts, steps = [], [], []
-        by = self.choice(None, None, "category")
+        steps = []
         for i in range(1 + rng.randrange(4)):
             event = self.choice("purchase", "view", "view", "click")
-            absent = i > 0 and rng.random() < 0.35
-            text, condition = ("NOT " if absent else "") + event, None
-            if rng.random() < 0.35:
-                condition = len(parts)
-                parts.append(self.filter(event))
-                text += "() FILTER (WHERE {%d})" % condition
-            texts.append(text)
-            steps.append((event, absent, condition))
+            steps.append((event, i > 0 and rng.random() < 0.35, self.filter(event) if rng.random() < 0.35 else None))
         within = self.choice(None, "0 days", "1 hour", "24 hours", "1 day", "30 days", "1 month", "23 hours 59 minutes 59.999999 seconds")
+        return self.chain(steps, within, self.choice(None, None, "category"))
+
+    def chain(self, steps, within, by):
+        """A sequence of (event, whether it must not come, filter); the SQL tries every chain."""
+        texts, parts, numbers = [], [], []
+        for event, absent, condition in steps:
+            text = ("NOT " if absent else "") + event
+            numbers.append(None if condition is None else len(parts))
+            if condition is not None:
+                text += "() FILTER (WHERE {%d})" % len(parts)
+                parts.append(condition)
+            texts.append(text)
         if within:
             texts.append(f"within => '{within}'")
         if by:
@@ -600,13 +607,12 @@ class Generator:
 
         def sql(ctx, conditions):
             def step(i, alias):
-                event, _, condition = steps[i]
-                more = "" if condition is None else f" AND ({conditions[condition]})"
+                more = "" if numbers[i] is None else f" AND ({conditions[numbers[i]]})"
                 return (f"(SELECT e.at, e.event_id, e.properties->>'category' AS same FROM oracle.happened e WHERE e.profile_id = p.profile_id "
-                        f"AND e.event = '{event}' AND e.at <= {ctx.now}{more}) {alias}")
+                        f"AND e.event = '{steps[i][0]}' AND e.at <= {ctx.now}{more}) {alias}")
             here = lambda a: f"({a}.at, {a}.event_id)"
-            froms, wheres, waiting, last = [], [], [], None
             same = lambda a: f" AND {a}.same = s0.same" if by else ""
+            froms, wheres, waiting, last = [], [], [], None
             for i, (_, absent, _) in enumerate(steps):
                 if absent:
                     waiting.append(i)
@@ -626,8 +632,22 @@ class Generator:
             if within:
                 wheres.append(f"s0.at >= {last}.at - interval '{within}'")
             return f"EXISTS (SELECT FROM {', '.join(froms)} WHERE {' AND '.join(wheres)})"
-        shape = "sequence(" + ", ".join(texts) + ")"
-        return E(BOOLEAN, shape, sql, parts)
+
+        def fewer():
+            for i in range(1, len(steps)):
+                yield self.chain(steps[:i] + steps[i + 1:], within, by)
+            if len(steps) > 1 and not steps[1][1]:
+                yield self.chain(steps[1:], within, by)
+            for i, (event, absent, condition) in enumerate(steps):
+                if condition is not None:
+                    yield self.chain(steps[:i] + [(event, absent, None)] + steps[i + 1:], within, by)
+            if within:
+                yield self.chain(steps, None, by)
+            if by:
+                yield self.chain(steps, within, None)
+        whole = E(BOOLEAN, "sequence(" + ", ".join(texts) + ")", sql, parts)
+        whole.fewer = fewer
+        return whole
 
     def in_segment(self):
         name = self.rng.choice(list(self.segments))
