@@ -119,17 +119,18 @@ impl Style for Plain<'_> {
                     _ => property(name, ty),
                 }
             }
-            Node::InSegment(name) => {
-                let text = match self.ctx.point.and_then(|point| (point.in_segment)(name)) {
-                    Some(text) => text,
-                    None => format!(
-                        "EXISTS (SELECT FROM {}.segment_members AS m WHERE m.segment = {} AND m.profile_id = p.profile_id)",
+            // A list of its own, so that PostgreSQL reads the members once and not for every profile.
+            Node::InSegment(name) => match self.ctx.point.and_then(|point| (point.in_segment)(name)) {
+                Some(text) => (text, level::PRIMARY),
+                None => (
+                    format!(
+                        "p.profile_id IN (SELECT m.profile_id FROM {}.segment_members AS m WHERE m.segment = {})",
                         self.ctx.schema,
                         quote_text(name)
                     ),
-                };
-                (text, level::PRIMARY)
-            }
+                    level::RANGE,
+                ),
+            },
             Node::HasIdentifier(name) => (
                 format!(
                     "EXISTS (SELECT FROM {}.identifiers AS i WHERE i.type = {} AND i.profile_id = p.profile_id)",
