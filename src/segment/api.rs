@@ -80,8 +80,8 @@ fn cdp_segment_of_json(
 fn cdp_segment_json(expression: Option<&str>) -> Result<JsonText, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
         let expression = given(expression, "expression")?;
-        // Checked, so that only what can be asked is given a form; the form is of the text as it was written.
-        question(ws, expression, None)?;
+        // Checked, so that only what can be asked is given a form; the form is of the text as it was written. A tag may be of any type.
+        Question::ask(ws, expression, None, Moment::new(None)?)?;
         let tree = parse::parse_with(expression, &guc::expression_limits())?;
         Ok(JsonText::new(json::to_json(&tree).to_string()))
     })?)
@@ -91,7 +91,7 @@ fn cdp_segment_json(expression: Option<&str>) -> Result<JsonText, ErrorReport> {
 fn cdp_segment_text(expression: Option<JsonText>) -> Result<String, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
         let expression = text_of(&given(expression, "expression")?)?;
-        question(ws, &expression, None)?;
+        Question::ask(ws, &expression, None, Moment::new(None)?)?;
         Ok(expression)
     })?)
 }

@@ -586,8 +586,11 @@ class Generator:
         steps = []
         for i in range(1 + rng.randrange(4)):
             event = self.choice("purchase", "view", "view", "click")
-            steps.append((event, i > 0 and rng.random() < 0.35, self.filter(event) if rng.random() < 0.35 else None))
-        within = self.choice(None, "0 days", "1 hour", "24 hours", "1 day", "30 days", "1 month", "23 hours 59 minutes 59.999999 seconds")
+            condition = None
+            if rng.random() < 0.25:
+                condition = self.filter(event) if rng.random() < 0.4 else self.values(self.name("category", event), "category", event)
+            steps.append((event, i > 0 and rng.random() < 0.4, condition))
+        within = self.choice(None, None, None, "0 days", "1 hour", "24 hours", "1 day", "30 days", "1 month", "23 hours 59 minutes 59.999999 seconds")
         return self.chain(steps, within, self.choice(None, None, "category"))
 
     def chain(self, steps, within, by):
