@@ -189,9 +189,14 @@ fn printed(ty: Type, value: &str) -> String {
 
 fn distribution_by_query(question: &Question, attribute: &Expr) -> Result<Vec<Share>, CdpError> {
     let all = sql::select_sql(&[("value", attribute)], None, &question.context());
+    // Of a set each value is counted; whoever has none is among those without one.
+    let (value, each) = match attribute.ty {
+        Type::TextSet => ("u.value", "LEFT JOIN LATERAL unnest(a.value) u(value) ON true"),
+        _ => ("a.value", ""),
+    };
     let sql = format!(
-        "SELECT ({})::pg_catalog.text, count(m.profile_id), count(*) FROM ({all}) a LEFT JOIN ({}) m USING (profile_id) GROUP BY 1",
-        printed(attribute.ty, "a.value"),
+        "SELECT ({})::pg_catalog.text, count(m.profile_id), count(*) FROM ({all}) a {each} LEFT JOIN ({}) m ON m.profile_id = a.profile_id GROUP BY 1",
+        printed(attribute.ty, value),
         question.members_sql()
     );
     spi::rows(&sql, &[], |row| Ok((row.get::<String>(1)?, spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?)))

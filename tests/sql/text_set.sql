@@ -40,6 +40,13 @@ UPDATE cdp.store_column SET state = 'stale' WHERE kind = 'attribute';
 SELECT e, (ask(e)).* FROM unnest(ARRAY['''vip'' = ANY (labels)', '''vip'' <> ALL (labels)']) e;
 SELECT cdp_flush() > 0 AS rebuilt;
 SELECT e, (ask(e)).* FROM unnest(ARRAY['''vip'' = ANY (labels)', '''vip'' <> ALL (labels)', 'cardinality(labels) = 0', 'labels IS NULL']) e;
+-- How they spread, and one profile as a document.
+SELECT * FROM cdp_segment_distribution('name <> ''eve''', 'labels');
+SELECT p.name, cdp_profile(p.profile_id) -> 'traits' -> 'labels' -> 'value' AS labels FROM cdp.profiles p WHERE name IN ('ann', 'bob', 'dee') ORDER BY name;
+SELECT cdp_trait_create('hobbies', 'text[]');
+SELECT e, (ask(e)).* FROM unnest(ARRAY['''chess'' = ANY (hobbies)', 'hobbies IS NULL']) e;
+SELECT cdp_source_create('other', 'person', '{"key": "id", "identifiers": {"user_id": "''u'' || id"}, "traits": {"labels": "name"}}');
+SELECT * FROM cdp_segment_why('''vip'' = ANY (labels) AND ''none'' <> ALL (labels)', (SELECT profile_id FROM cdp.profiles WHERE name = 'bob'));
 -- A tag of this type; many elements; what cannot be said.
 SELECT cdp_tag_create('both', 'coalesce(labels, codes)');
 SELECT name, profiles FROM cdp_tag_refresh();
