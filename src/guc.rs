@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 
+use pg_cdp_core::expr::parse::Limits;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 use crate::error::CdpError;
@@ -30,6 +31,10 @@ static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(65_536);
 static PARALLEL_SIZE: GucSetting<i32> = GucSetting::<i32>::new(262_144);
 
 static DIRECT_READ: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+static MAX_EXPRESSION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
+
+static MAX_EXPRESSION_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(50);
 
 /// Registers the settings; called once when the library is loaded.
 pub fn init() {
@@ -77,6 +82,26 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"cdp.max_expression_size",
+        c"The longest text of an expression.",
+        c"A longer one is refused with SQLSTATE 54001 before it is read. Definitions that are kept already are read whatever this says.",
+        &MAX_EXPRESSION_SIZE,
+        1,
+        1024,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"cdp.max_expression_depth",
+        c"How deep an expression may nest.",
+        c"Counts parentheses, calls and CASE inside each other; the tree of an expression may have twice as many levels.",
+        &MAX_EXPRESSION_DEPTH,
+        1,
+        100,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     pg::reserve_setting_prefix(c"cdp");
 }
 
@@ -105,6 +130,12 @@ pub fn cache_bytes() -> usize {
 /// Bytes of chunks from which on a question is shared among workers; `None` for never.
 pub fn parallel_bytes() -> Option<usize> {
     kilobytes(PARALLEL_SIZE.get())
+}
+
+/// How large the text of an expression may be that a user gives.
+pub fn expression_limits() -> Limits {
+    let depth = usize::try_from(MAX_EXPRESSION_DEPTH.get()).unwrap_or(0);
+    Limits::of(kilobytes(MAX_EXPRESSION_SIZE.get()).unwrap_or(0), depth)
 }
 
 fn kilobytes(setting: i32) -> Option<usize> {

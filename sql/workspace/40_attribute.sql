@@ -8,7 +8,7 @@ CREATE TABLE @workspace@.attribute (
     entity text NOT NULL DEFAULT 'person',
     name text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('trait', 'tag')),
-    type text NOT NULL CHECK (type IN ('boolean', 'bigint', 'numeric', 'text', 'date', 'timestamptz')),
+    type text NOT NULL CHECK (type IN ('boolean', 'bigint', 'numeric', 'text', 'text[]', 'date', 'timestamptz')),
     rule text CHECK (rule IN ('most_recent')),
     class text NOT NULL DEFAULT 'descriptive' CHECK (class IN ('identity', 'descriptive', 'behavioural', 'qualitative')),
     indexed boolean NOT NULL DEFAULT true,

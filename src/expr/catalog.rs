@@ -10,7 +10,8 @@ use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Type};
 use pg_cdp_core::expr::error::ExprError;
-use pg_cdp_core::expr::{check, compile};
+use pg_cdp_core::expr::parse::Limits;
+use pg_cdp_core::expr::{check, compile_with};
 use pg_cdp_core::plan::Plan;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -72,6 +73,8 @@ pub struct Catalog {
     pub events: HashMap<String, Event>,
     /// Segments by name.
     pub segments: HashMap<String, Segment>,
+    /// Names of identifier types.
+    pub identifier_types: Vec<String>,
     /// Expressions that have been parsed and checked against it.
     parsed: RefCell<Parsed>,
     /// Plans of expressions, by their text, with what else they depend on.
@@ -79,10 +82,11 @@ pub struct Catalog {
 }
 
 /// The tables a catalogue is read from; plans also depend on the settings of the workspace.
-const TABLES: [&str; 6] = ["workspace", "attribute", "event_type", "property", "store_column", "segment"];
+const TABLES: [&str; 7] =
+    ["workspace", "attribute", "event_type", "property", "store_column", "segment", "identifier_type"];
 
-/// Expressions by their text and the type that was wanted.
-type Parsed = HashMap<(String, Option<Type>), Rc<Expr>>;
+/// Expressions by their text, the type that was wanted and the limits they kept to.
+type Parsed = HashMap<(String, Option<Type>, Limits), Rc<Expr>>;
 
 /// A plan, and the dictionaries that were looked into for it with the last row of each. Dictionaries only grow, one writer at a
 /// time, so the same last row means the same dictionary.
@@ -115,6 +119,7 @@ pub fn type_of(name: &str) -> Result<Type, CdpError> {
         "bigint" => Type::Bigint,
         "numeric" => Type::Numeric,
         "text" => Type::Text,
+        "text[]" => Type::TextSet,
         "date" => Type::Date,
         "timestamptz" => Type::Timestamptz,
         _ => return Err(CdpError::internal(format!("unknown type \"{name}\" in the catalogue"))),
@@ -147,13 +152,14 @@ impl Catalog {
     /// # Errors
     /// What is wrong with it.
     pub fn expression(&self, text: &str, want: Option<Type>) -> Result<Rc<Expr>, ExprError> {
-        let key = (text.to_owned(), want);
+        let limits = guc::expression_limits();
+        let key = (text.to_owned(), want, limits);
         if let Ok(parsed) = self.parsed.try_borrow()
             && let Some(expr) = parsed.get(&key)
         {
             return Ok(Rc::clone(expr));
         }
-        let expr = Rc::new(compile(text, self, want)?);
+        let expr = Rc::new(compile_with(text, self, want, &limits)?);
         if let Ok(mut parsed) = self.parsed.try_borrow_mut() {
             if parsed.len() >= MOST_KEPT {
                 parsed.clear();
@@ -188,6 +194,11 @@ impl Catalog {
             attributes: HashMap::new(),
             events: HashMap::new(),
             segments: HashMap::new(),
+            identifier_types: spi::rows_cached(
+                &ws.sql("SELECT t.name FROM @ws@.identifier_type t ORDER BY t.type_id"),
+                &[],
+                |row| spi::must(row, 1),
+            )?,
             parsed: RefCell::default(),
             plans: RefCell::default(),
         };
@@ -307,6 +318,9 @@ impl check::Catalog for Catalog {
     }
     fn properties(&self, event: &str) -> Vec<String> {
         self.events.get(event).map(|e| e.properties.keys().cloned().collect()).unwrap_or_default()
+    }
+    fn identifier_types(&self) -> Vec<String> {
+        self.identifier_types.clone()
     }
     fn segments(&self) -> Vec<String> {
         self.segments.keys().cloned().collect()

@@ -43,7 +43,7 @@ impl<'a> WorkspaceColumns<'a> {
 
 impl WorkspaceColumns<'_> {
     fn context(&self) -> SqlContext<'_> {
-        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog }
+        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog, point: None }
     }
 
     /// Whether an attribute has another value now than at the moment asked about: columns keep the present. When that cannot be told, it counts as
@@ -80,6 +80,7 @@ impl Columns for WorkspaceColumns<'_> {
         }
         let dictionary_id = attribute.dictionary_id;
         Some(match attribute.ty {
+            Type::TextSet => AttributeColumn::Elements { column_id, dictionary_id },
             Type::Text | Type::Boolean if set => AttributeColumn::Codes { column_id, dictionary_id },
             Type::Text | Type::Boolean => AttributeColumn::CodeNumbers { column_id, dictionary_id },
             _ => AttributeColumn::Numbers { column_id, scale },

@@ -33,7 +33,7 @@ pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>,
         Some((AttributeColumn::Numbers { column_id, scale }, ty)) => {
             by_number(question, column_id, |values| number_texts(ty, scale, values))?
         }
-        None => distribution_by_query(question, attribute)?,
+        Some((AttributeColumn::Elements { .. }, _)) | None => distribution_by_query(question, attribute)?,
     };
     shares.sort_by(|a, b| (b.1, b.2, &a.0).cmp(&(a.1, a.2, &b.0)));
     Ok(shares)
@@ -214,9 +214,14 @@ fn printed(ty: Type, value: &str) -> String {
 
 fn distribution_by_query(question: &Question, attribute: &Expr) -> Result<Vec<Share>, CdpError> {
     let all = sql::select_sql(&[("value", attribute)], None, &question.context());
+    // Of a set each value is counted; whoever has none is among those without one.
+    let (value, each) = match attribute.ty {
+        Type::TextSet => ("u.value", "LEFT JOIN LATERAL unnest(a.value) u(value) ON true"),
+        _ => ("a.value", ""),
+    };
     let sql = format!(
-        "SELECT ({})::pg_catalog.text, count(m.profile_id), count(*) FROM ({all}) a LEFT JOIN ({}) m USING (profile_id) GROUP BY 1",
-        printed(attribute.ty, "a.value"),
+        "SELECT ({})::pg_catalog.text, count(m.profile_id), count(*) FROM ({all}) a {each} LEFT JOIN ({}) m ON m.profile_id = a.profile_id GROUP BY 1",
+        printed(attribute.ty, value),
         question.members_sql()
     );
     spi::rows(&sql, &[], |row| Ok((row.get::<String>(1)?, spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?)))

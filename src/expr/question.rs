@@ -1,12 +1,13 @@
 //! A question: an expression, checked, and the moment it is asked about.
 
 use super::catalog::Catalog;
+use super::definition;
 use crate::error::CdpError;
-use crate::pg::{spi, stack, transaction};
+use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::sql::SqlContext;
-use pg_cdp_core::expr::{compile, fold, sql, walk};
+use pg_cdp_core::expr::{fold, sql};
 use pgrx::datum::TimestampWithTimeZone;
 use std::rc::Rc;
 
@@ -62,9 +63,6 @@ pub struct Folded {
     pub evaluated: bool,
 }
 
-/// How deep tags may refer to tags.
-const DEEPEST: usize = 32;
-
 impl<'a> Question<'a> {
     /// Parses and checks an expression. `want` is the type it must have.
     ///
@@ -87,7 +85,7 @@ impl<'a> Question<'a> {
     ) -> Result<Self, CdpError> {
         let parsed = catalog.expression(text, want).map_err(|e| CdpError::expression(&e, text))?;
         let expr = Expr::clone(&parsed);
-        let expr = if moment.as_of.is_some() { written_out(expr, &catalog, DEEPEST)? } else { expr };
+        let expr = if moment.as_of.is_some() { definition::written_out(expr, &catalog)? } else { expr };
         let text = moment.as_of.is_none().then(|| text.to_owned());
         Ok(Self { ws, catalog, moment, text, expr })
     }
@@ -109,12 +107,17 @@ impl<'a> Question<'a> {
 
     /// An expression over the same names, as of the same moment.
     pub fn inlined(&self, expr: Expr) -> Result<Expr, CdpError> {
-        if self.moment.as_of.is_some() { written_out(expr, &self.catalog, DEEPEST) } else { Ok(expr) }
+        if self.moment.as_of.is_some() { definition::written_out(expr, &self.catalog) } else { Ok(expr) }
     }
 
     /// What the SQL printer needs.
     pub fn context(&self) -> SqlContext<'_> {
-        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog.as_ref() }
+        SqlContext {
+            schema: self.ws.schema(),
+            now: self.moment.as_of.as_deref(),
+            catalog: self.catalog.as_ref(),
+            point: None,
+        }
     }
 
     /// The expression with its constants evaluated by PostgreSQL.
@@ -141,42 +144,4 @@ impl<'a> Question<'a> {
     pub fn values_sql(&self) -> String {
         sql::select_sql(&[("value", &self.expr)], None, &self.context())
     }
-}
-
-/// Replaces tags and dynamic segments by their expressions: what they would have been at the moment asked about.
-fn written_out(mut expr: Expr, catalog: &Catalog, depth: usize) -> Result<Expr, CdpError> {
-    stack::check_depth();
-    let inner = match &expr.node {
-        Node::Attribute(name) => {
-            catalog.attributes.get(name).and_then(|a| a.expression.clone()).map(|text| (text, expr.ty))
-        }
-        Node::InSegment(name) => {
-            catalog.segments.get(name).and_then(|s| s.expression.clone()).map(|text| (text, Type::Boolean))
-        }
-        _ => None,
-    };
-    if let Some((text, ty)) = inner {
-        if depth == 0 {
-            return Err(CdpError::limit(format!("tags refer to tags more than {DEEPEST} deep"))
-                .with_hint("Write the inner tag out in the expression of the outer one."));
-        }
-        let inner = compile(&text, catalog, Some(ty)).map_err(|e| CdpError::expression(&e, &text))?;
-        let segment = matches!(expr.node, Node::InSegment(_));
-        let inner = written_out(inner, catalog, depth - 1)?;
-        // Whoever the expression of a segment gives NULL for is not in it.
-        return Ok(if segment {
-            Expr {
-                node: Node::IsBoolean { value: Box::new(inner), truth: true, negated: false },
-                ty: Type::Boolean,
-                at: expr.at,
-            }
-        } else {
-            inner
-        });
-    }
-    for child in walk::children_mut(&mut expr) {
-        let taken = std::mem::replace(child, Expr { node: Node::Null, ty: Type::Unknown, at: 0 });
-        *child = written_out(taken, catalog, depth)?;
-    }
-    Ok(expr)
 }

@@ -120,19 +120,29 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Runs the queries of the sources.
-    pub fn of(question: &Question, sources: &[Source]) -> Result<Self, CdpError> {
+    /// The chunks of the sources, without what queries give.
+    pub fn chunks(sources: &[Source]) -> Self {
         let mut inputs = Self { wanted: Vec::new(), extras: Vec::new() };
         for (slot, source) in sources.iter().enumerate() {
+            if let Source::Chunks { column_id, keys, .. } = source {
+                let intervals = joined(keys.clone());
+                inputs.wanted.extend(intervals.into_iter().map(|(low, high)| Wanted {
+                    slot,
+                    column_id: *column_id,
+                    low,
+                    high,
+                }));
+            }
+        }
+        inputs
+    }
+
+    /// Runs the queries of the sources.
+    pub fn of(question: &Question, sources: &[Source]) -> Result<Self, CdpError> {
+        let mut inputs = Self::chunks(sources);
+        for (slot, source) in sources.iter().enumerate() {
             match source {
-                Source::Chunks { column_id, keys, edges } => {
-                    let intervals = joined(keys.clone());
-                    inputs.wanted.extend(intervals.into_iter().map(|(low, high)| Wanted {
-                        slot,
-                        column_id: *column_id,
-                        low,
-                        high,
-                    }));
+                Source::Chunks { edges, .. } => {
                     for (index, edge) in edges.iter().enumerate() {
                         let key =
                             -1 - i64::try_from(index).map_err(|_| CdpError::internal("too many edges of windows"))?;

@@ -20,6 +20,11 @@ impl JsonText {
         Self(text)
     }
 
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The document.
     ///
     /// # Errors

@@ -37,6 +37,14 @@ pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result
     })
 }
 
+/// The first line of the plan of a query.
+pub fn explain(query: &str) -> Result<String, CdpError> {
+    Spi::connect_mut(|client| {
+        let table = client.update(&format!("EXPLAIN {query}"), None, &[])?;
+        Ok(table.first().get_one::<String>()?.unwrap_or_default())
+    })
+}
+
 thread_local! {
     /// Whether the function that runs only reads. Then its statements see what the statement that calls it sees, all of them the same, and need no
     /// transaction id, so that it works on a standby.
@@ -63,8 +71,8 @@ thread_local! {
     static PLANS: RefCell<HashMap<(bool, String), OwnedPreparedStatement>> = RefCell::new(HashMap::new());
 }
 
-/// The most plans kept: a handful of statements for each workspace in use.
-const MOST_PLANS: usize = 64;
+/// The most plans kept: a handful of statements for each workspace in use, and those of questions about one profile.
+const MOST_PLANS: usize = 256;
 
 /// As [`rows`], with a plan kept for the life of the backend.
 pub fn rows_cached<T>(

@@ -9,7 +9,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Types an attribute may have.
-const TYPES: [&str; 6] = ["boolean", "bigint", "numeric", "text", "date", "timestamptz"];
+const TYPES: [&str; 7] = ["boolean", "bigint", "numeric", "text", "text[]", "date", "timestamptz"];
 
 /// Names that the wide table, the language or PostgreSQL keeps for itself.
 const RESERVED: [&str; 8] = ["profile_id", "at", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
@@ -20,7 +20,7 @@ pub struct New<'a> {
     pub name: &'a str,
     /// `trait` or `tag`.
     pub kind: &'a str,
-    /// One of the six types.
+    /// One of the seven types.
     pub ty: &'a str,
     /// Survivorship rule of a trait.
     pub rule: Option<&'a str>,

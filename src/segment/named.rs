@@ -4,6 +4,7 @@ use super::refresh;
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
+use crate::expr::definition;
 use crate::expr::dependencies::{self, Named};
 use crate::expr::question::{Moment, Question};
 use crate::pg::spi;
@@ -130,9 +131,10 @@ fn enter(
     })
 }
 
-/// What a boolean expression names; an error when it is none.
-fn names_of(ws: &Workspace, expression: &str) -> Result<BTreeSet<Named>, CdpError> {
+/// What a boolean expression that defines a segment names; an error when it is none.
+fn names_of(ws: &Workspace, name: &str, expression: &str) -> Result<BTreeSet<Named>, CdpError> {
     let question = Question::ask(ws, expression, Some(Type::Boolean), Moment::new(None)?)?;
+    definition::acyclic(&definition::segment(name), &question.expr, &question.catalog)?;
     Ok(dependencies::named(&question.catalog, &question.expr))
 }
 
@@ -165,7 +167,7 @@ fn cdp_segment_create(
         let state = state_named(given(state, "state")?)?;
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
-        let names = names_of(ws, expression)?;
+        let names = names_of(ws, name, expression)?;
         let segment = enter(ws, name, Some(expression.trim()), description, state, &names)?;
         if state == "active" {
             refresh(ws, &Catalog::load(ws)?, &segment, None)?;
@@ -250,7 +252,7 @@ fn cdp_segment_alter(
                 return Err(CdpError::wrong_state(format!("segment \"{name}\" is static"))
                     .with_hint("A frozen segment has no expression; drop it and create a dynamic one of this name."));
             }
-            let names = names_of(ws, expression)?;
+            let names = names_of(ws, name, expression)?;
             let version = segment.version + 1;
             dependencies::define(ws, Named::Segment(segment.segment_id), version, Some(expression.trim()), &names)?;
         }

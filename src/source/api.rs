@@ -80,7 +80,7 @@ fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32
             describe::oid_of(relation, "event.id", id)?;
         }
         for (name, expression) in &event.properties {
-            describe::type_of(relation, &format!("event.properties.{name}"), expression)?;
+            describe::property_type(relation, &format!("event.properties.{name}"), expression)?;
         }
         // An event type that is a constant is known before the first row.
         if let Some(constant) = constant(&event.name) {

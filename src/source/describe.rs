@@ -16,6 +16,12 @@ pub fn type_of(relation: &str, entry: &str, expression: &str) -> Result<String, 
     Ok(attribute_type(oid).to_owned())
 }
 
+/// The type of a property of events: as of a trait, but a list is kept as text.
+pub fn property_type(relation: &str, entry: &str, expression: &str) -> Result<String, CdpError> {
+    let ty = type_of(relation, entry, expression)?;
+    Ok(if ty == "text[]" { "text".to_owned() } else { ty })
+}
+
 /// Checks one expression; returns the type PostgreSQL gives it.
 pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::Oid, CdpError> {
     // WHERE refuses aggregates, window functions and functions that return sets.
@@ -107,11 +113,18 @@ pub fn attribute_type(oid: pg_sys::Oid) -> &'static str {
         pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => "numeric",
         pg_sys::DATEOID => "date",
         pg_sys::TIMESTAMPTZOID | pg_sys::TIMESTAMPOID => "timestamptz",
+        pg_sys::TEXTARRAYOID | pg_sys::VARCHARARRAYOID => "text[]",
         _ => "text",
     }
 }
 
-/// The expression as text of its attribute type.
+/// The expression as text of its attribute type. A set is brought into one form: each element once, none NULL, in the order of their bytes.
 pub fn as_text(expression: &str, ty: &str) -> String {
+    if ty == "text[]" {
+        return format!(
+            "(SELECT CASE WHEN x.a IS NOT NULL THEN ARRAY(SELECT DISTINCT u.e COLLATE pg_catalog.\"C\" FROM unnest(x.a) u(e) WHERE u.e IS NOT NULL ORDER BY 1) END::pg_catalog.text \
+             FROM (SELECT (\n{expression}\n)::pg_catalog.text[] AS a) x)"
+        );
+    }
     format!("((\n{expression}\n)::pg_catalog.{})::pg_catalog.text", crate::store::column::pg_type(ty))
 }

@@ -24,7 +24,7 @@ pub fn ensure(ws: &Workspace, relation: &str, event: &EventMapping, name: &str) 
         .ok_or_else(|| CdpError::internal("an event type was not entered"))?,
     };
     for (property, expression) in &event.properties {
-        let ty = describe::type_of(relation, &format!("event.properties.{property}"), expression)?;
+        let ty = describe::property_type(relation, &format!("event.properties.{property}"), expression)?;
         let existing = spi::one::<String>(
             &ws.sql("SELECT p.type FROM @ws@.property p WHERE p.event_type_id = $1 AND p.name = $2"),
             &[event_type_id.into(), property.as_str().into()],

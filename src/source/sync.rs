@@ -160,7 +160,7 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
     let mut properties = Vec::new();
     if let Some(event) = &source.mapping.event {
         for (name, expression) in &event.properties {
-            let ty = super::describe::type_of(&source.relation, &format!("event.properties.{name}"), expression)?;
+            let ty = super::describe::property_type(&source.relation, &format!("event.properties.{name}"), expression)?;
             properties.push((name.clone(), ty, expression.clone()));
         }
     }

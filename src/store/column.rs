@@ -47,7 +47,7 @@ pub fn create_for_event_type(ws: &Workspace, event_type_id: i32) -> Result<(), C
 
 /// Whether values of a type are kept by dictionary code.
 pub fn coded(ty: &str) -> bool {
-    matches!(ty, "text" | "boolean")
+    matches!(ty, "text" | "text[]" | "boolean")
 }
 
 /// SQL giving the integer that a column keeps for a value of an uncoded type: NULL when the value does not fit (too many

@@ -7,6 +7,7 @@ use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
+use pg_cdp_core::plan::HAS_SET;
 use pgrx::datum::DatumWithOid;
 
 /// An attribute and its column.
@@ -80,6 +81,9 @@ fn into_pending(cells: &str) -> String {
 /// Changes of an attribute. `changes` is a FROM item with columns `profile_id`, `before`, `after` (values of the attribute's type, NULL for none).
 /// A value that the column cannot keep makes it stale.
 pub fn attribute(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Result<(), CdpError> {
+    if column.ty == "text[]" {
+        return if column.state == "ready" { elements(ws, column, changes) } else { Ok(()) };
+    }
     let both = format!(
         "(SELECT c.profile_id, c.before AS value, (-1)::pg_catalog.int8 AS n FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.before IS NOT NULL \
           UNION ALL SELECT c.profile_id, c.after, 1 FROM {changes} c WHERE c.before IS DISTINCT FROM c.after AND c.after IS NOT NULL)"
@@ -154,6 +158,43 @@ fn coded(ws: &Workspace, column: &AttributeColumn, changes: &str, both: &str) ->
             parts.join(" UNION ALL ")
         )),
         &[column.column_id.into(), column.dictionary_id.into(), forward.map(|(id, _)| *id).into()],
+    )?;
+    Ok(())
+}
+
+/// Changes of an attribute that is a set of texts: a key an element, and one for having a set at all.
+fn elements(ws: &Workspace, column: &AttributeColumn, changes: &str) -> Result<(), CdpError> {
+    let values = learn(
+        ws,
+        column.dictionary_id,
+        &format!(
+            "SELECT u.value FROM {changes} c CROSS JOIN LATERAL unnest(c.after) u(value) WHERE c.before IS DISTINCT FROM c.after"
+        ),
+    )?;
+    if values > MOST_TRACKED_VALUES {
+        return retire(ws, column.column_id, "stale");
+    }
+    let side = |side: &str, n: i32| {
+        format!(
+            "SELECT c.profile_id, u.value, ({n})::pg_catalog.int8 AS n FROM {changes} c CROSS JOIN LATERAL unnest(c.{side}) u(value) WHERE c.before IS DISTINCT FROM c.after"
+        )
+    };
+    spi::run(
+        &ws.sql(&into_pending(&format!(
+            "SELECT d.code::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, 0) AS cells \
+             FROM ({} UNION ALL {}) c JOIN @ws@.dictionary d ON d.dictionary_id = $2 AND d.value = c.value GROUP BY 1, 2",
+            side("before", -1),
+            side("after", 1)
+        ))),
+        &[column.column_id.into(), column.dictionary_id.into()],
+    )?;
+    spi::run(
+        &ws.sql(&into_pending(&format!(
+            "SELECT {HAS_SET}::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, \
+                    @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, CASE WHEN c.before IS NULL THEN 1 ELSE -1 END, 0) AS cells \
+             FROM {changes} c WHERE (c.before IS NULL) <> (c.after IS NULL) GROUP BY 2"
+        ))),
+        &[column.column_id.into()],
     )?;
     Ok(())
 }

@@ -20,7 +20,11 @@ pub fn stale(ws: &Workspace) -> Result<u64, CdpError> {
     for kind in ["trait", "tag"] {
         for column in emit::attribute_columns(ws, kind)?.into_iter().filter(|c| c.state == "stale") {
             clear(ws, column.column_id)?;
-            written += if coded(&column.ty) { codes(ws, &column)? } else { numbers(ws, &column)? };
+            written += match column.ty.as_str() {
+                "text[]" => elements(ws, column).map(|()| 0)?,
+                ty if coded(ty) => codes(ws, &column)?,
+                _ => numbers(ws, &column)?,
+            };
         }
     }
     let mut lost = Vec::new();
@@ -107,6 +111,18 @@ fn codes(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
         )
     };
     spi::run(&ws.sql(&sql), &[column.column_id.into(), column.dictionary_id.into()])
+}
+
+/// Builds the column of an attribute of several values: as changes from none, which the fold that follows makes chunks of.
+fn elements(ws: &Workspace, mut column: AttributeColumn) -> Result<(), CdpError> {
+    ready(ws, column.column_id, column.scale)?;
+    column.state = "ready".to_owned();
+    let value = emit::current_value(&column);
+    let changes = format!(
+        "(SELECT v.profile_id, NULL::pg_catalog.text[] AS before, {value} AS after FROM @ws@.profile_value v WHERE {value} IS NOT NULL)"
+    );
+    emit::attribute(ws, &column, &changes)?;
+    still_ready(ws, column.column_id, &format!("attribute \"{}\"", column.name))
 }
 
 /// Builds the column of an attribute of numbers, dates or times.

@@ -2,7 +2,7 @@
 
 The SQL runs over two tables that hold what the public views give: oracle.person (alias p) and oracle.happened (alias e).
 """
-from oracle import CATEGORIES, CITIES, TIERS, ZONES, quote
+from oracle import CATEGORIES, CITIES, LABELS, TIERS, ZONES, quote
 
 BOOLEAN, BIGINT, NUMERIC, TEXT, DATE, MOMENT = "boolean", "bigint", "numeric", "text", "date", "timestamptz"
 NUMBERS = (BIGINT, NUMERIC)
@@ -18,6 +18,7 @@ PROPERTIES = {
     "view": {"page": TEXT, "ref": TEXT, "category": TEXT, "seconds": BIGINT, "score": NUMERIC, "bot": BOOLEAN, "seen": MOMENT},
 }
 PROPERTIES["click"] = PROPERTIES["view"]
+IDENTIFIERS = ["member_no", "email", "phone", "loyalty_card", "cookie", "device_id"]
 
 
 class E:
@@ -25,6 +26,8 @@ class E:
 
     def __init__(self, ty, text, sql=None, parts=(), scope=None):
         self.ty, self.form, self.sql_form, self.parts, self.scope = ty, text, sql if sql is not None else text, list(parts), scope
+        # Further ways to make it smaller.
+        self.fewer = lambda: ()
 
     def text(self):
         return self.form.format(*[p.text() for p in self.parts]) if self.parts else self.form
@@ -36,6 +39,7 @@ class E:
 
     def smaller(self):
         """The same expression with one part left out: a part in the place of the whole, or a condition that says nothing."""
+        yield from self.fewer()
         for i, part in enumerate(self.parts):
             for less in part.instead():
                 yield E(self.ty, self.form, self.sql_form, self.parts[:i] + [less] + self.parts[i + 1:], self.scope)
@@ -390,10 +394,17 @@ class Generator:
             field = self.choice("year", "month", "day", "dow", "doy", "quarter", "isodow", "epoch", *(["hour", "minute"] if x.ty == MOMENT else []))
             return E(NUMERIC, "extract(" + field + " FROM {0})", "extract(" + field + " FROM {0})", [x], scope)
 
+        def anniversary():
+            # Day after day from today, until one is called the same.
+            def sql(ctx, parts):
+                return (f"(SELECT min(n) FROM generate_series(0, 366) n WHERE to_char({parts[0]}::date, 'MM-DD') IN (to_char({ctx.today} + n, 'MM-DD'), "
+                        f"CASE WHEN to_char({ctx.today} + n, 'MM-DD') = '02-28' AND to_char({ctx.today} + n + 1, 'MM-DD') = '03-01' THEN '02-29' END))::bigint")
+            return E(BIGINT, "days_to_anniversary({0})", sql, [self.own([self.choice(DATE, MOMENT)], scope, self.day)], scope)
+
         def days():
             return E(BIGINT, "({0} - {1})", "({0} - {1})::bigint", [self.daily(0, scope), self.day()], scope)
         return self.pick((4, own), (4 if not scope else 0, lambda: self.aggregate(NUMBERS)), (3, arithmetic), (2, division), (2, call),
-                         (2, lambda: self.either(BIGINT, depth, scope, literal)), (1, extracted), (1, days))
+                         (2, lambda: self.either(BIGINT, depth, scope, literal)), (1, extracted), (1, days), (0.4, anniversary))
 
     def textual(self, depth, scope):
         own = lambda: self.own([TEXT], scope, self.word_like)
@@ -510,7 +521,7 @@ class Generator:
         options = [(10, lambda: self.compare(depth, scope)), (2, between), (3, listed), (2, like), (2, null), (1, plain), (0.3, lambda: self.constant(BOOLEAN)),
                    (0.2, lambda: E(BOOLEAN, "NULL::boolean", "NULL::boolean"))]
         if not scope:
-            options += [(7, self.behaviour), (1, self.did)]
+            options += [(7, self.behaviour), (1, self.did), (1.5, self.sequence), (0.4, self.has_identifier), (1.5, self.labelled)]
             if self.segments:
                 options.append((1.5, self.in_segment))
         return self.pick(*options)
@@ -553,6 +564,93 @@ class Generator:
             return f"EXISTS (SELECT FROM oracle.happened e WHERE e.profile_id = p.profile_id AND e.event = '{event}' AND e.at <= {ctx.now}" + \
                 "".join(f" AND {t.sql(ctx)}" for t in terms) + ")"
         return E(BOOLEAN, f"did({text})", sql)
+
+    def labelled(self):
+        """Conditions on the attribute of several values."""
+        value = self.choice(*[label for label in LABELS if label is not None], "nothing such")
+        compared = self.choice("= ANY", "= ANY", "<> ALL")
+        x = E(TEXT, quote(value), f"{quote(value)}::text") if self.rng.random() < 0.9 else self.choice(self.textual(0, None), E(TEXT, "NULL", "NULL"))
+        return self.pick(
+            (6, lambda: E(BOOLEAN, "{0} " + compared + " (labels)", "{0} " + compared + " (p.labels)", [x])),
+            (1, lambda: E(BOOLEAN, "labels " + (w := self.choice("IS NULL", "IS NOT NULL")), "p.labels " + w)),
+            (1, lambda: E(BOOLEAN, "cardinality(labels) " + (w := self.choice("= 0", "> 1", "<= 2", "IS NULL")), "cardinality(p.labels) " + w)))
+
+    def has_identifier(self):
+        name = self.rng.choice(IDENTIFIERS)
+        return E(BOOLEAN, f"has_identifier('{name}')",
+                 f"EXISTS (SELECT FROM oracle.known k WHERE k.type = '{name}' AND k.profile_id = p.profile_id)")
+
+    def sequence(self):
+        """Events one after the other."""
+        rng = self.rng
+        steps = []
+        for i in range(1 + rng.randrange(4)):
+            event = self.choice("purchase", "view", "view", "click")
+            condition = None
+            if rng.random() < 0.25:
+                condition = self.filter(event) if rng.random() < 0.4 else self.values(self.name("category", event), "category", event)
+            steps.append((event, i > 0 and rng.random() < 0.4, condition))
+        within = self.choice(None, None, None, "0 days", "1 hour", "24 hours", "1 day", "30 days", "1 month", "23 hours 59 minutes 59.999999 seconds")
+        return self.chain(steps, within, self.choice(None, None, "category"))
+
+    def chain(self, steps, within, by):
+        """A sequence of (event, whether it must not come, filter); the SQL tries every chain."""
+        texts, parts, numbers = [], [], []
+        for event, absent, condition in steps:
+            text = ("NOT " if absent else "") + event
+            numbers.append(None if condition is None else len(parts))
+            if condition is not None:
+                text += "() FILTER (WHERE {%d})" % len(parts)
+                parts.append(condition)
+            texts.append(text)
+        if within:
+            texts.append(f"within => '{within}'")
+        if by:
+            texts.append(f"by => {by}")
+
+        def sql(ctx, conditions):
+            def step(i, alias):
+                more = "" if numbers[i] is None else f" AND ({conditions[numbers[i]]})"
+                return (f"(SELECT e.at, e.event_id, e.properties->>'category' AS same FROM oracle.happened e WHERE e.profile_id = p.profile_id "
+                        f"AND e.event = '{steps[i][0]}' AND e.at <= {ctx.now}{more}) {alias}")
+            here = lambda a: f"({a}.at, {a}.event_id)"
+            same = lambda a: f" AND {a}.same = s0.same" if by else ""
+            froms, wheres, waiting, last = [], [], [], None
+            for i, (_, absent, _) in enumerate(steps):
+                if absent:
+                    waiting.append(i)
+                    continue
+                alias = f"s{i}"
+                froms.append(step(i, alias))
+                wheres.append(f"{alias}.same IS NOT NULL" + same(alias) if by else "true")
+                if last:
+                    wheres.append(f"{here(alias)} > {here(last)}")
+                    for x in waiting:
+                        wheres.append(f"NOT EXISTS (SELECT FROM {step(x, 'x')} WHERE {here('x')} > {here(last)} AND {here('x')} < {here(alias)}{same('x')})")
+                waiting, last = [], alias
+            if waiting:
+                union = " UNION ALL ".join(f"SELECT x.at, x.event_id FROM {step(x, 'x')} WHERE true{same('x')}" for x in waiting)
+                late = "false" if within is None else f"y.at - interval '{within}' > {last}.at"
+                wheres.append(f"coalesce((SELECT {late} FROM ({union}) y WHERE {here('y')} > {here(last)} ORDER BY y.at, y.event_id LIMIT 1), true)")
+            if within:
+                wheres.append(f"s0.at >= {last}.at - interval '{within}'")
+            return f"EXISTS (SELECT FROM {', '.join(froms)} WHERE {' AND '.join(wheres)})"
+
+        def fewer():
+            for i in range(1, len(steps)):
+                yield self.chain(steps[:i] + steps[i + 1:], within, by)
+            if len(steps) > 1 and not steps[1][1]:
+                yield self.chain(steps[1:], within, by)
+            for i, (event, absent, condition) in enumerate(steps):
+                if condition is not None:
+                    yield self.chain(steps[:i] + [(event, absent, None)] + steps[i + 1:], within, by)
+            if within:
+                yield self.chain(steps, None, by)
+            if by:
+                yield self.chain(steps, within, None)
+        whole = E(BOOLEAN, "sequence(" + ", ".join(texts) + ")", sql, parts)
+        whole.fewer = fewer
+        return whole
 
     def in_segment(self):
         name = self.rng.choice(list(self.segments))

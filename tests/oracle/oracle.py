@@ -89,6 +89,7 @@ class Sql:
 
 
 CITIES = ["Paris", "paris", "上海", "北京 市", "O'Hare", 'Say "hi"', "São Paulo", "a_b", "100%", "back\\slash", "Zürich", " lead", "z" * 300]
+LABELS = ["vip", "new", "上海", "it's", "a,b", "{x}", "", None]
 TIERS = ["gold", "silver", "bronze", "没有", "$tier$"]
 CATEGORIES = ["shoes", "鞋子", "it's", "", "a_b", "100%", "Hats", "hats", 'q"q', "{}", "books"]
 
@@ -97,7 +98,7 @@ CREATE SCHEMA shop;
 CREATE FUNCTION shop.t(day date, shift interval) RETURNS timestamptz LANGUAGE sql STABLE AS
   $$ SELECT (day::timestamp AT TIME ZONE {zone}) + shift $$;
 CREATE TABLE shop.customer (id bigint PRIMARY KEY, member_no text, email text, phone text, card text, city text, nick text, age int, income numeric,
-  ratio numeric, balance bigint, vip boolean, birthday date, expiry date, joined timestamptz, "Tier 级" text, updated_at timestamptz);
+  ratio numeric, balance bigint, vip boolean, birthday date, expiry date, joined timestamptz, "Tier 级" text, labels text[], updated_at timestamptz);
 CREATE TABLE shop.sale (sale_id bigint PRIMARY KEY, card text, email text, amount numeric, qty int, category text, gift boolean, note text, due date,
   price numeric, sold_at timestamptz);
 CREATE TABLE shop.visit (visit_id bigint, cookie text, device text, email text, event text, page text, ref text, category text, seconds bigint,
@@ -109,7 +110,7 @@ SOURCES = r"""
 SELECT cdp_source_create('crm', 'shop.customer', $j${"key": "id", "updated_at": "updated_at",
   "identifiers": {"member_no": "member_no", "email": "email", "phone": "phone", "loyalty_card": "card"},
   "traits": {"city": "city", "nick": "nick", "age": "age", "income": "income", "ratio": "ratio", "balance": "balance", "vip": "vip",
-             "birthday": "birthday", "expiry": "expiry", "joined": "joined", "Tier 级": "\"Tier 级\""}}$j$, 60);
+             "birthday": "birthday", "expiry": "expiry", "joined": "joined", "Tier 级": "\"Tier 级\"", "labels": "labels"}}$j$, 60);
 SELECT cdp_source_create('pos', 'shop.sale', $j${"identifiers": {"loyalty_card": "card", "email": "email"},
   "event": {"name": "'purchase'", "at": "sold_at", "properties": {"amount": "amount", "qty": "qty", "category": "category", "gift": "gift",
             "note": "note", "due": "due", "Unit Price": "price"}, "tracked": ["category", "gift"], "measures": ["amount", "qty", "Unit Price"]}}$j$);
@@ -212,6 +213,7 @@ class Company:
             "birthday": self.maybe(rng.choice(["1970-01-01", "1999-12-31", "2000-01-01", "2004-02-29", f"{1930 + rng.randrange(80)}-07-04"])),
             "expiry": self.maybe(rng.choice(["infinity", "-infinity", "2030-01-01", "0044-03-15 BC"]), 0.5),
             "joined": self.maybe(self.moment()), "Tier 级": self.maybe(rng.choice(TIERS)),
+            "labels": self.maybe(Sql("ARRAY[" + ", ".join(quote(rng.choice(LABELS)) for _ in range(rng.choice([0, 1, 1, 2, 3, 5]))) + "]::text[]"), 0.8),
         }
 
     def insert(self, table, some):

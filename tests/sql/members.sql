@@ -45,7 +45,7 @@ SELECT signature AS unpinned FROM member m JOIN pg_language l ON l.oid = m.prola
 WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(proconfig::text ~ 'search_path', false) AND signature <> 'cdp_sync(text)';
 -- Changes data, yet everybody may call it:
 SELECT signature AS open_writer FROM member
-WHERE provolatile = 'v' AND has_function_privilege('public', oid, 'EXECUTE') AND signature NOT IN ('_cdp_in_transaction_block()', 'cdp_status()');
+WHERE provolatile = 'v' AND has_function_privilege('public', oid, 'EXECUTE') AND signature NOT IN ('_cdp_in_transaction_block()', 'cdp_segment_explain(text,boolean,timestamp with time zone)', 'cdp_status()');
 -- Changes data, yet says it is safe for parallel plans:
 SELECT signature AS parallel_writer FROM member WHERE provolatile = 'v' AND proparallel <> 'u';
 

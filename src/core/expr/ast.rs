@@ -2,12 +2,9 @@
 //! profile and the events it took part in. Promise: whatever parses here prints back to text that parses to the
 //! same tree ([`super::print`]); nothing in it depends on how it will be executed.
 
-use serde::{Deserialize, Serialize};
-
 /// The type of a value. `Unknown` is the type of an untyped literal (`'2017-12-01'`, `NULL`) until its
 /// surroundings give it one, exactly as in SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Type {
     /// `boolean`
     Boolean,
@@ -21,6 +18,8 @@ pub enum Type {
     Date,
     /// `timestamptz`
     Timestamptz,
+    /// `text[]`: a set of texts, none of them NULL, each once
+    TextSet,
     /// `interval`; only inside expressions, never the type of an attribute
     Interval,
     /// not yet known
@@ -31,7 +30,7 @@ pub enum Type {
 pub type Position = u32;
 
 /// A node with its type and place. `ty` is [`Type::Unknown`] until [`super::check`] has run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     /// What it is.
     pub node: Node,
@@ -42,9 +41,8 @@ pub struct Expr {
 }
 
 /// The kinds of expression.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
-#[serde(rename_all = "snake_case")]
 pub enum Node {
     /// `NULL`
     Null,
@@ -81,6 +79,8 @@ pub enum Node {
     Arithmetic { op: Operator, left: Box<Expr>, right: Box<Expr> },
     /// `x [NOT] IN (…)`
     In { value: Box<Expr>, list: Vec<Expr>, negated: bool },
+    /// `x = ANY (set)`
+    Any { value: Box<Expr>, set: Box<Expr> },
     /// `x [NOT] BETWEEN low AND high`
     Between { value: Box<Expr>, low: Box<Expr>, high: Box<Expr>, negated: bool },
     /// `x IS [NOT] NULL`
@@ -97,10 +97,36 @@ pub enum Node {
     Call { function: Function, arguments: Vec<Expr> },
     /// `in_segment('vip')`
     InSegment(String),
+    /// `has_identifier('email')`
+    HasIdentifier(String),
+    /// `sequence(view, add_cart, NOT purchase, within => '2 hours')`
+    Sequence(Box<Sequence>),
+}
+
+/// Events that happened one after the other to one profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// The steps in their order; the first is not negated.
+    pub steps: Vec<Step>,
+    /// How far before the last step the first may lie at most: an interval literal.
+    pub within: Option<Expr>,
+    /// The property that is the same in all steps.
+    pub by: Option<String>,
+}
+
+/// A step of a [`Sequence`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The event type, by name.
+    pub event: String,
+    /// `FILTER (WHERE …)`.
+    pub filter: Option<Expr>,
+    /// `NOT event`: none of these between the steps around it.
+    pub negated: bool,
 }
 
 /// An aggregate over one profile's events of one type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Aggregate {
     /// What is computed.
     pub function: AggregateFunction,
@@ -113,8 +139,7 @@ pub struct Aggregate {
 }
 
 /// Aggregate functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum AggregateFunction {
     Count,
@@ -128,8 +153,7 @@ pub enum AggregateFunction {
 }
 
 /// What an aggregate runs over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {
     /// `count(purchase)`: the events themselves.
     Rows,
@@ -140,8 +164,7 @@ pub enum Argument {
 }
 
 /// Comparison operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Comparison {
     Eq,
@@ -153,8 +176,7 @@ pub enum Comparison {
 }
 
 /// Arithmetic operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Operator {
     Plus,
@@ -164,8 +186,7 @@ pub enum Operator {
 }
 
 /// Scalar functions; each means exactly what PostgreSQL's function of that name means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Function {
     Coalesce,
@@ -176,8 +197,11 @@ pub enum Function {
     Round,
     Lower,
     Upper,
+    Cardinality,
     /// `date_trunc('month', x)`
     DateTrunc,
     /// `extract(dow FROM x)`; holds the field in lower case.
     Extract(String),
+    /// `days_to_anniversary(x)`: days from today to the next day with the month and day of x.
+    DaysToAnniversary,
 }

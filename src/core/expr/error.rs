@@ -15,7 +15,7 @@ pub enum Kind {
     UnknownEvent,
     /// The event has no property of that name.
     UnknownProperty,
-    /// No segment of that name.
+    /// No segment or identifier type of that name.
     UnknownSegment,
     /// No function of that name, or not with these arguments.
     UnknownFunction,

@@ -84,14 +84,22 @@ fn literal(text: &str, e: &Expr) -> Result<Node, ExprError> {
                 to: Type::Numeric,
             },
         },
-        Type::Text | Type::Date | Type::Timestamptz | Type::Interval | Type::Unknown => Node::Text(text.to_owned()),
+        Type::Text | Type::TextSet | Type::Date | Type::Timestamptz | Type::Interval | Type::Unknown => {
+            Node::Text(text.to_owned())
+        }
     })
 }
 
 /// Whether the value is the same for every profile and every event.
 fn constant(e: &Expr) -> bool {
     match e.node {
-        Node::Attribute(_) | Node::Property(_) | Node::EventTime | Node::Aggregate(_) | Node::InSegment(_) => false,
+        Node::Attribute(_)
+        | Node::Property(_)
+        | Node::EventTime
+        | Node::Aggregate(_)
+        | Node::InSegment(_)
+        | Node::HasIdentifier(_)
+        | Node::Sequence(_) => false,
         _ => walk::children(e).into_iter().all(constant),
     }
 }

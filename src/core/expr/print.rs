@@ -3,7 +3,7 @@
 //!
 //! The plain-SQL printer ([`super::sql`]) is this one with other words for names and literals: `Style`.
 
-use super::ast::{Aggregate, AggregateFunction, Argument, Comparison, Expr, Function, Node, Operator, Type};
+use super::ast::{Aggregate, AggregateFunction, Argument, Comparison, Expr, Function, Node, Operator, Sequence, Type};
 
 /// Binding strengths, weakest first; PostgreSQL's order of precedence.
 pub(super) mod level {
@@ -52,7 +52,7 @@ fn strength(expr: &Expr) -> u8 {
         Node::And(_) => level::AND,
         Node::Not(_) => level::NOT,
         Node::IsNull { .. } | Node::IsBoolean { .. } => level::IS,
-        Node::Compare { .. } => level::COMPARE,
+        Node::Compare { .. } | Node::Any { .. } => level::COMPARE,
         Node::In { .. } | Node::Between { .. } | Node::Like { .. } => level::RANGE,
         Node::Arithmetic { op: Operator::Plus | Operator::Minus, .. } => level::ADD,
         Node::Arithmetic { .. } => level::MULTIPLY,
@@ -132,6 +132,13 @@ fn bare(expr: &Expr, style: &dyn Style, out: &mut String) {
             joined(list, ", ", level::ANY, style, out);
             out.push(')');
         }
+        Node::Any { value, set } => {
+            write(value, level::RANGE, style, out);
+            out.push_str(" = ANY (");
+            // The grammar reads what is inside as the right side of the comparison.
+            write(set, level::ADD, style, out);
+            out.push(')');
+        }
         Node::Between { value, low, high, negated } => {
             write(value, level::ADD, style, out);
             out.push_str(if *negated { " NOT BETWEEN " } else { " BETWEEN " });
@@ -195,6 +202,12 @@ fn bare(expr: &Expr, style: &dyn Style, out: &mut String) {
             out.push_str(&quote_text(name));
             out.push(')');
         }
+        Node::HasIdentifier(name) => {
+            out.push_str("has_identifier(");
+            out.push_str(&quote_text(name));
+            out.push(')');
+        }
+        Node::Sequence(s) => sequence(s, style, out),
     }
 }
 
@@ -228,6 +241,30 @@ fn aggregate(a: &Aggregate, style: &dyn Style, out: &mut String) {
         write(filter, level::ANY, style, out);
         out.push(')');
     }
+}
+
+fn sequence(s: &Sequence, style: &dyn Style, out: &mut String) {
+    out.push_str("sequence(");
+    for (i, step) in s.steps.iter().enumerate() {
+        out.push_str(if i > 0 { ", " } else { "" });
+        out.push_str(if step.negated { "NOT " } else { "" });
+        out.push_str(&quote_name(&step.event));
+        if let Some(filter) = &step.filter {
+            // The grammar knows FILTER only behind a call.
+            out.push_str("() FILTER (WHERE ");
+            write(filter, level::ANY, style, out);
+            out.push(')');
+        }
+    }
+    if let Some(within) = &s.within {
+        out.push_str(", within => ");
+        write(within, level::ANY, style, out);
+    }
+    if let Some(by) = &s.by {
+        out.push_str(", by => ");
+        out.push_str(&quote_property(by));
+    }
+    out.push(')');
 }
 
 /// The sign of a comparison with the spaces around it.
@@ -266,8 +303,10 @@ pub fn function_name(function: &Function) -> &'static str {
         Function::Round => "round",
         Function::Lower => "lower",
         Function::Upper => "upper",
+        Function::Cardinality => "cardinality",
         Function::DateTrunc => "date_trunc",
         Function::Extract(_) => "extract",
+        Function::DaysToAnniversary => "days_to_anniversary",
     }
 }
 
@@ -278,6 +317,7 @@ pub fn type_name(ty: Type) -> &'static str {
         Type::Bigint => "bigint",
         Type::Numeric => "numeric",
         Type::Text => "text",
+        Type::TextSet => "text[]",
         Type::Date => "date",
         Type::Timestamptz => "timestamptz",
         Type::Interval => "interval",
@@ -468,4 +508,4 @@ const RESERVED: &[&str] = &[
 
 #[cfg(test)]
 #[path = "print_test.rs"]
-mod tests;
+pub(crate) mod tests;

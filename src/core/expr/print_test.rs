@@ -51,6 +51,8 @@ fn canonical_forms() {
         ("a not between 1 and 2 and b", "a NOT BETWEEN 1 AND 2 AND b"),
         ("a between (b and c) and 2", "a BETWEEN (b AND c) AND 2"),
         ("a not in (1,2, 3)", "a NOT IN (1, 2, 3)"),
+        ("'x'=any(a) and ('y' = any (a)) = true", "'x' = ANY (a) AND ('y' = ANY (a)) = true"),
+        ("'x' <> all(a)", "NOT 'x' = ANY (a)"),
         ("a not ilike '%x'", "a NOT ILIKE '%x'"),
         ("- - a", "-(-a)"),
         ("-a::bigint", "-a::bigint"),
@@ -96,6 +98,22 @@ fn canonical_forms() {
             "count(view) FILTER (WHERE at >= timestamptz '2020-01-01' AND at < '2020-02-01') > 0",
         ),
         ("in_segment('vip') -- the best\n", "in_segment('vip')"),
+        ("Has_Identifier('email')", "has_identifier('email')"),
+        ("days_to_anniversary(a) <= 7", "days_to_anniversary(a) <= 7"),
+        (
+            "Sequence(View, NOT (purchase), within=>'2 hours', by=>Sku)",
+            "sequence(view, NOT purchase, within => interval '2 hours', by => sku)",
+        ),
+        (
+            "sequence(view(category => 'shoes', within => '1 day') filter (where sku = 'a' and at < now()), \"Order Completed\"() filter (where true))",
+            "sequence(view() FILTER (WHERE category = 'shoes' AND at >= now() - interval '1 day' AND sku = 'a' AND at < now()), \
+             \"Order Completed\"() FILTER (WHERE true))",
+        ),
+        ("sequence(return, by => \"at\")", "sequence(return, by => \"at\")"),
+        (
+            "count(return)::numeric / nullif(count(purchase), 0) > 0.2",
+            "count(return)::numeric / nullif(count(purchase), 0) > 0.2",
+        ),
         ("/* a */ true /* b /* c */ */", "true"),
         (".5 + 1. + 1e3", ".5 + 1. + 1e3"),
         ("5.::bigint", "5.::bigint"),
@@ -114,6 +132,10 @@ fn rename(e: &mut Expr, to: &str) {
             if let Argument::Property(n) = &mut a.argument {
                 *n = to.to_owned();
             }
+        }
+        Node::Sequence(s) => {
+            s.steps.iter_mut().for_each(|step| step.event = to.to_owned());
+            s.by = Some(to.to_owned());
         }
         _ => {}
     }
@@ -136,6 +158,7 @@ fn keywords_are_names() {
             "x IN (x, 'x')",
             "x BETWEEN x AND x",
             "x LIKE x",
+            "x = ANY (x)",
             "x IS NULL",
             "x AND x OR x",
             "x::text",
@@ -146,6 +169,7 @@ fn keywords_are_names() {
             "CASE WHEN x THEN x END",
             "x + interval '1 day' > x",
             "count(x)",
+            "sequence(x, NOT x() FILTER (WHERE x), by => x)",
             "count(DISTINCT x.x)",
             "sum(x.x) FILTER (WHERE x = x) > x",
             "x IS NOT TRUE AND NOT x",
@@ -180,7 +204,8 @@ fn leaf(event: bool) -> BoxedStrategy<Node> {
         prop_oneof![
             2 => common,
             3 => name.clone().prop_map(Node::Attribute),
-            1 => name.prop_map(Node::InSegment),
+            1 => name.clone().prop_map(Node::InSegment),
+            1 => name.prop_map(Node::HasIdentifier),
         ]
         .boxed()
     }
@@ -223,43 +248,52 @@ fn flat(list: Vec<Expr>, and: bool) -> Expr {
     wrap(if and { Node::And(terms) } else { Node::Or(terms) })
 }
 
-fn tree(event: bool) -> BoxedStrategy<Expr> {
+pub(crate) fn tree(event: bool) -> BoxedStrategy<Expr> {
     let start = prop_oneof![
         6 => leaf(event).prop_map(wrap),
         1 => ("[a-z0-9 :-]{0,12}", prop::sample::select(vec![Type::Date, Type::Timestamptz, Type::Interval]))
             .prop_map(|(t, ty)| Expr { node: Node::Text(t), ty, at: 0 }),
     ]
     .boxed();
-    let start = if event {
-        start
-    } else {
-        let name = || prop_oneof!["[a-z]{1,5}", "[A-Z 一-龥]{1,5}", Just("at".to_owned())];
-        let aggregate = (
-            prop::sample::select(vec![
-                AggregateFunction::Sum,
-                AggregateFunction::Avg,
-                AggregateFunction::First,
-                AggregateFunction::Last,
-                AggregateFunction::Count,
-                AggregateFunction::CountDistinct,
-                AggregateFunction::Min,
-                AggregateFunction::Max,
-            ]),
-            name(),
-            0..3_u8,
-            name(),
-            prop::option::of(tree(true)),
-        )
-            .prop_map(|(function, event, kind, property, filter)| {
-                let argument = match (kind, function) {
-                    (0, AggregateFunction::Count) => Argument::Rows,
-                    (0, AggregateFunction::Min | AggregateFunction::Max) => Argument::Time,
-                    _ => Argument::Property(property),
-                };
-                wrap(Node::Aggregate(Box::new(Aggregate { function, event, argument, filter })))
-            });
-        prop_oneof![5 => start, 1 => aggregate].boxed()
-    };
+    let start =
+        if event {
+            start
+        } else {
+            let name = || prop_oneof!["[a-z]{1,5}", "[A-Z 一-龥]{1,5}", Just("at".to_owned())];
+            let aggregate = (
+                prop::sample::select(vec![
+                    AggregateFunction::Sum,
+                    AggregateFunction::Avg,
+                    AggregateFunction::First,
+                    AggregateFunction::Last,
+                    AggregateFunction::Count,
+                    AggregateFunction::CountDistinct,
+                    AggregateFunction::Min,
+                    AggregateFunction::Max,
+                ]),
+                name(),
+                0..3_u8,
+                name(),
+                prop::option::of(tree(true)),
+            )
+                .prop_map(|(function, event, kind, property, filter)| {
+                    let argument = match (kind, function) {
+                        (0, AggregateFunction::Count) => Argument::Rows,
+                        (0, AggregateFunction::Min | AggregateFunction::Max) => Argument::Time,
+                        _ => Argument::Property(property),
+                    };
+                    wrap(Node::Aggregate(Box::new(Aggregate { function, event, argument, filter })))
+                });
+            let step = (name(), prop::option::of(tree(true)), any::<bool>())
+                .prop_map(|(event, filter, negated)| Step { event, filter, negated });
+            let within = "[a-z0-9 :-]{0,12}".prop_map(|t| Expr { node: Node::Text(t), ty: Type::Interval, at: 0 });
+            let sequence = (prop::collection::vec(step, 1..5), prop::option::of(within), prop::option::of(name()))
+                .prop_map(|(mut steps, within, by)| {
+                    steps[0].negated = false;
+                    wrap(Node::Sequence(Box::new(Sequence { steps, within, by })))
+                });
+            prop_oneof![8 => start, 2 => aggregate, 1 => sequence].boxed()
+        };
     start
         .prop_recursive(6, 60, 4, |inner| {
             let one = || inner.clone().prop_map(Box::new);
@@ -273,6 +307,8 @@ fn tree(event: bool) -> BoxedStrategy<Expr> {
                         Function::Round,
                         Function::Lower,
                         Function::Upper,
+                        Function::DaysToAnniversary,
+                        Function::Cardinality,
                         Function::Extract("year".into()),
                         Function::Extract("dow".into()),
                         Function::Extract("epoch".into()),
@@ -298,6 +334,7 @@ fn tree(event: bool) -> BoxedStrategy<Expr> {
                     high,
                     negated
                 })),
+                (one(), one()).prop_map(|(value, set)| wrap(Node::Any { value, set })),
                 (one(), any::<bool>()).prop_map(|(value, negated)| wrap(Node::IsNull { value, negated })),
                 (one(), any::<bool>(), any::<bool>()).prop_map(|(value, truth, negated)| wrap(Node::IsBoolean {
                     value,

@@ -21,6 +21,19 @@ pub struct SqlContext<'a> {
     pub now: Option<&'a str>,
     /// The catalog the tree was checked against; gives the types of the properties of aggregates.
     pub catalog: &'a dyn Catalog,
+    /// Prints for one profile instead of all.
+    pub point: Option<Point<'a>>,
+}
+
+/// The one profile a query is about. Every part of the query is narrowed to it.
+#[derive(Clone, Copy)]
+pub struct Point<'a> {
+    /// SQL of its number, for example `$1`.
+    pub profile: &'a str,
+    /// SQL telling whether it is in a segment; `None`: from the view of the members.
+    pub in_segment: &'a dyn Fn(&str) -> Option<String>,
+    /// SQL of the moment of evaluation, instead of its text.
+    pub now: Option<&'a str>,
 }
 
 /// A query with one row for each profile that `filter` keeps (all without one): `profile_id`, then a column for each of
@@ -33,13 +46,17 @@ pub fn select_sql(columns: &[(&str, &Expr)], filter: Option<&Expr>, ctx: &SqlCon
         write(&whole(e), level::ANY, &style, &mut text);
         let _ = write!(list, ",\n       {text} AS {}", quoted(alias));
     }
-    let mut condition = String::new();
+    let mut condition = match ctx.point {
+        None => String::new(),
+        Some(point) => format!("\nWHERE p.profile_id = {}", point.profile),
+    };
+    let first = if condition.is_empty() { "\nWHERE " } else { "\n  AND " };
     match filter.map(|f| lower(f, true)) {
         None => {}
-        Some(Expr { node: Node::And(terms), .. }) => conjunction(&terms, "\nWHERE ", &style, &mut condition),
+        Some(Expr { node: Node::And(terms), .. }) => conjunction(&terms, first, &style, &mut condition),
         Some(e) => {
-            condition.push_str("\nWHERE ");
-            write(&e, level::ANY, &style, &mut condition);
+            condition.push_str(first);
+            write(&e, if ctx.point.is_some() { level::NOT } else { level::ANY }, &style, &mut condition);
         }
     }
     let named = columns.iter().map(|(_, e)| *e).chain(filter).flat_map(attributes).collect();
@@ -67,8 +84,8 @@ pub fn constant_sql(expr: &Expr, ctx: &SqlContext<'_>) -> String {
 /// The replacement of attributes, when there is one.
 type Replace<'a> = Option<&'a dyn Fn(&str) -> Option<String>>;
 
-struct Plain<'a> {
-    ctx: &'a SqlContext<'a>,
+pub(super) struct Plain<'a> {
+    pub(super) ctx: &'a SqlContext<'a>,
     attribute: Replace<'a>,
     /// The event of the FILTER being printed.
     event: Option<&'a str>,
@@ -88,25 +105,49 @@ impl Style for Plain<'_> {
             }
             Node::Now => (self.now(), level::PRIMARY),
             Node::CurrentDate => match self.ctx.now {
-                None => ("current_date".to_owned(), level::PRIMARY),
-                Some(_) => (format!("{}::date", self.now()), level::CAST),
+                None => (self.today(), level::PRIMARY),
+                Some(_) => (self.today(), level::CAST),
             },
             Node::Property(name) => {
                 let ty = match (e.ty, self.event) {
                     (Type::Unknown, Some(event)) => self.ctx.catalog.property(event, name).unwrap_or(Type::Text),
                     (ty, _) => ty,
                 };
-                property(name, ty)
+                match self.event {
+                    Some(event) if self.other_type(event, name, ty) => (
+                        format!("CASE WHEN event = {} THEN {} END", quote_text(event), property(name, ty).0),
+                        level::PRIMARY,
+                    ),
+                    _ => property(name, ty),
+                }
             }
-            Node::InSegment(name) => (
+            // A list of its own, so that PostgreSQL reads the members once and not for every profile.
+            Node::InSegment(name) => match self.ctx.point.and_then(|point| (point.in_segment)(name)) {
+                Some(text) => (text, level::PRIMARY),
+                None => (
+                    format!(
+                        "p.profile_id IN (SELECT m.profile_id FROM {}.segment_members AS m WHERE m.segment = {})",
+                        self.ctx.schema,
+                        quote_text(name)
+                    ),
+                    level::RANGE,
+                ),
+            },
+            Node::HasIdentifier(name) => (
                 format!(
-                    "EXISTS (SELECT FROM {}.segment_members AS m WHERE m.segment = {} AND m.profile_id = p.profile_id)",
+                    "EXISTS (SELECT FROM {}.identifiers AS i WHERE i.type = {} AND i.profile_id = p.profile_id)",
                     self.ctx.schema,
                     quote_text(name)
                 ),
                 level::PRIMARY,
             ),
             Node::Aggregate(a) => (self.reference(a), level::PRIMARY),
+            Node::Sequence(s) => {
+                (format!("{} IS NOT NULL", self.joined(super::sequence_sql::join(s, self))), level::IS)
+            }
+            Node::Call { function: Function::DaysToAnniversary, arguments } => {
+                (self.anniversary(arguments), level::CAST)
+            }
             Node::Cast { value, to } => match (value.ty, to) {
                 // PostgreSQL casts boolean only to integer, and only integer to boolean.
                 (Type::Boolean, Type::Bigint) => (self.text(value, level::CAST) + "::integer::bigint", level::CAST),
@@ -169,7 +210,50 @@ impl<'a> Plain<'a> {
         format!("{list}\n  FROM {schema}.profiles AS q{joins}\n)")
     }
 
-    fn now(&self) -> String {
+    /// Whether another event has a property of that name that cannot be read as this type. PostgreSQL may look at the
+    /// properties of an event before it looks at its type.
+    fn other_type(&self, event: &str, name: &str, ty: Type) -> bool {
+        let catalog = self.ctx.catalog;
+        ty != Type::Text
+            && catalog
+                .events()
+                .iter()
+                .any(|other| other != event && catalog.property(other, name).is_some_and(|t| t != ty))
+    }
+
+    /// Days from today to the next day with the month and day of a date. A date that PostgreSQL cannot add years to has
+    /// none.
+    fn anniversary(&self, arguments: &[Expr]) -> String {
+        let day = match arguments {
+            [x] if x.ty == Type::Date => self.text(x, level::ANY),
+            [x] => self.text(x, level::CAST) + "::date",
+            _ => "NULL::date".to_owned(),
+        };
+        let today = self.today();
+        let of_year = |later: &str| {
+            format!(
+                "(x.d + make_interval(years => (extract(year FROM {today}) - extract(year FROM x.d))::integer{later}))::date"
+            )
+        };
+        let (this, next) = (of_year(""), of_year(" + 1"));
+        format!(
+            "(SELECT CASE WHEN {this} >= {today} THEN {this} - {today} ELSE {next} - {today} END \
+             FROM (SELECT CASE WHEN least(y.d, {today}) >= date '0001-01-01' AND y.d < date '100000-01-01' THEN y.d END AS d \
+             FROM (SELECT {day} AS d) AS y) AS x)::bigint"
+        )
+    }
+
+    fn today(&self) -> String {
+        match self.ctx.now {
+            None => "current_date".to_owned(),
+            Some(_) => format!("{}::date", self.now()),
+        }
+    }
+
+    pub(super) fn now(&self) -> String {
+        if let Some(now) = self.ctx.point.and_then(|point| point.now) {
+            return now.to_owned();
+        }
         match self.ctx.now {
             None => "now()".to_owned(),
             Some(text) => format!("timestamptz {}", quote_text(text)),
@@ -178,19 +262,33 @@ impl<'a> Plain<'a> {
 
     /// The column an aggregate is found in; makes its join unless the same one is there.
     fn reference(&self, a: &Aggregate) -> String {
-        let join = self.join(a);
-        let mut joins = self.joins.borrow_mut();
-        let index = joins.iter().position(|j| *j == join).unwrap_or_else(|| {
-            joins.push(join);
-            joins.len() - 1
-        });
-        let value = format!("e{}.value", index + 1);
+        let value = self.joined(self.join(a));
         match a.function {
             AggregateFunction::Count | AggregateFunction::CountDistinct => {
                 format!("coalesce({value}, 0)")
             }
             _ => value,
         }
+    }
+
+    /// The value of a subquery that is joined; makes the join unless the same one is there.
+    fn joined(&self, join: String) -> String {
+        let mut joins = self.joins.borrow_mut();
+        let index = joins.iter().position(|j| *j == join).unwrap_or_else(|| {
+            joins.push(join);
+            joins.len() - 1
+        });
+        format!("e{}.value", index + 1)
+    }
+
+    /// The style of what stands inside a FILTER of this event.
+    pub(super) fn inside(&self, event: &'a str) -> Plain<'a> {
+        Plain { ctx: self.ctx, attribute: None, event: Some(event), joins: RefCell::default() }
+    }
+
+    /// The condition that narrows events to the one profile asked about, if there is one.
+    pub(super) fn only(&self, before: &str) -> String {
+        self.ctx.point.map_or(String::new(), |point| format!("{before}AND profile_id = {}", point.profile))
     }
 
     fn join(&self, a: &Aggregate) -> String {
@@ -218,6 +316,7 @@ impl<'a> Plain<'a> {
             quote_text(&a.event),
             self.now()
         );
+        out.push_str(&self.only("\n    "));
         match a.filter.as_ref().map(|f| lower(f, true)) {
             None => {}
             Some(Expr { node: Node::And(terms), .. }) => conjunction(&terms, "\n    AND ", &inside, &mut out),
@@ -237,7 +336,7 @@ fn conjunction(terms: &[Expr], first: &str, style: &Plain<'_>, out: &mut String)
 }
 
 /// A value of the jsonb `properties`, as its type.
-fn property(name: &str, ty: Type) -> (String, u8) {
+pub(super) fn property(name: &str, ty: Type) -> (String, u8) {
     let text = format!("(properties->>{})", quote_text(name));
     match ty {
         Type::Text | Type::Unknown => (text, level::PRIMARY),
@@ -274,9 +373,14 @@ fn whole(e: &Expr) -> Expr {
 
 /// The same tree with the casts written out that the text needs. `exact` is false where only the value matters, beside
 /// a comparison; there `5` stays `5`.
-fn lower(e: &Expr, exact: bool) -> Expr {
+pub(super) fn lower(e: &Expr, exact: bool) -> Expr {
     let beside = match e.node {
-        Node::Compare { .. } | Node::In { .. } | Node::Between { .. } | Node::Like { .. } | Node::IsNull { .. } => true,
+        Node::Compare { .. }
+        | Node::Any { .. }
+        | Node::In { .. }
+        | Node::Between { .. }
+        | Node::Like { .. }
+        | Node::IsNull { .. } => true,
         Node::Cast { .. } => true,
         Node::Negate(_) => !exact,
         _ => false,
@@ -350,6 +454,7 @@ fn integer(e: &Expr) -> bool {
             _ => integer(x),
         },
         Node::Arithmetic { left, .. } => left.ty == Type::Date,
+        Node::Call { function: Function::Cardinality, .. } => true,
         _ => false,
     }
 }

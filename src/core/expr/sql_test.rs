@@ -9,8 +9,9 @@ use super::super::print::print;
 use super::super::test_catalog::Shop;
 use super::{SqlContext, scalar_sql, select_sql};
 
-const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop };
-const AS_OF: SqlContext<'_> = SqlContext { schema: "\"brand b\"", now: Some("2018-01-01 00:00:00+00"), catalog: &Shop };
+const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop, point: None };
+const AS_OF: SqlContext<'_> =
+    SqlContext { schema: "\"brand b\"", now: Some("2018-01-01 00:00:00+00"), catalog: &Shop, point: None };
 
 fn read(text: &str, want: Option<Type>) -> Expr {
     compile(text, &Shop, want).unwrap_or_else(|e| panic!("{text}: {e:?}"))
@@ -225,9 +226,13 @@ const LANGUAGE: &[(&str, &str, Type, &str)] = &[
     ("did(view, category => 'shoes', within => '30 days')", "count(view) FILTER (WHERE category = 'shoes' AND at >= now() - interval '30 days') > 0", Boolean, "coalesce(e1.value, 0) > 0"),
     ("did(purchase, quantity => 2, gift => true, since => '2017-01-01', until => now())", "count(purchase) FILTER (WHERE quantity = 2 AND gift = true AND at >= timestamptz '2017-01-01' AND at < now()) > 0", Boolean, "coalesce(e1.value, 0) > 0"),
     ("did(view) AND NOT did(purchase)", "count(view) > 0 AND NOT count(purchase) > 0", Boolean, "coalesce(e1.value, 0) > 0 AND NOT coalesce(e2.value, 0) > 0"),
-    ("in_segment('vip')", "", Boolean, "EXISTS (SELECT FROM cdp.segment_members AS m WHERE m.segment = 'vip' AND m.profile_id = p.profile_id)"),
-    ("in_segment('it''s') OR NOT in_segment('vip')", "", Boolean, "EXISTS (SELECT FROM cdp.segment_members AS m WHERE m.segment = 'it''s' AND m.profile_id = p.profile_id) OR NOT EXISTS (SELECT FROM cdp.segment_members AS m WHERE m.segment = 'vip' AND m.profile_id = p.profile_id)"),
-    ("in_segment('vip') = vip", "", Boolean, "EXISTS (SELECT FROM cdp.segment_members AS m WHERE m.segment = 'vip' AND m.profile_id = p.profile_id) = p.vip"),
+    ("'x' = ANY (labels)", "", Boolean, "'x' = ANY (p.labels)"),
+    ("NOT 'x' = ANY (labels)", "", Boolean, "NOT 'x' = ANY (p.labels)"),
+    ("cardinality(labels) + 1", "", Bigint, "cardinality(p.labels)::bigint + 1"),
+    ("has_identifier('email')", "", Boolean, "EXISTS (SELECT FROM cdp.identifiers AS i WHERE i.type = 'email' AND i.profile_id = p.profile_id)"),
+    ("in_segment('vip')", "", Boolean, "p.profile_id IN (SELECT m.profile_id FROM cdp.segment_members AS m WHERE m.segment = 'vip')"),
+    ("in_segment('it''s') OR NOT in_segment('vip')", "", Boolean, "p.profile_id IN (SELECT m.profile_id FROM cdp.segment_members AS m WHERE m.segment = 'it''s') OR NOT p.profile_id IN (SELECT m.profile_id FROM cdp.segment_members AS m WHERE m.segment = 'vip')"),
+    ("in_segment('vip') = vip", "", Boolean, "p.profile_id IN (SELECT m.profile_id FROM cdp.segment_members AS m WHERE m.segment = 'vip') = p.vip"),
     ("(gender = 'a' AND (city = 'b' OR city = 'c')) OR vip", "gender = 'a' AND (city = 'b' OR city = 'c') OR vip", Boolean, "p.gender = 'a' AND (p.city = 'b' OR p.city = 'c') OR p.vip"),
     ("CASE WHEN vip AND gender = 'a' THEN count(view) ELSE 0 END", "", Bigint, "CASE WHEN p.vip AND p.gender = 'a' THEN coalesce(e1.value, 0) ELSE 0 END"),
 ];
@@ -329,7 +334,7 @@ LEFT JOIN (
 ) AS e1 ON e1.profile_id = p.profile_id
 WHERE e1.value < timestamptz '2018-01-01 00:00:00+00' - interval '1 day'
   AND p.birthday < timestamptz '2018-01-01 00:00:00+00'::date
-  AND EXISTS (SELECT FROM \"brand b\".segment_members AS m WHERE m.segment = 'it''s' AND m.profile_id = p.profile_id)"
+  AND p.profile_id IN (SELECT m.profile_id FROM \"brand b\".segment_members AS m WHERE m.segment = 'it''s')"
     );
 }
 

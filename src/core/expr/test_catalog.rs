@@ -13,6 +13,7 @@ const ATTRIBUTES: &[(&str, Type)] = &[
     ("value_level", Type::Text),
     ("age", Type::Bigint),
     ("balance", Type::Numeric),
+    ("labels", Type::TextSet),
     ("vip", Type::Boolean),
     ("birthday", Type::Date),
     ("signed_up", Type::Timestamptz),
@@ -62,6 +63,9 @@ impl Catalog for Shop {
     }
     fn properties(&self, _: &str) -> Vec<String> {
         names(PROPERTIES)
+    }
+    fn identifier_types(&self) -> Vec<String> {
+        ["email", "phone", "cookie"].map(str::to_owned).to_vec()
     }
     fn segments(&self) -> Vec<String> {
         SEGMENTS.iter().map(|e| (*e).to_owned()).collect()

@@ -2,7 +2,7 @@
 
 use super::ast::{Expr, Node};
 
-/// The operands of `expr`, left to right. The FILTER of an aggregate counts as its operand.
+/// The operands of `expr`, left to right. The FILTER of an aggregate or a step counts as an operand.
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.node {
         Node::Null
@@ -14,8 +14,10 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
         | Node::Attribute(_)
         | Node::EventTime
         | Node::Property(_)
-        | Node::InSegment(_) => Vec::new(),
+        | Node::InSegment(_)
+        | Node::HasIdentifier(_) => Vec::new(),
         Node::Aggregate(a) => a.filter.iter().collect(),
+        Node::Sequence(s) => s.steps.iter().filter_map(|step| step.filter.as_ref()).chain(&s.within).collect(),
         Node::Not(x) | Node::Negate(x) => vec![x],
         Node::And(list) | Node::Or(list) => list.iter().collect(),
         Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => {
@@ -27,6 +29,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             vec![value]
         }
         Node::Like { value, pattern, .. } => vec![value, pattern],
+        Node::Any { value, set } => vec![value, set],
         Node::Case { operand, branches, otherwise } => operand
             .iter()
             .map(|x| &**x)
@@ -49,8 +52,10 @@ pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         | Node::Attribute(_)
         | Node::EventTime
         | Node::Property(_)
-        | Node::InSegment(_) => Vec::new(),
+        | Node::InSegment(_)
+        | Node::HasIdentifier(_) => Vec::new(),
         Node::Aggregate(a) => a.filter.iter_mut().collect(),
+        Node::Sequence(s) => s.steps.iter_mut().filter_map(|step| step.filter.as_mut()).chain(&mut s.within).collect(),
         Node::Not(x) | Node::Negate(x) => vec![x],
         Node::And(list) | Node::Or(list) => list.iter_mut().collect(),
         Node::Compare { left, right, .. } | Node::Arithmetic { left, right, .. } => {
@@ -62,6 +67,7 @@ pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
             vec![value]
         }
         Node::Like { value, pattern, .. } => vec![value, pattern],
+        Node::Any { value, set } => vec![value, set],
         Node::Case { operand, branches, otherwise } => operand
             .iter_mut()
             .map(|x| &mut **x)

@@ -1,6 +1,6 @@
 //! Leaves over one attribute: equality on codes, ranges on numbers, and any predicate at all on the dictionary of a coded one.
 
-use super::{AttributeColumn, Columns, Outcome, Planner, is_constant, number_text, ranges, union};
+use super::{AttributeColumn, Columns, HAS_SET, Outcome, Planner, is_constant, number_text, ranges, union};
 use crate::cells::Encoding;
 use crate::expr::ast::{Comparison, Expr, Node as Ast, Type};
 use crate::expr::walk;
@@ -12,6 +12,9 @@ impl<C: Columns> Planner<'_, C> {
         Some(match self.columns.attribute(name)? {
             AttributeColumn::Codes { column_id, .. } => {
                 Node::Present(self.chunks(Encoding::Set, column_id, vec![(0, i64::from(i32::MAX))]))
+            }
+            AttributeColumn::Elements { column_id, .. } => {
+                Node::Present(self.chunks(Encoding::Set, column_id, vec![(HAS_SET, HAS_SET)]))
             }
             AttributeColumn::CodeNumbers { column_id, .. } | AttributeColumn::Numbers { column_id, .. } => {
                 Node::Present(self.chunks(Encoding::Number, column_id, vec![(0, 0)]))
@@ -30,6 +33,7 @@ impl<C: Columns> Planner<'_, C> {
     ) -> Result<Option<Node>, C::Error> {
         let Some(column) = self.columns.attribute(name) else { return Ok(None) };
         match column {
+            AttributeColumn::Elements { .. } => Ok(None),
             AttributeColumn::Codes { dictionary_id, .. } | AttributeColumn::CodeNumbers { dictionary_id, .. } => {
                 if !matches!(op, Comparison::Eq | Comparison::NotEq) || literal.ty != attribute.ty {
                     return Ok(None);
@@ -104,6 +108,16 @@ impl<C: Columns> Planner<'_, C> {
         Ok(self.coded(name, &codes, outcome == Outcome::True))
     }
 
+    /// `literal = ANY (attribute)` over a set of texts.
+    pub(super) fn element(&mut self, value: &Expr, set: &Expr, outcome: Outcome) -> Result<Option<Node>, C::Error> {
+        let (Ast::Attribute(name), Ast::Text(text)) = (&set.node, &value.node) else { return Ok(None) };
+        let Some(AttributeColumn::Elements { dictionary_id, .. }) = self.columns.attribute(name) else {
+            return Ok(None);
+        };
+        let codes: Vec<i32> = self.columns.code(dictionary_id, text)?.into_iter().collect();
+        Ok(self.coded(name, &codes, outcome == Outcome::True))
+    }
+
     /// A predicate whose only input is one coded attribute: PostgreSQL evaluates it on each value of the dictionary and on NULL.
     pub(super) fn dictionary_leaf(&mut self, expr: &Expr, outcome: Outcome) -> Result<Option<Node>, C::Error> {
         let Some((name, ty)) = only_attribute(expr) else { return Ok(None) };
@@ -130,7 +144,7 @@ impl<C: Columns> Planner<'_, C> {
         codes.dedup();
         let set = match self.columns.attribute(name)? {
             _ if codes.is_empty() => Node::Empty,
-            AttributeColumn::Codes { column_id, .. } => {
+            AttributeColumn::Codes { column_id, .. } | AttributeColumn::Elements { column_id, .. } => {
                 Node::Present(self.chunks(Encoding::Set, column_id, codes.iter().map(|c| (*c, *c)).collect()))
             }
             AttributeColumn::CodeNumbers { column_id, .. } | AttributeColumn::Numbers { column_id, .. } => {
@@ -174,7 +188,12 @@ fn only(expr: &Expr, found: &mut Option<(String, Type)>) -> bool {
                 true
             }
         },
-        Ast::Aggregate(_) | Ast::InSegment(_) | Ast::EventTime | Ast::Property(_) => false,
+        Ast::Aggregate(_)
+        | Ast::InSegment(_)
+        | Ast::HasIdentifier(_)
+        | Ast::Sequence(_)
+        | Ast::EventTime
+        | Ast::Property(_) => false,
         _ => walk::children(expr).into_iter().all(|child| only(child, found)),
     }
 }

@@ -39,6 +39,13 @@ pub enum AttributeColumn {
         /// Whose codes.
         dictionary_id: i32,
     },
+    /// One bitmap an element of a set of texts, and one of everybody who has a set ([`HAS_SET`]).
+    Elements {
+        /// Column number.
+        column_id: i32,
+        /// Whose codes.
+        dictionary_id: i32,
+    },
     /// A number column holding the value times 10^scale, days since 2000-01-01 or microseconds since 2000-01-01 UTC.
     Numbers {
         /// Column number.
@@ -47,6 +54,9 @@ pub enum AttributeColumn {
         scale: u32,
     },
 }
+
+/// The key under which a column of sets keeps who has a set, be it empty.
+pub const HAS_SET: i64 = i32::MAX as i64;
 
 /// A day column: counts of events, and sums of a measure, by day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,6 +286,10 @@ impl<C: Columns> Planner<'_, C> {
                     }
                 }
             }
+            Ast::Any { value, set } => match self.element(value, set, outcome)? {
+                Some(node) => node,
+                None => self.leaf(expr, outcome)?,
+            },
             Ast::IsBoolean { value, truth, negated } => {
                 let set = self.compile(value, if *truth { Outcome::True } else { Outcome::False })?;
                 self.two_valued(set, if *negated { outcome.opposite() } else { outcome })
@@ -430,7 +444,7 @@ fn can_fail(expr: &Expr) -> bool {
             function: Function::Abs | Function::Round | Function::DateTrunc | Function::Extract(_), ..
         } => true,
         Ast::Like { pattern, .. } if !matches!(&pattern.node, Ast::Text(text) if !text.contains('\\')) => true,
-        Ast::Aggregate(_) => false,
+        Ast::Aggregate(_) | Ast::Sequence(_) => false,
         _ => walk::children(expr).into_iter().any(can_fail),
     }
 }

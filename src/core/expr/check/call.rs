@@ -1,7 +1,7 @@
 //! Types of functions and aggregates.
 
 use super::{Checker, operand};
-use crate::expr::ast::{Aggregate, AggregateFunction, Argument, Expr, Function, Node, Position, Type};
+use crate::expr::ast::{Aggregate, AggregateFunction, Argument, Expr, Function, Node, Position, Sequence, Type};
 use crate::expr::error::{ExprError, Kind, nearest};
 use crate::expr::print::{aggregate_name, function_name, type_name};
 
@@ -132,6 +132,13 @@ impl Checker<'_> {
                     Err(no_function(word, x).with_hint(format!("cast it: {}::text", operand(x))))
                 }
             }
+            (Function::Cardinality, [x]) => {
+                if x.ty == Type::TextSet {
+                    Ok(Type::Bigint)
+                } else {
+                    Err(no_function(word, x).with_hint("it needs an attribute of type text[]"))
+                }
+            }
             (Function::DateTrunc, [field, x]) => {
                 self.settle(field, Type::Text)?;
                 let Node::Text(name) = &field.node else {
@@ -147,6 +154,13 @@ impl Checker<'_> {
                 match x.ty {
                     Type::Date | Type::Timestamptz => Ok(Type::Timestamptz),
                     _ => Err(no_function(word, x).with_hint("it needs a timestamptz or a date")),
+                }
+            }
+            (Function::DaysToAnniversary, [x]) => {
+                self.settle(x, Type::Date)?;
+                match x.ty {
+                    Type::Date | Type::Timestamptz => Ok(Type::Bigint),
+                    _ => Err(no_function(word, x).with_hint("it needs a date or a timestamptz")),
                 }
             }
             (Function::Extract(field), [x]) => {
@@ -234,6 +248,58 @@ impl Checker<'_> {
             inside.condition(filter, "FILTER")?;
         }
         Ok(ty)
+    }
+
+    /// Checks the steps of a sequence, which is true or false and never NULL.
+    pub(super) fn sequence(&self, s: &mut Sequence, at: Position) -> Result<Type, ExprError> {
+        if self.event.is_some() {
+            return Err(ExprError::new(Kind::NotSupported, at, "\"sequence\" cannot be used inside FILTER")
+                .with_word("sequence"));
+        }
+        if s.steps.first().is_none_or(|first| first.negated) {
+            return Err(ExprError::new(Kind::NotSupported, at, "the first step of a sequence cannot be NOT")
+                .with_word("sequence")
+                .with_hint("begin with an event that happened"));
+        }
+        for step in &mut s.steps {
+            self.event(&step.event, at)?;
+            if let Some(filter) = &mut step.filter {
+                let inside = Checker { catalog: self.catalog, event: Some(&step.event) };
+                inside.condition(filter, "FILTER")?;
+            }
+        }
+        if let Some(within) = &mut s.within {
+            let literal = matches!((&within.node, within.ty), (Node::Text(_), Type::Interval));
+            if !literal {
+                return Err(ExprError::new(Kind::Syntax, within.at, "the value of within must be a quoted interval"));
+            }
+            self.visit(within)?;
+        }
+        if let Some(by) = &s.by {
+            let mut found: Option<(Type, &str)> = None;
+            for step in &s.steps {
+                let ty = self.property(&step.event, by, at)?;
+                match found {
+                    Some((other, event)) if other != ty => {
+                        return Err(ExprError::new(
+                            Kind::TypeMismatch,
+                            at,
+                            format!(
+                                "property \"{by}\" is {} of \"{event}\" but {} of \"{}\"",
+                                type_name(other),
+                                type_name(ty),
+                                step.event
+                            ),
+                        )
+                        .with_word(by.clone())
+                        .with_hint("the steps of a sequence are joined by a property of one type"));
+                    }
+                    Some(_) => {}
+                    None => found = Some((ty, &step.event)),
+                }
+            }
+        }
+        Ok(Type::Boolean)
     }
 }
 

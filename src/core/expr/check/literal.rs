@@ -48,6 +48,11 @@ pub(super) fn read(x: &mut Expr, to: Type) -> Result<(), ExprError> {
             None => return Err(unreadable(text, to, x.at)),
         },
         Type::Date | Type::Timestamptz | Type::Interval => return plausible(text, to, x.at),
+        Type::TextSet => {
+            return Err(ExprError::new(Kind::NotSupported, x.at, "a set of texts cannot be written as a literal")
+                .with_word(text.clone())
+                .with_hint(format!("write {} = ANY (…)", crate::expr::print::quote_text(text))));
+        }
         Type::Text | Type::Unknown => return Ok(()),
     };
     Ok(())

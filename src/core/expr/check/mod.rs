@@ -16,7 +16,7 @@ use super::walk;
 
 /// Trees deeper than this are refused before anything recurses into them; text never gets here, see
 /// [`super::parse::Limits::depth`].
-const DEEPEST: usize = 200;
+const DEEPEST: usize = 210;
 
 /// What names there are.
 pub trait Catalog {
@@ -40,6 +40,8 @@ pub trait Catalog {
     fn history(&self, _attribute: &str) -> Option<i32> {
         None
     }
+    /// All identifier types, in any order.
+    fn identifier_types(&self) -> Vec<String>;
 }
 
 /// Gives every node of `expr` its type. `want` is the type the whole must have (`Some(Boolean)` for a segment): a
@@ -156,6 +158,23 @@ impl Checker<'_> {
                 self.common(&mut all, "IN")?;
                 Type::Boolean
             }
+            Node::Any { value, set } => {
+                self.visit(value)?;
+                self.settle(value, Type::Text)?;
+                self.visit(set)?;
+                for (side, wanted) in [(&*value, Type::Text), (&*set, Type::TextSet)] {
+                    if side.ty != wanted && !(side.node == Node::Null && side.ty == Type::Unknown) {
+                        return Err(ExprError::new(
+                            Kind::TypeMismatch,
+                            side.at,
+                            format!("ANY needs {} here, not {}", type_name(wanted), type_name(side.ty)),
+                        )
+                        .with_hint("write 'x' = ANY (labels), where labels is an attribute of type text[]; for a list of values use IN"));
+                    }
+                }
+                set.ty = Type::TextSet;
+                Type::Boolean
+            }
             Node::Between { value, low, high, .. } => {
                 self.visit(value)?;
                 self.visit(low)?;
@@ -237,6 +256,21 @@ impl Checker<'_> {
                 }
                 Type::Boolean
             }
+            Node::HasIdentifier(name) => {
+                let known = self.catalog.identifier_types();
+                if !known.contains(name) {
+                    return Err(unknown(
+                        Kind::UnknownSegment,
+                        at,
+                        format!("identifier type \"{name}\" does not exist"),
+                        name,
+                        known,
+                        "the table identifier_type lists them",
+                    ));
+                }
+                Type::Boolean
+            }
+            Node::Sequence(s) => self.sequence(s, at)?,
         };
         e.ty = ty;
         Ok(())
@@ -438,6 +472,9 @@ fn bridge(left: &Expr, right: &Expr) -> String {
     match (left.ty, right.ty) {
         (Type::Text, ty) => format!("cast one side: {}::{}", operand(left), type_name(ty)),
         (ty, Type::Text) => format!("cast one side: {}::{}", operand(right), type_name(ty)),
+        (Type::Bigint | Type::Numeric, Type::Interval) | (Type::Interval, Type::Bigint | Type::Numeric) => {
+            "write the number alone, or extract(epoch FROM …) of the interval".to_owned()
+        }
         (Type::Boolean, _) | (_, Type::Boolean) => "a boolean is compared with true or false".to_owned(),
         _ => "cast one side to text".to_owned(),
     }

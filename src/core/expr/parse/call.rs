@@ -1,8 +1,9 @@
-//! Calls: scalar functions, aggregates over events, and the two words of our own, `did` and `in_segment`.
+//! Calls: scalar functions, aggregates over events, and words of our own: `did`, `in_segment`, `has_identifier` (and
+//! `sequence`, which has a file of its own).
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr, FunctionArgOperator,
-    FunctionArguments,
+    FunctionArguments, Ident,
 };
 
 use super::convert::{At, Converter, Scope, name, node};
@@ -15,13 +16,16 @@ use crate::expr::error::{ExprError, Kind, nearest};
 const FUNCTIONS: &[&str] = &[
     "abs",
     "avg",
+    "cardinality",
     "coalesce",
     "count",
     "date_trunc",
+    "days_to_anniversary",
     "did",
     "extract",
     "first",
     "greatest",
+    "has_identifier",
     "in_segment",
     "last",
     "least",
@@ -31,6 +35,7 @@ const FUNCTIONS: &[&str] = &[
     "now",
     "nullif",
     "round",
+    "sequence",
     "sum",
     "upper",
 ];
@@ -47,9 +52,9 @@ pub(super) fn unknown_function(word: &str, place: Position) -> ExprError {
 }
 
 /// An argument list with everything unusual refused.
-struct Arguments<'t> {
+pub(super) struct Arguments<'t> {
     distinct: bool,
-    list: &'t [FunctionArg],
+    pub(super) list: &'t [FunctionArg],
 }
 
 impl Converter<'_> {
@@ -113,8 +118,10 @@ impl Converter<'_> {
                 constant(Node::Now)
             }
             "in_segment" => self.in_segment(&arguments, place, at),
+            "has_identifier" => self.has_identifier(&arguments, place, at),
             "did" => self.did(&arguments, place, at),
-            "has_identifier" | "consented" => {
+            "sequence" => self.sequence(&arguments, place, at),
+            "consented" => {
                 Err(ExprError::new(Kind::NotSupported, place, format!("function \"{word}\" is not available yet"))
                     .with_word(word))
             }
@@ -132,7 +139,9 @@ impl Converter<'_> {
             "round" => (Function::Round, 1, 2),
             "lower" => (Function::Lower, 1, 1),
             "upper" => (Function::Upper, 1, 1),
+            "cardinality" => (Function::Cardinality, 1, 1),
             "date_trunc" => (Function::DateTrunc, 2, 2),
+            "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
             _ => return Err(unknown_function(word, place)),
         };
         self.count(word, arguments, least, most, place)?;
@@ -179,19 +188,35 @@ impl Converter<'_> {
     }
 
     fn in_segment(&self, arguments: &Arguments<'_>, place: Position, at: At) -> Result<Expr, ExprError> {
-        self.count("in_segment", arguments, 1, 1, place)?;
+        Ok(node(Node::InSegment(self.quoted_name("in_segment", "name", arguments, place, at)?), place))
+    }
+
+    fn has_identifier(&self, arguments: &Arguments<'_>, place: Position, at: At) -> Result<Expr, ExprError> {
+        Ok(node(Node::HasIdentifier(self.quoted_name("has_identifier", "email", arguments, place, at)?), place))
+    }
+
+    /// The one argument of a function that takes a name.
+    fn quoted_name(
+        &self,
+        word: &str,
+        example: &str,
+        arguments: &Arguments<'_>,
+        place: Position,
+        at: At,
+    ) -> Result<String, ExprError> {
+        self.count(word, arguments, 1, 1, place)?;
         if at.scope == Scope::Event {
-            return Err(inside_filter("in_segment", place));
+            return Err(inside_filter(word, place));
         }
         let [argument] = arguments.list else {
             return Err(self.unsupported(place, "this form of call"));
         };
-        let x = self.unnamed(argument, "in_segment", place)?;
-        if let Node::Text(segment) = self.expr(x, at.deeper())?.node {
-            return Ok(node(Node::InSegment(segment), place));
+        let x = self.unnamed(argument, word, place)?;
+        if let Node::Text(name) = self.expr(x, at.deeper())?.node {
+            return Ok(name);
         }
-        Err(ExprError::new(Kind::Syntax, self.start(x), "the argument of in_segment must be a quoted name")
-            .with_hint("write in_segment('name')"))
+        Err(ExprError::new(Kind::Syntax, self.start(x), format!("the argument of {word} must be a quoted name"))
+            .with_hint(format!("write {word}('{example}')")))
     }
 
     fn aggregate(
@@ -313,23 +338,36 @@ impl Converter<'_> {
             }
         };
         let inside = At { scope: Scope::Event, depth: at.depth + 3 };
+        let terms = self.terms("did", &event, list.as_slice(), USAGE, place, inside)?;
+        let filter = together(terms, place);
+        let count = Aggregate { function: AggregateFunction::Count, event, argument: Argument::Rows, filter };
+        Ok(node(
+            Node::Compare {
+                op: Comparison::Gt,
+                left: Box::new(node(Node::Aggregate(Box::new(count)), place)),
+                right: Box::new(node(Node::Number("0".to_owned()), place)),
+            },
+            place,
+        ))
+    }
+
+    /// The conditions that the named arguments of `did` or of a step stand for.
+    pub(super) fn terms(
+        &self,
+        word: &str,
+        event: &str,
+        list: &[FunctionArg],
+        usage: &str,
+        place: Position,
+        inside: At,
+    ) -> Result<Vec<Expr>, ExprError> {
+        let wrong = |start, what: &str| ExprError::new(Kind::Syntax, start, what).with_hint(usage);
         let mut seen: Vec<String> = Vec::new();
         let mut terms = Vec::new();
         for argument in list {
-            let (key, value) = match argument {
-                FunctionArg::Named {
-                    name: key,
-                    arg: FunctionArgExpr::Expr(value),
-                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
-                }
-                | FunctionArg::ExprNamed {
-                    name: Sql::Identifier(key),
-                    arg: FunctionArgExpr::Expr(value),
-                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
-                } => (key, value),
-                _ => {
-                    return Err(wrong(place, "the arguments of did after the event must be named").with_word("did"));
-                }
+            let Some((key, value)) = named_argument(argument) else {
+                let what = format!("the arguments of {word} after the event must be named");
+                return Err(wrong(place, &what).with_word(word));
             };
             let start = super::tokens::column(key.span.start);
             let key = self.named(key)?;
@@ -362,19 +400,32 @@ impl Converter<'_> {
             seen.push(key);
             terms.push(node(Node::Compare { op, left: boxed(left), right }, start));
         }
-        let filter = match terms.len() {
-            0 | 1 => terms.pop(),
-            _ => Some(node(Node::And(terms), place)),
-        };
-        let count = Aggregate { function: AggregateFunction::Count, event, argument: Argument::Rows, filter };
-        Ok(node(
-            Node::Compare {
-                op: Comparison::Gt,
-                left: Box::new(node(Node::Aggregate(Box::new(count)), place)),
-                right: Box::new(node(Node::Number("0".to_owned()), place)),
-            },
-            place,
-        ))
+        Ok(terms)
+    }
+}
+
+/// The name and value of `name => value`.
+pub(super) fn named_argument(argument: &FunctionArg) -> Option<(&Ident, &Sql)> {
+    match argument {
+        FunctionArg::Named {
+            name: key,
+            arg: FunctionArgExpr::Expr(value),
+            operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+        }
+        | FunctionArg::ExprNamed {
+            name: Sql::Identifier(key),
+            arg: FunctionArgExpr::Expr(value),
+            operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+        } => Some((key, value)),
+        _ => None,
+    }
+}
+
+/// Conditions that hold together; `None` for none.
+pub(super) fn together(mut terms: Vec<Expr>, place: Position) -> Option<Expr> {
+    match terms.len() {
+        0 | 1 => terms.pop(),
+        _ => Some(node(Node::And(terms), place)),
     }
 }
 
@@ -391,7 +442,7 @@ fn aggregate_named(word: &str) -> Option<AggregateFunction> {
     })
 }
 
-fn inside_filter(word: &str, place: Position) -> ExprError {
+pub(super) fn inside_filter(word: &str, place: Position) -> ExprError {
     ExprError::new(Kind::NotSupported, place, format!("\"{word}\" cannot be used inside FILTER"))
         .with_word(word)
         .with_hint(

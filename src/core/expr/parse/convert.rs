@@ -97,6 +97,12 @@ impl Converter<'_> {
             Sql::ILike { negated, any: false, expr, pattern, escape_char: None } => {
                 self.like(expr, pattern, *negated, true, at)
             }
+            Sql::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: false } => self.any(left, right, at),
+            // The same in three values.
+            Sql::AllOp { left, compare_op: BinaryOperator::NotEq, right } => {
+                let any = node(self.any(left, right, at.deeper())?, self.start(tree));
+                Ok(Node::Not(Box::new(any)))
+            }
             Sql::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), at)
             }
@@ -133,6 +139,10 @@ impl Converter<'_> {
             );
         }
         Ok(Node::In { value: self.boxed(value, at)?, list: self.all(list, at)?, negated })
+    }
+
+    fn any(&self, value: &Sql, set: &Sql, at: At) -> Result<Node, ExprError> {
+        Ok(Node::Any { value: self.boxed(value, at)?, set: self.boxed(set, at)? })
     }
 
     fn between(&self, value: &Sql, low: &Sql, high: &Sql, negated: bool, at: At) -> Result<Node, ExprError> {

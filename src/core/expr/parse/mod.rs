@@ -9,6 +9,7 @@ mod call;
 mod convert;
 mod place;
 mod refuse;
+mod sequence;
 mod tokens;
 
 use sqlparser::dialect::PostgreSqlDialect;
@@ -20,7 +21,7 @@ use super::error::{ExprError, Kind};
 use tokens::Words;
 
 /// How large an expression may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Bytes of text.
     pub bytes: usize,
@@ -38,6 +39,19 @@ impl Default for Limits {
     /// the stack of a server process.
     fn default() -> Self {
         Self { bytes: 64 * 1024, tokens: 10_000, nesting: 50, depth: 100 }
+    }
+}
+
+impl Limits {
+    /// The largest that any setting allows; what is kept already is read within these.
+    pub const MOST: Self = Self { bytes: 1024 * 1024, tokens: 163_840, nesting: 100, depth: 200 };
+
+    /// Limits for a text of so many bytes and levels of nesting, at most [`Limits::MOST`]. A word has six bytes on average; a
+    /// tree is at most twice as deep as the text nests.
+    #[must_use]
+    pub fn of(bytes: usize, nesting: usize) -> Self {
+        let (bytes, nesting) = (bytes.min(Self::MOST.bytes), nesting.min(Self::MOST.nesting));
+        Self { bytes, tokens: (bytes / 64 * 10).max(1000), nesting, depth: nesting * 2 }
     }
 }
 
@@ -76,7 +90,7 @@ pub fn parse_with(text: &str, limits: &Limits) -> Result<Expr, ExprError> {
 #[must_use]
 pub fn locate(error: ExprError, text: &str) -> ExprError {
     let place = error.word.as_deref().filter(|_| error.position > 0).and_then(|word| {
-        let words = Words::read(text, &Limits::default()).ok()?;
+        let words = Words::read(text, &Limits::MOST).ok()?;
         words.find(error.position, word)
     });
     match place {

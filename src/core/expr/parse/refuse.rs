@@ -132,8 +132,10 @@ impl Converter<'_> {
             Sql::IsDistinctFrom(..) | Sql::IsNotDistinctFrom(..) => {
                 ("IS DISTINCT FROM", "distinct", Some("use = with IS NULL"))
             }
-            Sql::AnyOp { .. } => ("ANY", "any", Some("use IN")),
-            Sql::AllOp { .. } => ("ALL", "all", Some("join comparisons with AND")),
+            Sql::AnyOp { .. } => ("this use of ANY", "any", Some("write 'x' = ANY (set), or join comparisons with OR")),
+            Sql::AllOp { .. } => {
+                ("this use of ALL", "all", Some("write 'x' <> ALL (set), or join comparisons with AND"))
+            }
             Sql::Array(_) => ("an array", "array", Some("use IN with a list")),
             Sql::Tuple(_) => ("a list of values", "(", Some("a list belongs after IN")),
             Sql::Exists { .. } => ("EXISTS", "exists", Some("use an aggregate, for example count(purchase) > 0")),

@@ -105,8 +105,16 @@ impl<'a> Words<'a> {
         let mut chain = 0_usize;
         let mut deepest = 0;
         let mut previous = &Token::Comma;
+        // Signs and NOT in front of an operand nest like parentheses.
+        let mut prefixes = 0;
         for token in &self.tokens {
             let at = column(token.span.start);
+            let prefix =
+                matches!(token.token, Token::Minus | Token::Plus) || keyword(&token.token) == Some(Keyword::NOT);
+            prefixes = if prefix && expects_operand(previous) { prefixes + 1 } else { 0 };
+            if open.len() + prefixes > limits.nesting {
+                return Err(too_deep(at, limits.nesting));
+            }
             let case = keyword(&token.token) == Some(Keyword::CASE);
             match &token.token {
                 Token::LParen | Token::LBracket | Token::LBrace => {
