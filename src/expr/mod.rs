@@ -10,3 +10,4 @@ pub mod measure;
 mod parallel;
 pub mod question;
 pub mod set;
+mod texts;
