@@ -313,7 +313,10 @@ fn there_are(head: &CodesHead) -> impl Iterator<Item = (u16, u32)> {
     head.codes().iter().copied().filter(|(_, count)| *count > 0)
 }
 
-fn cells_and_counts(bytes: &[u8]) -> (Vec<(u32, u16)>, Vec<(u16, u32)>) {
+/// Offsets with their codes, and codes with how many offsets have them.
+type CellsAndCounts = (Vec<(u32, u16)>, Vec<(u16, u32)>);
+
+fn cells_and_counts(bytes: &[u8]) -> CellsAndCounts {
     let chunk = CodesChunk::open(bytes).unwrap();
     let mut counts: Vec<_> = there_are(chunk.head()).collect();
     counts.sort_unstable();
