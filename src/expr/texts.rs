@@ -16,7 +16,7 @@ use std::rc::Rc;
 /// Values by their codes.
 pub type Texts = HashMap<i64, String>;
 
-/// The most values that a backend keeps, and the most bytes of them; then they are collected anew.
+/// The most values that a backend keeps, and the most bytes of them; then they are collected anew. What is more alone is not kept.
 const MOST_TEXTS: usize = 65_536;
 const MOST_BYTES: usize = 8 << 20;
 
@@ -54,14 +54,15 @@ impl Shelf {
     fn put(&mut self, key: (String, i32), kept: Kept) {
         self.remove(&key);
         let (texts, bytes) = (kept.texts.len(), bytes_of(&kept.texts));
+        if texts > MOST_TEXTS || bytes > MOST_BYTES {
+            return;
+        }
         if self.texts + texts > MOST_TEXTS || self.bytes + bytes > MOST_BYTES {
             *self = Self::default();
         }
-        if texts <= MOST_TEXTS && bytes <= MOST_BYTES {
-            self.texts += texts;
-            self.bytes += bytes;
-            self.kept.insert(key, kept);
-        }
+        self.texts += texts;
+        self.bytes += bytes;
+        self.kept.insert(key, kept);
     }
 }
 
