@@ -293,6 +293,11 @@ fn last_rows(ws: &Workspace, dictionaries: &[i32]) -> Option<Vec<(i32, Option<Ve
     Some(last)
 }
 
+/// The last row of a dictionary; `None` when it has none, or cannot be looked at directly.
+pub(super) fn last_row(ws: &Workspace, dictionary_id: i32) -> Option<Version> {
+    last_rows(ws, &[dictionary_id])?.pop()?.1
+}
+
 fn unsigned(scale: i32) -> Result<u32, CdpError> {
     u32::try_from(scale).map_err(|_| CdpError::internal("negative scale in the catalogue"))
 }

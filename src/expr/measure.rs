@@ -4,6 +4,7 @@
 use super::columns::WorkspaceColumns;
 use super::question::Question;
 use super::set::{self, Inputs, borrowed};
+use super::texts::{self, Texts};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::store::column::moment_of_micros_sql;
@@ -16,6 +17,7 @@ use pg_cdp_core::plan::{AttributeColumn, Columns, Plan, Source};
 use pg_cdp_core::program::{self, Node, Program, Totals};
 use pgrx::AnyNumeric;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 /// A value of an attribute, how many members have it, and how many profiles do.
 pub type Share = (Option<String>, i64, i64);
@@ -28,10 +30,10 @@ pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>,
             None => by_code(question, column_id, dictionary_id)?,
         },
         Some((AttributeColumn::CodeNumbers { column_id, dictionary_id }, _)) => {
-            by_number(question, column_id, |values| code_texts(question, dictionary_id, values))?
+            by_number(question, column_id, |values| texts::of_codes(question.ws, dictionary_id, values))?
         }
         Some((AttributeColumn::Numbers { column_id, scale }, ty)) => {
-            by_number(question, column_id, |values| number_texts(ty, scale, values))?
+            by_number(question, column_id, |values| number_texts(ty, scale, values).map(Rc::new))?
         }
         Some((AttributeColumn::Elements { .. }, _)) | None => distribution_by_query(question, attribute)?,
     };
@@ -101,7 +103,8 @@ fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
 /// An attribute with a forward column.
 fn by_forward(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Vec<Share>, CdpError> {
     let Extended { program, inputs, slot, universe } = extended(question, Encoding::Codes, column_id)?;
-    let mut counts: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
+    // By code: these are small, and every shard has most of them.
+    let mut by_code: Vec<(u64, u64)> = Vec::new();
     let (mut members, mut profiles) = (0, 0);
     inputs.listing(question, None)?.for_each_shard(question.ws, &program.slots, |_, slots| {
         let chunks = borrowed(slots);
@@ -109,15 +112,21 @@ fn by_forward(question: &Question, column_id: i32, dictionary_id: i32) -> Result
         let (here, shares) = program::code_distribution(&program, &chunks, codes)?;
         members += here;
         for (code, inside, total) in shares {
-            let count = counts.entry(code.into()).or_default();
-            *count = (count.0 + inside, count.1 + total);
+            let code = usize::from(code);
+            if by_code.len() <= code {
+                by_code.resize(code + 1, (0, 0));
+            }
+            if let Some(count) = by_code.get_mut(code) {
+                *count = (count.0 + inside, count.1 + total);
+            }
         }
         for set in chunks.get(universe).into_iter().flatten() {
             profiles += cardinality(*set)?;
         }
         Ok(())
     })?;
-    let texts = code_texts(question, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
+    let counts: BTreeMap<i64, (u64, u64)> = (0..).zip(by_code).filter(|(_, (_, total))| *total > 0).collect();
+    let texts = texts::of_codes(question.ws, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
     with_unknown(named(counts, &texts)?, members, profiles)
 }
 
@@ -142,7 +151,7 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
         }
         Ok(())
     })?;
-    let texts = code_texts(question, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
+    let texts = texts::of_codes(question.ws, dictionary_id, &counts.keys().copied().collect::<Vec<_>>())?;
     with_unknown(named(counts, &texts)?, members, profiles)
 }
 
@@ -150,7 +159,7 @@ fn by_code(question: &Question, column_id: i32, dictionary_id: i32) -> Result<Ve
 fn by_number(
     question: &Question,
     column_id: i32,
-    texts: impl FnOnce(&[i64]) -> Result<HashMap<i64, String>, CdpError>,
+    texts: impl FnOnce(&[i64]) -> Result<Rc<Texts>, CdpError>,
 ) -> Result<Vec<Share>, CdpError> {
     let Extended { program, inputs, slot, universe } = extended(question, Encoding::Number, column_id)?;
     let all = Program { slots: program.slots.clone(), root: Node::Present(universe) };
@@ -169,21 +178,12 @@ fn by_number(
     with_unknown(named(counts, &texts)?, members, profiles)
 }
 
-fn named(counts: BTreeMap<i64, (u64, u64)>, texts: &HashMap<i64, String>) -> Result<Vec<(String, u64, u64)>, CdpError> {
+fn named(counts: BTreeMap<i64, (u64, u64)>, texts: &Texts) -> Result<Vec<(String, u64, u64)>, CdpError> {
     let named = counts.into_iter().filter(|(_, (_, total))| *total > 0).map(|(value, (n, total))| {
         let text = texts.get(&value).ok_or_else(|| CdpError::corrupted("column"))?;
         Ok((text.clone(), n, total))
     });
     named.collect()
-}
-
-/// The values behind dictionary codes.
-fn code_texts(question: &Question, dictionary_id: i32, codes: &[i64]) -> Result<HashMap<i64, String>, CdpError> {
-    let sql = "SELECT d.code::pg_catalog.int8, d.value FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.code = ANY ($2::pg_catalog.int8[])";
-    let rows = spi::rows_cached(&question.ws.sql(sql), &[dictionary_id.into(), codes.to_vec().into()], |row| {
-        Ok((spi::must::<i64>(row, 1)?, spi::must::<String>(row, 2)?))
-    })?;
-    Ok(rows.into_iter().collect())
 }
 
 /// SQL giving the value that a column of numbers keeps as the integer `v`.
@@ -196,7 +196,7 @@ fn value_sql(ty: Type, scale: u32, v: &str) -> String {
     }
 }
 
-fn number_texts(ty: Type, scale: u32, values: &[i64]) -> Result<HashMap<i64, String>, CdpError> {
+fn number_texts(ty: Type, scale: u32, values: &[i64]) -> Result<Texts, CdpError> {
     let sql = format!("SELECT x.v, ({})::pg_catalog.text FROM unnest($1) x(v)", value_sql(ty, scale, "x.v"));
     let rows = spi::rows(&sql, &[values.to_vec().into()], |row| {
         Ok((spi::must::<i64>(row, 1)?, spi::must::<String>(row, 2)?))

@@ -14,4 +14,5 @@ mod parallel;
 pub mod point;
 pub mod question;
 pub mod set;
+mod texts;
 pub mod why;

@@ -1,4 +1,4 @@
--- The chunk cache and the plans that are kept can never change an answer: after each of 400 random steps (cells added and taken away,
+-- The chunk cache, the plans and the texts of codes that are kept can never change an answer: after each of 400 random steps (cells added and taken away,
 -- folded, rolled back, dictionaries and columns changed) the backend that keeps everything is compared with itself reading by a query
 -- and keeping nothing.
 SET client_min_messages = warning;
@@ -30,10 +30,9 @@ BEGIN
         WHEN 2 THEN PERFORM cdp_flush();
         WHEN 3 THEN INSERT INTO cdp.pending SELECT coded, 1, 0, _cdp_cells_agg(x::int, -1, 0) FROM (SELECT x FROM cdp_members(cdp_segment('city = ''city1''')) x LIMIT 3) y HAVING count(*) > 0;
         WHEN 4 THEN
-            IF NOT EXISTS (SELECT FROM cdp.dictionary WHERE dictionary_id = dict AND value = 'new') THEN
-                INSERT INTO cdp.dictionary SELECT dict, max(code) + 1, 'new' FROM cdp.dictionary WHERE dictionary_id = dict;
-                INSERT INTO cdp.pending SELECT coded, max(code), 0, _cdp_cells_agg(who, 1, 0) FROM cdp.dictionary WHERE dictionary_id = dict;
-            END IF;
+            -- After a rollback the same code is given to another value.
+            INSERT INTO cdp.dictionary SELECT dict, max(code) + 1, CASE WHEN bool_or(value = 'new') THEN 'value ' || step ELSE 'new' END FROM cdp.dictionary WHERE dictionary_id = dict;
+            INSERT INTO cdp.pending SELECT coded, max(code), 0, _cdp_cells_agg(who, 1, 0) FROM cdp.dictionary WHERE dictionary_id = dict;
         WHEN 5 THEN UPDATE cdp.store_column SET state = CASE WHEN random() < 0.2 THEN 'off' ELSE 'ready' END WHERE column_id = CASE WHEN random() < 0.5 THEN number ELSE coded END;
         ELSE UPDATE cdp.chunk SET bits = bits WHERE column_id IN (number, coded);
     END CASE;
@@ -59,6 +58,7 @@ BEGIN
 END $$;
 SELECT setseed(0.42) IS NULL AS seeded;
 SELECT compared, wrong, rolled_back > 100 AS many_rolled_back, different > 50 AS many_answers FROM steps(400);
+SELECT count(*) > 20 AS many_values_learned FROM cdp.dictionary WHERE value LIKE 'value %';
 -- A cache that is too small for what is asked, and one that is emptied.
 SET cdp.cache_size = '64kB';
 SELECT wrong FROM steps(20);

@@ -1,18 +1,27 @@
 //! The codes chunk: which one value each profile of a shard has, as a code, found by its offset.
 //!
-//! Version 1, little-endian: `u8 version = 1, u8 width, u16 0, u32 kinds`; `16 × u32`: how many offsets of each block of 2^16 have a
-//! code; `kinds × u16`: the codes that occur, ascending; `kinds × u32`: how many offsets have each. Then the blocks, ascending, each in the
-//! smaller of two forms, which its number of offsets decides:
-//! a *list*, the offsets (u16, ascending) and then as many codes; or a *field*, a code for each of the 2^16 offsets. A block that nobody
-//! has a code in takes no room. A code takes `width` bytes, one where every code of the shard is below 255, else two; in a field all bits
-//! set mean none.
+//! A chunk has a list of the codes that occur, and the blocks name them by their *rank*, the place in this list. The most frequent come first when
+//! a chunk is made anew, so that one byte a profile does nearly always, whatever the codes are.
+//!
+//! Version 1, little-endian: `u8 version = 1, u8 0, u16 0, u32 kinds`; `16 × u32`: how many offsets of each block of 2^16 have a code;
+//! `16 × u32`: how many of them are rare, with a rank from 254 on; `kinds × u16`: the codes, by rank; `kinds × u32`: how many offsets have each. Then
+//! the blocks, ascending, each in the smallest of three forms, which its two numbers decide:
+//! - a *list*, the offsets (u16, ascending) and then as many bytes;
+//! - a *field*, a byte for each of the 2^16 offsets;
+//! - a *wide field*, a rank (u16) for each of the 2^16 offsets, all bits set for none.
+//!
+//! A byte is a rank, 0xFE a rare one, 0xFF (in a field) none. After a list or a field come the offsets of the rare (u16, ascending) and then as many
+//! ranks (u16). A block that nobody has a code in takes no room.
 //!
 //! The head alone tells how often each value occurs and where each block is, so that a reader may fetch it and then single blocks.
 
-use super::delta::Change;
-use crate::bitmap::{Block, Bytes, Portable, SHARD_BLOCKS, SHARD_WIDTH};
+mod write;
+
+pub(super) use write::fold_codes;
+pub use write::{CodesBuilder, encode};
+
+use crate::bitmap::{Bytes, SHARD_BLOCKS};
 use crate::error::StoreError;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 const VERSION: u8 = 1;
@@ -20,16 +29,35 @@ const WHAT: &str = "codes chunk";
 /// Offsets of a block.
 const BLOCK: usize = 1 << 16;
 const BLOCKS: usize = SHARD_BLOCKS as usize;
-/// No code: codes are smaller.
+/// No code: codes are smaller. No rank: neither has a chunk as many.
 pub const NO_CODE: u16 = u16::MAX;
-/// From this code on two bytes are needed.
-const WIDE_FROM: u16 = u8::MAX as u16;
+/// The first rank that a byte does not hold.
+pub(crate) const RARE_FROM: u16 = 254;
+/// The byte of a rare rank.
+pub(crate) const RARE: u8 = 254;
+/// The byte of no rank.
+pub(crate) const NONE: u8 = 255;
+
+/// How a block is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    List,
+    Field,
+    Wide,
+}
+
+/// The smallest form of a block, and its length: `known` offsets have a code, `rare` of them a rank from [`RARE_FROM`] on.
+fn form(known: u32, rare: u32) -> (Form, usize) {
+    let (known, rare) = (known as usize, rare as usize);
+    let forms = [(Form::List, 3 * known + 4 * rare), (Form::Field, BLOCK + 4 * rare), (Form::Wide, 2 * BLOCK)];
+    forms.into_iter().min_by_key(|(_, length)| *length).unwrap_or((Form::Wide, 2 * BLOCK))
+}
 
 /// The head of a codes chunk, checked.
 #[derive(Debug, Clone)]
 pub struct CodesHead {
-    width: usize,
     known: [u32; BLOCKS],
+    rare: [u32; BLOCKS],
     codes: Vec<(u16, u32)>,
     /// Where each block begins, and where the last one ends.
     starts: [usize; BLOCKS + 1],
@@ -45,11 +73,13 @@ impl CodesHead {
     /// [`StoreError::Truncated`], [`StoreError::Version`], and [`StoreError::Damaged`] for more codes than there can be.
     pub fn length(bytes: &[u8]) -> Result<usize, StoreError> {
         let first = bytes.first_chunk::<{ Self::FIRST }>();
-        let [version, _, _, _, kinds @ ..] = first.ok_or(StoreError::Truncated { what: WHAT, at: Self::FIRST })?;
+        let [version, reserved @ .., a, b, c, d] =
+            first.ok_or(StoreError::Truncated { what: WHAT, at: Self::FIRST })?;
         if *version != VERSION {
             return Err(StoreError::Version(*version));
         }
-        match u32::from_le_bytes(*kinds) as usize {
+        match u32::from_le_bytes([*a, *b, *c, *d]) as usize {
+            _ if *reserved != [0; 3] => Err(StoreError::Damaged { what: WHAT, at: 1 }),
             kinds @ 1..=0xFFFF => Ok(head_length(kinds)),
             _ => Err(StoreError::Damaged { what: WHAT, at: 4 }),
         }
@@ -63,46 +93,35 @@ impl CodesHead {
         let damaged = |at| StoreError::Damaged { what: WHAT, at };
         let end = Self::length(bytes)?;
         let head = bytes.get(..end).ok_or(StoreError::Truncated { what: WHAT, at: end })?;
-        let (first, rest) = head.split_at(Self::FIRST);
-        let width = match first {
-            [_, width @ 1..=2, 0, 0, ..] => usize::from(*width),
-            _ => return Err(damaged(1)),
-        };
-        let (table, rest) = rest.split_at(4 * BLOCKS);
-        let mut known = [0; BLOCKS];
-        for (known, bytes) in known.iter_mut().zip(table.as_chunks::<4>().0) {
-            *known = u32::from_le_bytes(*bytes);
-        }
-        if known.iter().any(|known| *known > BLOCK as u32) {
+        let (_, rest) = head.split_at(Self::FIRST);
+        let (known, rest) = rest.split_at(4 * BLOCKS);
+        let (rare, rest) = rest.split_at(4 * BLOCKS);
+        let (known, rare) = (table(known), table(rare));
+        if known.iter().zip(&rare).any(|(known, rare)| *known > BLOCK as u32 || rare > known) {
             return Err(damaged(Self::FIRST));
         }
         let (codes, counts) = rest.split_at(rest.len() / 6 * 2);
         let codes = codes.as_chunks::<2>().0.iter().map(|code| u16::from_le_bytes(*code));
         let counts = counts.as_chunks::<4>().0.iter().map(|count| u32::from_le_bytes(*count));
         let codes: Vec<(u16, u32)> = codes.zip(counts).collect();
-        let ascending = codes.is_sorted_by(|a, b| a.0 < b.0) && codes.iter().all(|(_, count)| *count > 0);
-        let most = codes.last().map_or(NO_CODE, |(code, _)| *code);
-        if !ascending || most == NO_CODE || width != width_of(most) {
-            return Err(damaged(Self::FIRST + 4 * BLOCKS));
+        if !differ(&codes) {
+            return Err(damaged(Self::FIRST + 8 * BLOCKS));
         }
-        let all: u64 = codes.iter().map(|(_, count)| u64::from(*count)).sum();
-        if all != known.iter().map(|known| u64::from(*known)).sum::<u64>() {
+        let all = |counts: &[u32; BLOCKS]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+        let of = |codes: &[(u16, u32)]| codes.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
+        let of_rare = codes.get(usize::from(RARE_FROM)..).map_or(0, of);
+        if all(&known) == 0 || all(&known) != of(&codes) || all(&rare) != of_rare {
             return Err(damaged(Self::FIRST));
         }
-        let mut starts = [end; BLOCKS + 1];
-        let mut at = end;
-        for (known, next) in known.iter().zip(starts.iter_mut().skip(1)) {
-            at += block_length(*known, width);
-            *next = at;
-        }
-        match at {
-            _ if at > length => Err(StoreError::Truncated { what: WHAT, at }),
-            _ if at < length => Err(damaged(at)),
-            _ => Ok(Self { width, known, codes, starts }),
+        let starts = starts(end, &known, &rare);
+        match starts.last().copied().unwrap_or(end) {
+            at if at > length => Err(StoreError::Truncated { what: WHAT, at }),
+            at if at < length => Err(damaged(at)),
+            _ => Ok(Self { known, rare, codes, starts }),
         }
     }
 
-    /// The codes that occur, ascending, and how many offsets have each.
+    /// The codes, by rank, and how many offsets have each: none of a code that has gone since the ranks were given.
     pub fn codes(&self) -> &[(u16, u32)] {
         &self.codes
     }
@@ -117,6 +136,11 @@ impl CodesHead {
         self.known.get(usize::from(key)).copied().unwrap_or(0)
     }
 
+    /// How many offsets of block `key` have a rank from [`RARE_FROM`] on.
+    pub fn rare(&self, key: u16) -> u32 {
+        self.rare.get(usize::from(key)).copied().unwrap_or(0)
+    }
+
     /// Where in the chunk block `key` is; empty when it takes no room.
     pub fn place(&self, key: u16) -> Range<usize> {
         match self.starts.get(usize::from(key)..) {
@@ -125,95 +149,82 @@ impl CodesHead {
         }
     }
 
-    /// Block `key`, from the bytes at its [`Self::place`].
-    ///
-    /// # Errors
-    /// [`StoreError::Truncated`] when these are other bytes.
-    pub fn block<'a>(&self, key: u16, bytes: &'a [u8]) -> Result<CodesBlock<'a>, StoreError> {
-        let known = self.known(key);
+    /// Where in the chunk the rare offsets of block `key` are, behind the rest of it.
+    fn place_of_rare(&self, key: u16) -> Range<usize> {
         let place = self.place(key);
-        if bytes.len() != place.len() {
-            return Err(StoreError::Truncated { what: WHAT, at: place.end });
-        }
-        let codes = |bytes: &'a [u8]| match self.width {
-            1 => Codes::Narrow(bytes),
-            _ => Codes::Wide(bytes.as_chunks::<2>().0),
-        };
-        Ok(if is_list(known, self.width) {
-            let (offsets, rest) = bytes.split_at(2 * known as usize);
-            CodesBlock::List { offsets: offsets.as_chunks::<2>().0, codes: codes(rest) }
-        } else {
-            CodesBlock::Field(codes(bytes))
-        })
-    }
-}
-
-/// Codes as they are stored.
-#[derive(Debug, Clone, Copy)]
-pub enum Codes<'a> {
-    /// One byte each.
-    Narrow(&'a [u8]),
-    /// Two bytes each.
-    Wide(&'a [[u8; 2]]),
-}
-
-impl Codes<'_> {
-    /// The code at a place; [`NO_CODE`] for none.
-    pub fn get(&self, at: usize) -> u16 {
-        match self {
-            Self::Narrow(codes) => codes.get(at).map_or(NO_CODE, |code| wide(*code)),
-            Self::Wide(codes) => codes.get(at).map_or(NO_CODE, |code| u16::from_le_bytes(*code)),
+        match form(self.known(key), self.rare(key)).0 {
+            Form::Wide => place.end..place.end,
+            Form::List | Form::Field => place.end.saturating_sub(4 * self.rare(key) as usize)..place.end,
         }
     }
 }
 
-fn wide(code: u8) -> u16 {
-    if code == u8::MAX { NO_CODE } else { code.into() }
+fn table(bytes: &[u8]) -> [u32; BLOCKS] {
+    let mut table = [0; BLOCKS];
+    for (number, bytes) in table.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *number = u32::from_le_bytes(*bytes);
+    }
+    table
 }
 
-/// The codes of a block of 2^16 offsets. What is inside has not been checked.
+/// Whether no code comes twice, and each is one.
+fn differ(codes: &[(u16, u32)]) -> bool {
+    let mut seen = vec![0u64; 1 << 10];
+    codes.iter().all(|(code, _)| {
+        let (word, bit) = (&mut seen[usize::from(code >> 6)], 1 << (code & 63));
+        let new = *word & bit == 0 && *code != NO_CODE;
+        *word |= bit;
+        new
+    })
+}
+
+fn starts(end: usize, known: &[u32; BLOCKS], rare: &[u32; BLOCKS]) -> [usize; BLOCKS + 1] {
+    let mut starts = [end; BLOCKS + 1];
+    let mut at = end;
+    for ((known, rare), next) in known.iter().zip(rare).zip(starts.iter_mut().skip(1)) {
+        at += form(*known, *rare).1;
+        *next = at;
+    }
+    starts
+}
+
+/// The ranks of a block of 2^16 offsets, but for the rare ones. What is inside has not been checked.
 #[derive(Debug, Clone, Copy)]
 pub enum CodesBlock<'a> {
-    /// Some offsets and the code of each.
+    /// Some offsets and the byte of each.
     List {
         /// The offsets in the block, little-endian, ascending.
         offsets: &'a [[u8; 2]],
-        /// Their codes.
-        codes: Codes<'a>,
+        /// Their ranks, or [`RARE`].
+        ranks: &'a [u8],
     },
-    /// A code for every offset.
-    Field(Codes<'a>),
+    /// A rank for every offset, or [`RARE`], or [`NONE`].
+    Field(&'a [u8]),
+    /// A rank for every offset, little-endian, or [`NO_CODE`]. None is rare.
+    Wide(&'a [[u8; 2]]),
 }
 
-impl CodesBlock<'_> {
-    /// The code at an offset of the block; [`NO_CODE`] for none.
-    fn get(&self, offset: u16) -> u16 {
-        match self {
-            Self::List { offsets, codes } => {
-                let found = offsets.binary_search_by_key(&offset, |bytes| u16::from_le_bytes(*bytes));
-                found.map_or(NO_CODE, |at| codes.get(at))
-            }
-            Self::Field(codes) => codes.get(offset.into()),
-        }
-    }
+/// The offsets of a block whose rank is from [`RARE_FROM`] on. What is inside has not been checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Rare<'a> {
+    /// The offsets in the block, little-endian, ascending.
+    pub offsets: &'a [[u8; 2]],
+    /// The rank of each.
+    pub ranks: &'a [[u8; 2]],
+}
 
-    /// Writes the code of each offset, [`NO_CODE`] for none.
-    fn spread(&self, field: &mut [u16; BLOCK]) {
-        match self {
-            Self::List { offsets, codes } => {
-                field.fill(NO_CODE);
-                for (at, offset) in offsets.iter().enumerate() {
-                    field[usize::from(u16::from_le_bytes(*offset))] = codes.get(at);
-                }
-            }
-            Self::Field(Codes::Narrow(codes)) => {
-                field.iter_mut().zip(*codes).for_each(|(place, code)| *place = wide(*code));
-            }
-            Self::Field(Codes::Wide(codes)) => {
-                field.iter_mut().zip(*codes).for_each(|(place, code)| *place = u16::from_le_bytes(*code));
-            }
-        }
+impl Rare<'_> {
+    /// The offsets, each with its rank.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u16)> + '_ {
+        self.offsets
+            .iter()
+            .zip(self.ranks)
+            .map(|(offset, rank)| (u16::from_le_bytes(*offset), u16::from_le_bytes(*rank)))
     }
+}
+
+fn find(offsets: &[[u8; 2]], offset: u16) -> Option<usize> {
+    offsets.binary_search_by_key(&offset, |bytes| u16::from_le_bytes(*bytes)).ok()
 }
 
 /// A codes chunk whose head has been checked; the blocks stay where they are.
@@ -239,13 +250,109 @@ impl<'a> CodesChunk<'a> {
         &self.head
     }
 
-    /// Block `key`.
+    /// Block `key`, without its rare offsets.
     ///
     /// # Errors
     /// Those of reading the bytes.
     pub fn block(&self, key: u16) -> Result<CodesBlock<'a>, StoreError> {
-        let place = self.head.place(key);
-        self.head.block(key, self.bytes.get(WHAT, place.start, place.len())?)
+        let known = self.head.known(key);
+        let (start, end) = (self.head.place(key).start, self.head.place_of_rare(key).start);
+        let bytes = self.bytes.get(WHAT, start, end.saturating_sub(start))?;
+        Ok(match form(known, self.head.rare(key)).0 {
+            Form::List => {
+                let (offsets, ranks) = bytes.split_at(2 * known as usize);
+                CodesBlock::List { offsets: offsets.as_chunks::<2>().0, ranks }
+            }
+            Form::Field => CodesBlock::Field(bytes),
+            Form::Wide => CodesBlock::Wide(bytes.as_chunks::<2>().0),
+        })
+    }
+
+    /// The rare offsets of block `key`.
+    ///
+    /// # Errors
+    /// Those of reading the bytes.
+    pub fn rare(&self, key: u16) -> Result<Rare<'a>, StoreError> {
+        let place = self.head.place_of_rare(key);
+        let bytes = self.bytes.get(WHAT, place.start, place.len())?;
+        let (offsets, ranks) = bytes.split_at(bytes.len() / 2);
+        Ok(Rare { offsets: offsets.as_chunks::<2>().0, ranks: ranks.as_chunks::<2>().0 })
+    }
+
+    /// The rank at an offset of block `key`; [`NO_CODE`] for none.
+    fn rank(&self, key: u16, offset: u16) -> Result<u16, StoreError> {
+        let byte = match self.block(key)? {
+            CodesBlock::List { offsets, ranks } => match find(offsets, offset) {
+                None => return Ok(NO_CODE),
+                // Nothing that is listed has no rank.
+                Some(at) => {
+                    ranks.get(at).copied().filter(|rank| *rank != NONE).ok_or_else(|| damaged(&self.head, key))?
+                }
+            },
+            CodesBlock::Field(ranks) => ranks.get(usize::from(offset)).copied().unwrap_or(NONE),
+            CodesBlock::Wide(ranks) => {
+                return Ok(ranks.get(usize::from(offset)).map_or(NO_CODE, |rank| u16::from_le_bytes(*rank)));
+            }
+        };
+        match byte {
+            NONE => Ok(NO_CODE),
+            RARE => {
+                let rare = self.rare(key)?;
+                let rank = find(rare.offsets, offset).and_then(|at| rare.ranks.get(at));
+                rank.map(|rank| u16::from_le_bytes(*rank)).ok_or_else(|| damaged(&self.head, key))
+            }
+            rank => Ok(rank.into()),
+        }
+    }
+
+    /// The code at an offset of block `key`; [`NO_CODE`] for none.
+    fn code(&self, key: u16, offset: u16) -> Result<u16, StoreError> {
+        match self.rank(key, offset)? {
+            NO_CODE => Ok(NO_CODE),
+            rank => {
+                self.head.codes.get(usize::from(rank)).map(|(code, _)| *code).ok_or_else(|| damaged(&self.head, key))
+            }
+        }
+    }
+
+    /// Writes the rank of each offset of block `key`, [`NO_CODE`] for none. The block is checked: what it holds is what its form says, and as many of
+    /// each kind as the head says.
+    fn spread(&self, key: u16, field: &mut [u16; BLOCK]) -> Result<(), StoreError> {
+        // Ranks are smaller than this one, and an offset is looked at once.
+        const LATER: u16 = NO_CODE - 1;
+        let wide = |byte: u8| match byte {
+            NONE => NO_CODE,
+            RARE => LATER,
+            rank => rank.into(),
+        };
+        let mut sound = true;
+        match self.block(key)? {
+            CodesBlock::List { offsets, ranks } => {
+                field.fill(NO_CODE);
+                sound = offsets.is_sorted_by_key(|offset| u16::from_le_bytes(*offset));
+                for (offset, rank) in offsets.iter().zip(ranks) {
+                    field[usize::from(u16::from_le_bytes(*offset))] = wide(*rank);
+                }
+            }
+            CodesBlock::Field(ranks) => field.iter_mut().zip(ranks).for_each(|(place, rank)| *place = wide(*rank)),
+            CodesBlock::Wide(ranks) => {
+                field.iter_mut().zip(ranks).for_each(|(place, rank)| *place = u16::from_le_bytes(*rank));
+            }
+        }
+        let count = |kind: fn(u16) -> bool, field: &[u16; BLOCK]| field.iter().filter(|rank| kind(**rank)).count();
+        sound &= count(|rank| rank != NO_CODE, field) == self.head.known(key) as usize;
+        sound &= count(|rank| rank >= RARE_FROM && rank != NO_CODE, field) == self.head.rare(key) as usize;
+        // As many as are marked are listed: when each is at a mark, every mark has its rank.
+        let mut previous = None;
+        for (offset, rank) in self.rare(key)?.iter() {
+            let place = &mut field[usize::from(offset)];
+            sound &= previous < Some(offset) && *place == LATER && rank >= RARE_FROM;
+            previous = Some(offset);
+            *place = rank;
+        }
+        let kinds = self.head.codes.len();
+        sound &= field.iter().all(|rank| usize::from(*rank) < kinds || *rank == NO_CODE);
+        if sound { Ok(()) } else { Err(damaged(&self.head, key)) }
     }
 
     /// The offsets that have a code, ascending, each with its code. Everything is checked against the head.
@@ -254,29 +361,19 @@ impl<'a> CodesChunk<'a> {
     /// [`StoreError::Damaged`] when the blocks are not what the head says.
     pub fn cells(&self) -> Result<Vec<(u32, u16)>, StoreError> {
         let mut cells = Vec::with_capacity(self.head.count() as usize);
-        let mut counts = BTreeMap::new();
+        let mut counts = vec![0u32; self.head.codes.len()];
         let mut field = Box::new([NO_CODE; BLOCK]);
-        for key in 0..SHARD_BLOCKS {
-            if self.head.known(key) == 0 {
-                continue;
-            }
-            self.block(key)?.spread(&mut field);
-            let before = cells.len();
-            for (offset, code) in (u32::from(key) << 16..).zip(field.iter()).filter(|(_, code)| **code != NO_CODE) {
+        for key in (0..SHARD_BLOCKS).filter(|key| self.head.known(*key) > 0) {
+            self.spread(key, &mut field)?;
+            for (offset, rank) in (u32::from(key) << 16..).zip(field.iter()).filter(|(_, rank)| **rank != NO_CODE) {
+                let code = self.head.codes.get(usize::from(*rank)).zip(counts.get_mut(usize::from(*rank)));
+                let ((code, _), count) = code.ok_or_else(|| damaged(&self.head, key))?;
                 cells.push((offset, *code));
-                *counts.entry(*code).or_insert(0) += 1;
-            }
-            if cells.len() - before != self.head.known(key) as usize {
-                return Err(self.damaged(key));
+                *count += 1;
             }
         }
-        // What a list repeats or leaves unsorted is not what its length says; a code that the head does not know, or knows more often, is
-        // damage too.
-        if counts.into_iter().eq(self.head.codes.iter().copied()) { Ok(cells) } else { Err(self.damaged(0)) }
-    }
-
-    fn damaged(&self, key: u16) -> StoreError {
-        StoreError::Damaged { what: WHAT, at: self.head.place(key).start }
+        let agreed = counts.iter().eq(self.head.codes.iter().map(|(_, count)| count));
+        if agreed { Ok(cells) } else { Err(damaged(&self.head, 0)) }
     }
 }
 
@@ -286,196 +383,5 @@ pub(crate) fn damaged(head: &CodesHead, key: u16) -> StoreError {
 }
 
 fn head_length(kinds: usize) -> usize {
-    CodesHead::FIRST + 4 * BLOCKS + 6 * kinds
-}
-
-fn width_of(most: u16) -> usize {
-    if most < WIDE_FROM { 1 } else { 2 }
-}
-
-/// Whether a list of so many offsets is smaller than a field.
-fn is_list(known: u32, width: usize) -> bool {
-    known as usize * (2 + width) < BLOCK * width
-}
-
-fn block_length(known: u32, width: usize) -> usize {
-    if is_list(known, width) { known as usize * (2 + width) } else { BLOCK * width }
-}
-
-/// A chunk from the code of each offset, [`NO_CODE`] for none; `None` when there is no code at all.
-///
-/// # Errors
-/// [`StoreError::Offset`] for more offsets than a shard has.
-pub fn encode(codes: &[u16]) -> Result<Option<Vec<u8>>, StoreError> {
-    if codes.len() > SHARD_WIDTH as usize {
-        return Err(StoreError::Offset(codes.len() as u32));
-    }
-    Ok(written(codes))
-}
-
-/// The chunk of no more codes than a shard has offsets.
-fn written(codes: &[u16]) -> Option<Vec<u8>> {
-    let mut counts = vec![0u32; usize::from(NO_CODE) + 1];
-    let mut known = [0; BLOCKS];
-    for (codes, known) in codes.chunks(BLOCK).zip(&mut known) {
-        for code in codes {
-            counts[usize::from(*code)] += 1;
-            *known += u32::from(*code != NO_CODE);
-        }
-    }
-    let counts = (0..NO_CODE).zip(counts).filter(|(_, count)| *count > 0).collect();
-    let (mut bytes, width) = head(&counts, &known)?;
-    for (codes, known) in codes.chunks(BLOCK).zip(known) {
-        write_block(codes, known, width, &mut bytes);
-    }
-    Some(bytes)
-}
-
-/// Makes a codes chunk of sets that exclude each other.
-#[derive(Debug)]
-pub struct CodesBuilder {
-    codes: Vec<u16>,
-}
-
-impl Default for CodesBuilder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl CodesBuilder {
-    /// Nobody has a code.
-    pub fn new() -> Self {
-        Self { codes: vec![NO_CODE; SHARD_WIDTH as usize] }
-    }
-
-    /// Gives the members of a set chunk a code.
-    ///
-    /// # Errors
-    /// Those of reading the set; [`StoreError::Code`] for a member that has a code already, and for 65,535.
-    pub fn add(&mut self, code: u16, set: &[u8]) -> Result<(), StoreError> {
-        let set = Portable::open_shard(set)?;
-        let mut block = Block::new();
-        for (index, key) in set.keys().enumerate() {
-            block.set_container(set.container(index)?);
-            let first = usize::from(key) << 16;
-            for member in block.iter() {
-                let offset = first + usize::from(member);
-                match self.codes.get_mut(offset) {
-                    Some(place) if *place == NO_CODE && code != NO_CODE => *place = code,
-                    _ => return Err(StoreError::Code(offset as u32)),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The chunk; `None` when nobody has a code.
-    pub fn chunk(&self) -> Option<Vec<u8>> {
-        written(&self.codes)
-    }
-}
-
-/// The head of a chunk with these codes and blocks, and the width of a code; `None` when there is no code.
-fn head(counts: &BTreeMap<u16, u32>, known: &[u32; BLOCKS]) -> Option<(Vec<u8>, usize)> {
-    let width = width_of(*counts.last_key_value()?.0);
-    let blocks: usize = known.iter().map(|known| block_length(*known, width)).sum();
-    let mut bytes = Vec::with_capacity(head_length(counts.len()) + blocks);
-    bytes.extend([VERSION, width as u8, 0, 0]);
-    bytes.extend((counts.len() as u32).to_le_bytes());
-    bytes.extend(known.iter().flat_map(|known| known.to_le_bytes()));
-    bytes.extend(counts.keys().flat_map(|code| code.to_le_bytes()));
-    bytes.extend(counts.values().flat_map(|count| count.to_le_bytes()));
-    Some((bytes, width))
-}
-
-/// Writes a block of which `known` offsets have a code that fits the width; offsets that `codes` ends before have none.
-fn write_block(codes: &[u16], known: u32, width: usize, bytes: &mut Vec<u8>) {
-    if known == 0 {
-        return;
-    }
-    let code = |code: u16, bytes: &mut Vec<u8>| match width {
-        // NO_CODE becomes the narrow one.
-        1 => bytes.push(code as u8),
-        _ => bytes.extend(code.to_le_bytes()),
-    };
-    if is_list(known, width) {
-        let present = || (0u16..=u16::MAX).zip(codes).filter(|(_, code)| **code != NO_CODE);
-        present().for_each(|(offset, _)| bytes.extend(offset.to_le_bytes()));
-        present().for_each(|(_, one)| code(*one, bytes));
-    } else {
-        codes.iter().for_each(|one| code(*one, bytes));
-        (codes.len()..BLOCK).for_each(|_| code(NO_CODE, bytes));
-    }
-}
-
-/// The chunk that `base` becomes with changes (n, v): a profile with a code is the cell (1, code), without one (0, 0). Blocks that nothing
-/// changes in are copied.
-pub(super) fn fold_codes(base: Option<&[u8]>, changes: &[Change]) -> Result<Option<Vec<u8>>, StoreError> {
-    let base = base.map(CodesChunk::open).transpose()?;
-    let codes = base.iter().flat_map(|base| base.head.codes.iter().copied());
-    let mut counts: BTreeMap<u16, u32> = codes.collect();
-    let mut known = base.as_ref().map_or([0; BLOCKS], |base| base.head.known);
-    let mut changed: Vec<(u32, u16)> = Vec::with_capacity(changes.len());
-    for change in changes {
-        let key = (change.offset >> 16) as u16;
-        let before = match &base {
-            Some(base) => base.block(key)?.get(change.offset as u16),
-            None => NO_CODE,
-        };
-        let after = after(before, change)?;
-        if before == after {
-            continue;
-        }
-        let of_block = known.get_mut(usize::from(key)).ok_or(StoreError::Offset(change.offset))?;
-        if before != NO_CODE {
-            let count = counts.get_mut(&before).ok_or(StoreError::Code(change.offset))?;
-            *count = count.checked_sub(1).ok_or(StoreError::Code(change.offset))?;
-            *of_block = of_block.checked_sub(1).ok_or(StoreError::Code(change.offset))?;
-        }
-        if after != NO_CODE {
-            *counts.entry(after).or_insert(0) += 1;
-            *of_block += 1;
-        }
-        changed.push((change.offset, after));
-    }
-    counts.retain(|_, count| *count > 0);
-    let Some((mut bytes, width)) = head(&counts, &known) else {
-        return Ok(None);
-    };
-    let mut groups = changed.chunk_by(|a, b| a.0 >> 16 == b.0 >> 16).peekable();
-    let mut field = Box::new([NO_CODE; BLOCK]);
-    for (key, known) in (0..SHARD_BLOCKS).zip(known) {
-        let changed = groups.next_if(|group| group.first().is_some_and(|(offset, _)| offset >> 16 == u32::from(key)));
-        match (&base, changed) {
-            (Some(base), None) if base.head.width == width => {
-                let place = base.head.place(key);
-                bytes.extend(base.bytes.get(WHAT, place.start, place.len())?);
-                continue;
-            }
-            (None, None) => continue,
-            (Some(base), _) if base.head.known(key) > 0 => base.block(key)?.spread(&mut field),
-            _ => field.fill(NO_CODE),
-        }
-        for (offset, code) in changed.unwrap_or_default() {
-            field[usize::from(*offset as u16)] = *code;
-        }
-        let fits = |code: &&u16| **code != NO_CODE && width_of(**code) <= width;
-        if field.iter().filter(fits).count() != known as usize {
-            let place = base.as_ref().map_or(0, |base| base.head.place(key).start);
-            return Err(StoreError::Damaged { what: WHAT, at: place });
-        }
-        write_block(field.as_slice(), known, width, &mut bytes);
-    }
-    Ok(Some(bytes))
-}
-
-/// The code that a change leaves.
-fn after(before: u16, change: &Change) -> Result<u16, StoreError> {
-    let (n, v) = if before == NO_CODE { (0, 0) } else { (1, i128::from(before)) };
-    match (n + change.n, v + change.v) {
-        (0, 0) => Ok(NO_CODE),
-        (1, v) => u16::try_from(v).ok().filter(|code| *code != NO_CODE).ok_or(StoreError::Code(change.offset)),
-        _ => Err(StoreError::Code(change.offset)),
-    }
+    CodesHead::FIRST + 8 * BLOCKS + 6 * kinds
 }

@@ -19,7 +19,7 @@ mod tests;
 #[cfg(test)]
 mod tests_codes;
 
-pub use codes::{Codes, CodesBlock, CodesBuilder, CodesChunk, CodesHead, NO_CODE, encode as encode_codes};
+pub use codes::{CodesBlock, CodesBuilder, CodesChunk, CodesHead, NO_CODE, Rare, encode as encode_codes};
 pub use counter::Counter;
 pub use fold::fold;
 pub use lanes::{Lane, Lanes};

@@ -5,14 +5,15 @@ use super::eval::Evaluator;
 use super::open;
 use crate::bitmap::{Block, Bytes, SHARD_BLOCKS, Value};
 use crate::cells::codes::damaged;
-use crate::cells::{Codes, CodesBlock, CodesChunk, CodesHead, NO_CODE};
+use crate::cells::codes::{NONE, RARE, RARE_FROM};
+use crate::cells::{CodesBlock, CodesChunk, CodesHead, NO_CODE};
 use crate::error::StoreError;
 
 /// A code, how many of the members have it, and how many offsets do.
 pub type CodeShare = (u16, u64, u64);
 
-/// How many members of one shard a program has; and for each code that occurs in the codes chunk of the shard, ascending, how many of the members
-/// and how many offsets have it.
+/// How many members of one shard a program has; and for each code that occurs in the codes chunk of the shard, in the order of its ranks, how many of
+/// the members and how many offsets have it.
 ///
 /// # Errors
 /// Those of [`super::evaluate`] and of reading the chunk; [`StoreError::Damaged`] when members have codes that the head of the chunk does not
@@ -50,7 +51,7 @@ pub fn code_distribution<'a, B: Into<Bytes<'a>> + Copy>(
         if others {
             counted.words_mut().iter_mut().for_each(|word| *word = !*word);
         }
-        tally.add(codes.block(key)?, &counted).map_err(|_| damaged(codes.head(), key))?;
+        tally.add(&codes, key, &counted)?;
         evaluator.arena().give(counted);
     }
     let mut shares = tally.finish(codes.head())?;
@@ -63,11 +64,14 @@ pub fn code_distribution<'a, B: Into<Bytes<'a>> + Copy>(
 /// Counts kept side by side: neighbours often have the same code, and adding to a count again has to wait for the first addition.
 const LANES: usize = 4;
 
-/// How often each code was seen. Place 0 is that of no code, place c + 1 that of the code c; the last place is that of every code beyond those the
-/// chunk knows, and has to stay empty.
+/// How often each rank was seen. The places are the bytes of a narrow block, then the ranks from [`RARE_FROM`] on; the last place is that of every rank
+/// that no code has, and has to stay empty.
 struct Tally {
     seen: Vec<[u32; LANES]>,
 }
+
+/// Places before the first rare rank.
+const BYTES: usize = 256;
 
 /// Adds one, or nothing. A shard has too few offsets for an overflow.
 #[inline(always)]
@@ -75,73 +79,96 @@ fn count(lanes: &mut [u32; LANES], lane: usize, one: bool) {
     lanes[lane % LANES] = lanes[lane % LANES].wrapping_add(one.into());
 }
 
-/// A list that does not ascend, or gives an offset no code.
-struct Disorder;
-
 impl Tally {
     fn new(head: &CodesHead) -> Self {
-        let most = head.codes().last().map_or(0, |(code, _)| usize::from(*code));
+        let rare = head.codes().len().saturating_sub(RARE_FROM.into());
         // A byte then needs no bound.
-        Self { seen: vec![[0; LANES]; (most + 3).max(257)] }
+        Self { seen: vec![[0; LANES]; BYTES + rare + 1] }
     }
 
-    /// Adds the codes of the members of a block.
-    fn add(&mut self, codes: CodesBlock<'_>, members: &Block) -> Result<(), Disorder> {
-        match codes {
-            CodesBlock::Field(Codes::Narrow(codes)) => {
-                let (codes, _) = codes.as_chunks::<64>();
-                let Some((seen, _)) = self.seen.split_first_chunk_mut::<256>() else { return Err(Disorder) };
-                for_each_place(codes, members, |code, lane, one| {
-                    count(&mut seen[usize::from(code.wrapping_add(1))], lane, one)
-                });
+    /// How often a byte was seen.
+    fn of_byte(&self, byte: u8) -> u32 {
+        self.seen.get(usize::from(byte)).map_or(0, |lanes| lanes.iter().sum())
+    }
+
+    /// Adds the ranks of the members of a block.
+    fn add(&mut self, chunk: &CodesChunk<'_>, key: u16, members: &Block) -> Result<(), StoreError> {
+        let last = self.seen.len() - 1;
+        let before = self.of_byte(RARE);
+        match chunk.block(key)? {
+            CodesBlock::Field(ranks) => {
+                let (ranks, _) = ranks.as_chunks::<64>();
+                let Some((seen, _)) = self.seen.split_first_chunk_mut::<BYTES>() else {
+                    return Err(damaged(chunk.head(), key));
+                };
+                for_each_place(ranks, members, |rank, lane, one| count(&mut seen[usize::from(rank)], lane, one));
             }
-            CodesBlock::Field(Codes::Wide(codes)) => {
-                let (codes, _) = codes.as_chunks::<64>();
+            CodesBlock::Wide(ranks) => {
+                let (ranks, _) = ranks.as_chunks::<64>();
                 let seen = self.seen.as_mut_slice();
-                let last = seen.len() - 1;
-                for_each_place(codes, members, |code, lane, one| {
-                    count(&mut seen[usize::from(u16::from_le_bytes(code).wrapping_add(1)).min(last)], lane, one);
+                for_each_place(ranks, members, |rank, lane, one| {
+                    let place = match u16::from_le_bytes(rank) {
+                        NO_CODE => NONE.into(),
+                        rank => place(rank).min(last),
+                    };
+                    count(&mut seen[place], lane, one);
                 });
             }
-            CodesBlock::List { offsets, codes } => {
-                let last = self.seen.len() - 1;
+            CodesBlock::List { offsets, ranks } => {
                 let mut previous = None;
-                for (at, offset) in offsets.iter().enumerate() {
+                for (at, (offset, rank)) in offsets.iter().zip(ranks).enumerate() {
                     let offset = u16::from_le_bytes(*offset);
-                    if previous.is_some_and(|previous| previous >= offset) {
-                        return Err(Disorder);
+                    if previous >= Some(offset) || *rank == NONE {
+                        return Err(damaged(chunk.head(), key));
                     }
                     previous = Some(offset);
-                    let code = codes.get(at);
-                    if code == NO_CODE {
-                        return Err(Disorder);
-                    }
-                    if members.contains(offset) {
-                        count(&mut self.seen[usize::from(code.wrapping_add(1)).min(last)], at, true);
-                    }
+                    count(&mut self.seen[usize::from(*rank)], at, members.contains(offset));
                 }
             }
         }
-        Ok(())
+        let marked = self.of_byte(RARE).wrapping_sub(before);
+        if marked > 0 { self.add_rare(chunk, key, members, marked) } else { Ok(()) }
     }
 
-    /// For each code how many were seen, and how many there are.
-    fn finish(mut self, head: &CodesHead) -> Result<Vec<CodeShare>, StoreError> {
+    /// Adds the rare ranks of the members of a block, of which `marked` have one. There are few: going through all is cheaper than looking for some.
+    fn add_rare(&mut self, chunk: &CodesChunk<'_>, key: u16, members: &Block, marked: u32) -> Result<(), StoreError> {
+        let last = self.seen.len() - 1;
+        let (mut found, mut ascends, mut previous) = (0, true, -1);
+        for (at, (offset, rank)) in chunk.rare(key)?.iter().enumerate() {
+            ascends &= i32::from(offset) > previous && rank >= RARE_FROM;
+            previous = i32::from(offset);
+            let one = members.contains(offset);
+            found += u32::from(one);
+            count(&mut self.seen[place(rank).min(last)], at, one);
+        }
+        if ascends && found == marked { Ok(()) } else { Err(damaged(chunk.head(), key)) }
+    }
+
+    /// For each code that there is how many were seen, and how many there are.
+    fn finish(&self, head: &CodesHead) -> Result<Vec<CodeShare>, StoreError> {
+        let sum = |lanes: &[u32; LANES]| lanes.iter().map(|lane| u64::from(*lane)).sum::<u64>();
         let mut shares = Vec::with_capacity(head.codes().len());
-        for (code, count) in head.codes() {
-            let lanes = std::mem::take(&mut self.seen[usize::from(code.wrapping_add(1))]);
-            let seen: u64 = lanes.into_iter().map(u64::from).sum();
+        for ((code, count), rank) in head.codes().iter().zip(0..) {
+            let seen = self.seen.get(place(rank)).map_or(0, sum);
             if seen > u64::from(*count) {
                 return Err(damaged(head, 0));
             }
-            shares.push((*code, seen, u64::from(*count)));
+            if *count > 0 {
+                shares.push((*code, seen, u64::from(*count)));
+            }
         }
-        let none = usize::from(NO_CODE.wrapping_add(1));
-        if self.seen.iter().skip(none + 1).any(|lanes| *lanes != [0; LANES]) {
-            return Err(damaged(head, 0));
-        }
-        Ok(shares)
+        // Ranks that no code has.
+        let kinds = head.codes().len().min(RARE_FROM.into());
+        let mut others = self.seen.iter().take(RARE_FROM.into()).skip(kinds).chain(self.seen.last());
+        if others.any(|lanes| *lanes != [0; LANES]) { Err(damaged(head, 0)) } else { Ok(shares) }
     }
+}
+
+/// The place of a rank.
+#[inline(always)]
+fn place(rank: u16) -> usize {
+    let rare = if rank >= RARE_FROM { BYTES - usize::from(RARE_FROM) } else { 0 };
+    usize::from(rank) + rare
 }
 
 /// Calls `f` with what is at the place of each member, a lane, and true. Members are taken by rounds of one a lane, without asking inside a round

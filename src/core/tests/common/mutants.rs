@@ -4,7 +4,7 @@ use super::shapes::{Rng, Shape, Wide, bitmap_bytes};
 use pg_cdp_core::bitmap::SHARD_WIDTH;
 use pg_cdp_core::bitmap_treemap::MAX_VALUE;
 use pg_cdp_core::bsi::Build;
-use pg_cdp_core::cells::{self, Cell, NO_CODE, delta};
+use pg_cdp_core::cells::{self, Cell, Encoding, NO_CODE, delta};
 
 /// The seed of random mutants: `PG_CDP_MUTANT_SEED`, or always the same one.
 pub fn seed() -> u64 {
@@ -112,25 +112,31 @@ pub fn number_chunks() -> Vec<Vec<u8>> {
     chunks.into_iter().map(|cells| cells::encode(cells).unwrap()).collect()
 }
 
-/// Codes chunks: lists and a field, one byte a code and two, blocks that take no room.
+/// Codes chunks: lists, ranks that a byte holds and that it does not, blocks that take no room, a code that has gone.
 pub fn codes_chunks() -> Vec<Vec<u8>> {
     let chunk = |offsets: &mut dyn Iterator<Item = u32>, code: fn(u32) -> u16| {
         let mut places = vec![NO_CODE; SHARD_WIDTH as usize];
         offsets.for_each(|offset| places[offset as usize] = code(offset));
         cells::encode_codes(&places).unwrap().unwrap()
     };
+    let gone = delta::encode([Cell { offset: 700, n: -1, v: -1 }]).unwrap();
+    let ones = chunk(&mut [700, 70_000].into_iter(), |o| if o == 700 { 1 } else { 2 });
     vec![
+        cells::fold(Encoding::Codes, Some(&ones), [gone.as_slice()]).unwrap().unwrap(),
         chunk(&mut [3, 5, 9].into_iter(), |_| 3),
         chunk(&mut (0..60).map(|i| i * 17_001), |o| (o % 13) as u16),
-        chunk(&mut (0..400).map(|i| i * 3), |o| 250 + (o % 90) as u16),
+        chunk(&mut (0..300).map(|i| i * 300), |o| 250 + (o % 77_700 / 300) as u16),
         chunk(&mut (65_530..65_600).chain([1_048_575]), |o| if o & 1 == 0 { 65_534 } else { 0 }),
     ]
 }
 
-/// A field, which takes 2^16 bytes: too large for every truncation of it.
-pub fn codes_field() -> Vec<u8> {
-    let places: Vec<u16> = (0..1 << 16).map(|o| if o % 3 == 0 { NO_CODE } else { (o % 50) as u16 }).collect();
-    cells::encode_codes(&places).unwrap().unwrap()
+/// Fields: without rare ranks, with some, and with so many that ranks take two bytes. They take 2^16 bytes and more: too large for every truncation.
+pub fn codes_fields() -> Vec<Vec<u8>> {
+    let field = |kinds: u32| {
+        let places: Vec<u16> = (0..1 << 16).map(|o| if o % 3 == 0 { NO_CODE } else { (o % kinds) as u16 }).collect();
+        cells::encode_codes(&places).unwrap().unwrap()
+    };
+    [50, 257, 499].map(field).to_vec()
 }
 
 /// Deltas: near and far offsets, small and large changes.

@@ -76,13 +76,13 @@ fn overlapping_runs() -> Vec<u8> {
     bytes
 }
 
-/// Random mutants of a field of codes, the form without a list.
+/// Random mutants of fields of codes, the forms without a list.
 fn codes_fields(seed: u64) {
-    let field = mutants::codes_field();
-    assert!(checks::codes_chunk(&field));
+    let fields = mutants::codes_fields();
+    assert!(fields.iter().all(|field| checks::codes_chunk(field)));
     let mut rng = Rng(seed);
-    for _ in 0..100 {
-        checks::codes_chunk(&mutants::mutant(std::slice::from_ref(&field), &mut rng));
+    for _ in 0..150 {
+        checks::codes_chunk(&mutants::mutant(&fields, &mut rng));
     }
 }
 
