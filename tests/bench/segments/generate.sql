@@ -15,7 +15,7 @@ SELECT i AS id,
        (i * 2246822519 >> 9) % 1000 AS points,
        (i * 3266489917 >> 11) % 100000 / 100.0 AS spend,
        (i * 668265263 >> 13) % 3 = 0 AS opted_in,
-       timestamptz '2024-01-01 00:00+00' AS changed
+       timestamptz '2024-01-01 00:00+00' + i * interval '1 millisecond' AS changed
   FROM generate_series(1, :profiles::bigint) i;
 ALTER TABLE bench.person ADD PRIMARY KEY (id);
 CREATE UNLOGGED TABLE bench.event AS
