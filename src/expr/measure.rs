@@ -40,7 +40,7 @@ pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>,
 }
 
 /// The column an attribute is read from, if it can be.
-fn readable(question: &Question, attribute: &Expr) -> Option<(AttributeColumn, Type)> {
+pub(super) fn readable(question: &Question, attribute: &Expr) -> Option<(AttributeColumn, Type)> {
     let Ast::Attribute(name) = &attribute.node else { return None };
     if question.moment.as_of.is_some() {
         return None;
@@ -93,7 +93,7 @@ fn cardinality(set: Bytes<'_>) -> Result<u64, CdpError> {
 }
 
 /// The forward column of an attribute, when it is ready.
-fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
+pub(super) fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
     let Ast::Attribute(name) = &attribute.node else { return None };
     question.catalog.attributes.get(name)?.forward
 }
@@ -178,7 +178,11 @@ fn named(counts: BTreeMap<i64, (u64, u64)>, texts: &HashMap<i64, String>) -> Res
 }
 
 /// The values behind dictionary codes.
-fn code_texts(question: &Question, dictionary_id: i32, codes: &[i64]) -> Result<HashMap<i64, String>, CdpError> {
+pub(super) fn code_texts(
+    question: &Question,
+    dictionary_id: i32,
+    codes: &[i64],
+) -> Result<HashMap<i64, String>, CdpError> {
     let sql = "SELECT d.code::pg_catalog.int8, d.value FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.code = ANY ($2::pg_catalog.int8[])";
     let rows = spi::rows_cached(&question.ws.sql(sql), &[dictionary_id.into(), codes.to_vec().into()], |row| {
         Ok((spi::must::<i64>(row, 1)?, spi::must::<String>(row, 2)?))
@@ -187,7 +191,7 @@ fn code_texts(question: &Question, dictionary_id: i32, codes: &[i64]) -> Result<
 }
 
 /// SQL giving the value that a column of numbers keeps as the integer `v`.
-fn value_sql(ty: Type, scale: u32, v: &str) -> String {
+pub(super) fn value_sql(ty: Type, scale: u32, v: &str) -> String {
     match ty {
         Type::Date => format!("('2000-01-01'::pg_catalog.date + ({v})::integer)"),
         Type::Timestamptz => moment_of_micros_sql(v),
@@ -205,7 +209,7 @@ fn number_texts(ty: Type, scale: u32, values: &[i64]) -> Result<HashMap<i64, Str
 }
 
 /// SQL giving the value of an attribute in the form that is printed.
-fn printed(ty: Type, value: &str) -> String {
+pub(super) fn printed(ty: Type, value: &str) -> String {
     match ty {
         Type::Numeric => format!("trim_scale({value})"),
         _ => value.to_owned(),

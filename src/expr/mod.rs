@@ -8,5 +8,7 @@ mod columns;
 pub mod dependants;
 pub mod measure;
 mod parallel;
+pub mod people;
 pub mod question;
 pub mod set;
+pub mod spread;
