@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The benchmarks, on a private server with the release build. SUITE chooses:
 #   bits (default)   tests/bench/bits: questions on the engine, beside DuckDB, ClickHouse and plain PostgreSQL; answers checked equal
+#   insight          tests/bench/insight: cdp_segment_insight() over more than a thousand tag values and cdp_segment_lookalike(), beside plain SQL
 #   sync             tests/bench/sync: cdp_sync() of generated sources, then questions beside the plain SQL they are equal to
 #   segments         tests/bench/segments: refreshes of a hundred segments, beside the plain SQL of their definitions
 # SCALE is a number of profiles such as 100k, 1M (the default) or 10M. REUSE=1 asks what an earlier run of the same suite and scale
@@ -8,9 +9,9 @@
 . "$(dirname "$0")/lib.sh"
 run_dir
 suite=${SUITE:-bits}
-case $suite in bits | sync | segments) ;; *) die "SUITE=$suite: give bits, sync or segments" ;; esac
+case $suite in bits | insight | sync | segments) ;; *) die "SUITE=$suite: give bits, insight, sync or segments" ;; esac
 
-if [ "$suite" = bits ]; then
+if [ "$suite" = bits ] || [ "$suite" = insight ]; then
     tools/setup-debian.sh bench
     tools/setup-python.sh bench
 fi
@@ -20,11 +21,11 @@ trap 'tools/cluster.sh stop "bench-$suite"' EXIT
 use_cluster "bench-$suite"
 [ -n "${REUSE:-}" ] || fresh_database bench
 export PGDATABASE=bench
-if [ "$suite" = bits ]; then
+if [ "$suite" = bits ] || [ "$suite" = insight ]; then
     # Parquet, CSV and ClickHouse's own files; run.py deletes what it makes there.
     SCRATCH=${SCRATCH:-$TARGET/bench}
     mkdir -p "$SCRATCH"
-    SCRATCH=$SCRATCH "$BENCH_VENV/bin/python" tests/bench/bits/run.py </dev/null
+    SCRATCH=$SCRATCH "$BENCH_VENV/bin/python" "tests/bench/$suite/run.py" </dev/null
 else
     "tests/bench/$suite/run.sh" "$@" </dev/null
 fi

@@ -15,6 +15,7 @@ pub mod bitmap;
 pub mod bitmap_treemap;
 pub mod bsi;
 pub mod cells;
+pub mod insight;
 pub mod program;
 
 pub mod expr;

@@ -42,7 +42,7 @@ pub fn distribution(question: &Question, attribute: &Expr) -> Result<Vec<Share>,
 }
 
 /// The column an attribute is read from, if it can be.
-fn readable(question: &Question, attribute: &Expr) -> Option<(AttributeColumn, Type)> {
+pub(super) fn readable(question: &Question, attribute: &Expr) -> Option<(AttributeColumn, Type)> {
     let Ast::Attribute(name) = &attribute.node else { return None };
     if question.moment.as_of.is_some() {
         return None;
@@ -95,7 +95,7 @@ fn cardinality(set: Bytes<'_>) -> Result<u64, CdpError> {
 }
 
 /// The forward column of an attribute, when it is ready.
-fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
+pub(super) fn forward_of(question: &Question, attribute: &Expr) -> Option<i32> {
     let Ast::Attribute(name) = &attribute.node else { return None };
     question.catalog.attributes.get(name)?.forward
 }
@@ -187,7 +187,7 @@ fn named(counts: BTreeMap<i64, (u64, u64)>, texts: &Texts) -> Result<Vec<(String
 }
 
 /// SQL giving the value that a column of numbers keeps as the integer `v`.
-fn value_sql(ty: Type, scale: u32, v: &str) -> String {
+pub(super) fn value_sql(ty: Type, scale: u32, v: &str) -> String {
     match ty {
         Type::Date => format!("('2000-01-01'::pg_catalog.date + ({v})::integer)"),
         Type::Timestamptz => moment_of_micros_sql(v),
@@ -205,7 +205,7 @@ fn number_texts(ty: Type, scale: u32, values: &[i64]) -> Result<Texts, CdpError>
 }
 
 /// SQL giving the value of an attribute in the form that is printed.
-fn printed(ty: Type, value: &str) -> String {
+pub(super) fn printed(ty: Type, value: &str) -> String {
     match ty {
         Type::Numeric => format!("trim_scale({value})"),
         _ => value.to_owned(),

@@ -12,7 +12,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// The attribute that a text names.
-fn attribute(question: &Question, name: &str) -> Result<Expr, CdpError> {
+pub(super) fn attribute(question: &Question, name: &str) -> Result<Expr, CdpError> {
     let Some(ty) = question.catalog.attributes.get(name).map(|attribute| attribute.ty) else {
         let hint = match pg_cdp_core::expr::error::nearest(name, question.catalog.attributes.keys().cloned()) {
             Some(near) => format!("Did you mean \"{near}\"?"),
@@ -121,7 +121,7 @@ fn cdp_segment_top(
 }
 
 /// Two sets and what they share.
-type Pair = (String, String, i64, i64, i64, i64, Option<f64>, Option<f64>);
+type Pair = (String, String, i64, i64, i64, i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 #[pg_extern(stable, parallel_unsafe, cost = 10000)]
 #[allow(clippy::type_complexity)]
@@ -140,6 +140,8 @@ fn cdp_segment_overlap(
             name!(combined, i64),
             name!(jaccard, Option<f64>),
             name!(lift, Option<f64>),
+            name!(a_share, Option<f64>),
+            name!(b_share, Option<f64>),
         ),
     >,
     ErrorReport,
@@ -176,6 +178,8 @@ fn pairs(ws: &Workspace, names: &[String], as_of: Option<TimestampWithTimeZone>)
                 signed(combined)?,
                 ratio(shared as f64, combined as f64),
                 ratio(profiles as f64 * shared as f64, in_a as f64 * in_b as f64),
+                ratio(shared as f64, in_a as f64),
+                ratio(shared as f64, in_b as f64),
             ));
         }
     }
@@ -183,7 +187,7 @@ fn pairs(ws: &Workspace, names: &[String], as_of: Option<TimestampWithTimeZone>)
 }
 
 /// The segment of this name, or an expression.
-fn named_or_written<'a>(
+pub(super) fn named_or_written<'a>(
     ws: &'a Workspace,
     name: &str,
     as_of: Option<TimestampWithTimeZone>,

@@ -2,6 +2,8 @@
 
 mod api;
 mod history;
+mod insight;
+mod lookalike;
 mod measure;
 mod named;
 mod refresh;

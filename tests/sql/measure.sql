@@ -85,7 +85,8 @@ SELECT (SELECT array_agg(x ORDER BY x.value) FROM cdp_segment_distribution('vip'
 
 -- 3. Overlap against plain SQL.
 WITH sets(name, members) AS (SELECT q, cdp_segment(q) FROM unnest(ARRAY['vip', 'city = ''Rome''', 'points > 0', 'balance IS NULL', 'true']) q)
-SELECT count(*) AS pairs, count(*) FILTER (WHERE o.shared = cdp_count(x.members & y.members) AND o.combined = cdp_count(x.members | y.members)) AS right
+SELECT count(*) AS pairs, count(*) FILTER (WHERE o.shared = cdp_count(x.members & y.members) AND o.combined = cdp_count(x.members | y.members)
+    AND o.a_share = o.shared / cdp_count(x.members)::float8 AND o.b_share = o.shared / cdp_count(y.members)::float8) AS right
 FROM cdp_segment_overlap(ARRAY(SELECT name FROM sets)) o JOIN sets x ON x.name = o.a JOIN sets y ON y.name = o.b;
 
 -- 4. Mistakes.

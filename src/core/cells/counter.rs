@@ -55,6 +55,11 @@ impl Counter {
         }
     }
 
+    /// The bits of the sums, the lowest first. Nothing may be waiting: see [`Self::settle`].
+    pub fn planes(&self) -> impl Iterator<Item = Option<&Block>> {
+        self.planes.iter().map(|plane| plane.sum.as_deref())
+    }
+
     /// Empties the counter; the members of `among` whose sum is in low..=high, low ≤ high.
     pub fn between<'a>(&mut self, among: Value<'a>, low: u64, high: u64, arena: &mut Arena) -> Value<'a> {
         self.settle(arena);
@@ -65,8 +70,8 @@ impl Counter {
         answer
     }
 
-    /// Leaves nothing waiting.
-    fn settle(&mut self, arena: &mut Arena) {
+    /// Leaves nothing waiting: before sums are read while the counter stays.
+    pub fn settle(&mut self, arena: &mut Arena) {
         let mut bit = 0;
         while bit < self.planes.len() {
             let Some(plane) = self.planes.get_mut(bit) else {
@@ -83,15 +88,26 @@ impl Counter {
         }
     }
 
-    /// The low bound first, the high bound on what met it: sums are few planes and already flat.
     fn compare<'a>(&self, among: Value<'a>, low: u64, high: u64, arena: &mut Arena) -> Value<'a> {
-        let depth = self.planes.len();
-        let beyond = |bound: u64| depth < 64 && bound >> depth != 0;
-        if beyond(low) || among.is_empty() {
-            arena.drop_value(among);
+        if among.is_empty() {
             return Value::Empty;
         }
         let mut answer = among.into_block(arena);
+        self.keep_between(&mut answer, low, high, arena);
+        let any = !answer.is_empty();
+        arena.value(answer, any)
+    }
+
+    /// Removes the members whose sum is not in low..=high, low ≤ high. Nothing may be waiting: see [`Self::settle`].
+    ///
+    /// The low bound first, the high bound on what met it: sums are few planes and already flat.
+    pub fn keep_between(&self, answer: &mut Block, low: u64, high: u64, arena: &mut Arena) {
+        let depth = self.planes.len();
+        let beyond = |bound: u64| depth < 64 && bound >> depth != 0;
+        if beyond(low) {
+            answer.clear();
+            return;
+        }
         if low > 0 {
             let mut matched = arena.take_clear();
             for (bit, plane) in self.planes.iter().enumerate().rev() {
@@ -125,7 +141,7 @@ impl Counter {
                         kernel::take_zeros(matched.words_mut(), answer.words_mut(), sum.words());
                     }
                     (None, _) => {
-                        matched.or_block(&answer);
+                        matched.or_block(answer);
                         answer.clear();
                     }
                 }
@@ -133,7 +149,5 @@ impl Counter {
             answer.or_block(&matched);
             arena.give(matched);
         }
-        let any = !answer.is_empty();
-        arena.value(answer, any)
     }
 }
