@@ -397,7 +397,7 @@ impl Value {
         }
     }
 
-    /// Takes the pieces of the value that a page has, or only the wanted one; whether that is there.
+    /// Takes the pieces of the value that a page has; whether the wanted one is among them.
     fn take(&self, wanted: u32, block: u32, reader: &mut Reader) -> Result<bool, StoreError> {
         let (mut first, mut last) = (u32::MAX, 0);
         let mut here = self.here.borrow_mut();
