@@ -152,11 +152,6 @@ impl Reader {
         }
     }
 
-    /// Which table it reads.
-    pub fn table(&self) -> u32 {
-        self.table
-    }
-
     /// Closes the table; the lock stays until the transaction ends. Gives back the places that values were found at. Nothing can be
     /// read afterwards.
     pub fn close(&mut self) -> Places {

@@ -81,8 +81,8 @@ pub struct Cache {
     question: u64,
     /// Memory of bytes that nobody keeps, used again by the next chunk and the next question.
     spare: Vec<Memory>,
-    /// Where values of the TOAST table were found.
-    pub places: Places,
+    /// Where values were found, by TOAST table.
+    pub places: HashMap<u32, Places>,
     /// The next transaction when the cache was empty.
     since: u64,
 }

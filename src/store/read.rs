@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 use pg_cdp_core::bitmap::Bytes;
 use pg_cdp_core::cells::{Encoding, fold};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// Chunks of a column that a slot of a program reads: all whose key is in low..=high.
@@ -175,7 +175,7 @@ impl Listing {
         encodings: &[Encoding],
         mut f: impl FnMut(u32, &Slots) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
-        let mut loader = Loader { cache: Cache::take(), reader: None };
+        let mut loader = Loader { cache: Cache::take(), readers: HashMap::new() };
         let shards = self.shards();
         let mut rows = self.rows.into_iter().peekable();
         for shard in shards {
@@ -216,7 +216,9 @@ fn tables(ws: &Workspace) -> Option<(Table, Table)> {
 /// Gets bytes out of the cache or the TOAST table.
 struct Loader {
     cache: Box<Cache>,
-    reader: Option<Rc<RefCell<Reader>>>,
+    /// The TOAST tables that are open, those of chunks and of changes; `None` for one that is to be read PostgreSQL's way. All stay open until the end:
+    /// what is missing of a value is read when it is asked for.
+    readers: HashMap<u32, Option<Rc<RefCell<Reader>>>>,
 }
 
 impl Loader {
@@ -293,17 +295,9 @@ impl Loader {
 
     /// The open TOAST table; `None` when it is to be read PostgreSQL's way.
     fn reader(&mut self, table: u32) -> Option<Rc<RefCell<Reader>>> {
-        if self.reader.as_ref().is_none_or(|reader| reader.borrow().table() != table) {
-            self.close();
-            self.reader = Reader::open(table, &mut self.cache.places).map(|reader| Rc::new(RefCell::new(reader)));
-        }
-        self.reader.clone()
-    }
-
-    fn close(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            self.cache.places = reader.borrow_mut().close();
-        }
+        let places = &mut self.cache.places;
+        let open = || Reader::open(table, places.entry(table).or_default()).map(|reader| Rc::new(RefCell::new(reader)));
+        self.readers.entry(table).or_insert_with(open).clone()
     }
 
     fn recycle(&mut self, slots: Slots) {
@@ -322,7 +316,11 @@ impl Loader {
     }
 
     fn finish(mut self) {
-        self.close();
+        for (table, reader) in self.readers.drain() {
+            if let Some(reader) = reader {
+                self.cache.places.insert(table, reader.borrow_mut().close());
+            }
+        }
         self.cache.keep();
     }
 }

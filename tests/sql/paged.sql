@@ -19,7 +19,8 @@ INSERT INTO question VALUES
     (2, 'tag = ''v1'' AND points >= 900000', 'tag = ''v1'' AND points >= 900000'),
     (3, 'points BETWEEN 77777 AND 777777', 'points BETWEEN 77777 AND 777777'),
     (4, 'points = 4711 OR points < 3', 'points = 4711 OR points < 3'),
-    (5, 'NOT (tag IN (''v2'', ''v3'') AND points <> 12345)', 'NOT (tag IN (''v2'', ''v3'') AND points <> 12345)');
+    (5, 'NOT (tag IN (''v2'', ''v3'') AND points <> 12345)', 'NOT (tag IN (''v2'', ''v3'') AND points <> 12345)'),
+    (6, 'points >= 900000 AND (tag = ''v1'' OR tag = ''v2'')', 'points >= 900000 AND (tag = ''v1'' OR tag = ''v2'')');
 CREATE FUNCTION plain(condition text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text;
 BEGIN
@@ -62,6 +63,17 @@ VACUUM cdp.chunk;
 UPDATE cdp.chunk SET bits = set_byte(set_byte(bits, 0, 9), 0, get_byte(bits, 0)) WHERE column_id <> 0;
 SELECT count(*) > 0 AS scattered FROM (SELECT page - lag(page) OVER (PARTITION BY value ORDER BY piece) AS step FROM pieces()) t WHERE step NOT BETWEEN 0 AND 1;
 SELECT wrong('64MB'), wrong('0'), wrong('64MB');
+
+-- Changes of one column that are kept out of line too, in another table, while chunks of other columns are read page by page.
+INSERT INTO cdp.pending SELECT c.column_id, d.code, 0, _cdp_cells_agg(t.id, CASE d.value WHEN 'v2' THEN -1 ELSE 1 END, 0)
+    FROM truth t, cdp.attribute a JOIN cdp.store_column c USING (attribute_id) JOIN cdp.dictionary d USING (dictionary_id)
+    WHERE a.name = 'tag' AND t.tag = 'v2' AND d.value IN ('v1', 'v2') GROUP BY 1, 2;
+SELECT count(*) AS changes, min(length(cells)) > 10000 AS out_of_line FROM cdp.pending;
+UPDATE truth SET tag = 'v1' WHERE tag = 'v2';
+UPDATE expected e SET answer = plain(q.plain) FROM question q WHERE q.n = e.n;
+SELECT wrong('64MB'), wrong('0'), wrong('64MB');
+SELECT cdp_flush() > 0 AS folded;
+SELECT wrong('64MB'), wrong('0');
 
 -- Changes that are not folded yet read all of a chunk.
 INSERT INTO cdp.pending SELECT c.column_id, 0, 0, _cdp_cells_agg(id, 0, 1000) FROM truth, cdp.store_column c JOIN cdp.attribute a USING (attribute_id) WHERE a.name = 'points' AND id % 1000 = 0 GROUP BY 1;
