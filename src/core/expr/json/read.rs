@@ -9,6 +9,7 @@ use crate::expr::ast::{
 use crate::expr::check::literal::sign_and_digits;
 use crate::expr::error::{ExprError, Kind, nearest};
 use crate::expr::parse::Limits;
+use crate::expr::parse::call::function;
 use crate::expr::print::{aggregate_name, comparison_sign, type_name};
 
 /// The tree of a JSON form.
@@ -407,24 +408,6 @@ fn comparison(word: &str) -> Option<Comparison> {
 fn arithmetic(word: &str) -> Option<Operator> {
     use Operator::{Divide, Minus, Plus, Times};
     [Plus, Minus, Times, Divide].into_iter().find(|op| sign(*op) == word)
-}
-
-/// A scalar function and how many arguments it takes.
-fn function(word: &str) -> Option<(Function, usize, usize)> {
-    Some(match word {
-        "coalesce" => (Function::Coalesce, 1, usize::MAX),
-        "nullif" => (Function::NullIf, 2, 2),
-        "least" => (Function::Least, 1, usize::MAX),
-        "greatest" => (Function::Greatest, 1, usize::MAX),
-        "abs" => (Function::Abs, 1, 1),
-        "round" => (Function::Round, 1, 2),
-        "lower" => (Function::Lower, 1, 1),
-        "upper" => (Function::Upper, 1, 1),
-        "cardinality" => (Function::Cardinality, 1, 1),
-        "date_trunc" => (Function::DateTrunc, 2, 2),
-        "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
-        _ => return None,
-    })
 }
 
 fn aggregate_named(word: &str) -> Option<AggregateFunction> {

@@ -130,20 +130,7 @@ impl Converter<'_> {
     }
 
     fn scalar(&self, word: &str, arguments: &Arguments<'_>, place: Position, at: At) -> Result<Expr, ExprError> {
-        let (function, least, most) = match word {
-            "coalesce" => (Function::Coalesce, 1, usize::MAX),
-            "nullif" => (Function::NullIf, 2, 2),
-            "least" => (Function::Least, 1, usize::MAX),
-            "greatest" => (Function::Greatest, 1, usize::MAX),
-            "abs" => (Function::Abs, 1, 1),
-            "round" => (Function::Round, 1, 2),
-            "lower" => (Function::Lower, 1, 1),
-            "upper" => (Function::Upper, 1, 1),
-            "cardinality" => (Function::Cardinality, 1, 1),
-            "date_trunc" => (Function::DateTrunc, 2, 2),
-            "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
-            _ => return Err(unknown_function(word, place)),
-        };
+        let (function, least, most) = function(word).ok_or_else(|| unknown_function(word, place))?;
         self.count(word, arguments, least, most, place)?;
         let list = arguments.list.iter().map(|a| self.unnamed(a, word, place)).collect::<Result<Vec<_>, _>>()?;
         Ok(node(Node::Call { function, arguments: self.all(list, at)? }, place))
@@ -448,4 +435,22 @@ pub(super) fn inside_filter(word: &str, place: Position) -> ExprError {
         .with_hint(
             "inside FILTER there are only properties of the event and its time, at; join conditions outside with AND",
         )
+}
+
+/// A scalar function and the fewest and the most arguments it takes.
+pub(in crate::expr) fn function(word: &str) -> Option<(Function, usize, usize)> {
+    Some(match word {
+        "coalesce" => (Function::Coalesce, 1, usize::MAX),
+        "nullif" => (Function::NullIf, 2, 2),
+        "least" => (Function::Least, 1, usize::MAX),
+        "greatest" => (Function::Greatest, 1, usize::MAX),
+        "abs" => (Function::Abs, 1, 1),
+        "round" => (Function::Round, 1, 2),
+        "lower" => (Function::Lower, 1, 1),
+        "upper" => (Function::Upper, 1, 1),
+        "cardinality" => (Function::Cardinality, 1, 1),
+        "date_trunc" => (Function::DateTrunc, 2, 2),
+        "days_to_anniversary" => (Function::DaysToAnniversary, 1, 1),
+        _ => return None,
+    })
 }

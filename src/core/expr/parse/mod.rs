@@ -5,7 +5,7 @@
 //! column are replaced by their character position, which is what PostgreSQL reports; that is why every position
 //! below is a column on line 1.
 
-mod call;
+pub(in crate::expr) mod call;
 mod convert;
 mod place;
 mod refuse;
