@@ -18,10 +18,10 @@ $function$;
 COMMENT ON FUNCTION @workspace@._unpack(bytea, bytea[], integer) IS 'the profiles of a set chunk and its pending changes; reads no table, so that a view can show what it was granted and no more';
 
 CREATE VIEW @workspace@.identifiers AS
-SELECT n.profile_id, t.name AS type, n.value, s.name AS source, n.first_seen, n.last_seen
+SELECT n.profile_id, t.name AS type, n.value, coalesce(s.name, 'operator') AS source, n.first_seen, n.last_seen
 FROM @workspace@.node n
 JOIN @workspace@.identifier_type t USING (type_id)
-JOIN @workspace@.source s USING (source_id);
+LEFT JOIN @workspace@.source s USING (source_id);
 COMMENT ON VIEW @workspace@.identifiers IS 'every identifier and the live profile it belongs to';
 COMMENT ON COLUMN @workspace@.identifiers.profile_id IS 'the live profile; null for a weak identifier';
 COMMENT ON COLUMN @workspace@.identifiers.type IS 'identifier type';
@@ -32,11 +32,11 @@ COMMENT ON COLUMN @workspace@.identifiers.last_seen IS 'latest time it was seen'
 
 CREATE VIEW @workspace@.edges AS
 SELECT ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value,
-       s.name AS source, e.trust, e.state, e.reason, e.first_seen, e.last_seen
+       coalesce(s.name, 'operator') AS source, e.trust, e.state, e.reason, e.first_seen, e.last_seen
 FROM @workspace@.edge e
 JOIN @workspace@.node f ON f.node_id = e.from_node JOIN @workspace@.identifier_type ft ON ft.type_id = f.type_id
 JOIN @workspace@.node t ON t.node_id = e.to_node JOIN @workspace@.identifier_type tt ON tt.type_id = t.type_id
-JOIN @workspace@.source s ON s.source_id = e.source_id;
+LEFT JOIN @workspace@.source s ON s.source_id = e.source_id;
 COMMENT ON VIEW @workspace@.edges IS 'identifiers that were seen together';
 COMMENT ON COLUMN @workspace@.edges.from_type IS 'type of one identifier';
 COMMENT ON COLUMN @workspace@.edges.from_value IS 'value of one identifier';
@@ -50,11 +50,11 @@ COMMENT ON COLUMN @workspace@.edges.first_seen IS 'earliest time they were seen 
 COMMENT ON COLUMN @workspace@.edges.last_seen IS 'latest time they were seen together';
 
 CREATE VIEW @workspace@.merges AS
-SELECT m.retired_id, m.survivor_id, ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value, s.name AS source, m.at
+SELECT m.retired_id, m.survivor_id, ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value, coalesce(s.name, 'operator') AS source, m.at
 FROM @workspace@.profile_merge m
 JOIN @workspace@.node f ON f.node_id = m.from_node JOIN @workspace@.identifier_type ft ON ft.type_id = f.type_id
 JOIN @workspace@.node t ON t.node_id = m.to_node JOIN @workspace@.identifier_type tt ON tt.type_id = t.type_id
-JOIN @workspace@.source s ON s.source_id = m.source_id;
+LEFT JOIN @workspace@.source s ON s.source_id = m.source_id;
 COMMENT ON VIEW @workspace@.merges IS 'merges and the identifiers that caused them';
 COMMENT ON COLUMN @workspace@.merges.retired_id IS 'the profile that was taken over';
 COMMENT ON COLUMN @workspace@.merges.survivor_id IS 'the profile that took it over at the time';
@@ -64,6 +64,59 @@ COMMENT ON COLUMN @workspace@.merges.to_type IS 'type of the other identifier';
 COMMENT ON COLUMN @workspace@.merges.to_value IS 'its value';
 COMMENT ON COLUMN @workspace@.merges.source IS 'the source of the row';
 COMMENT ON COLUMN @workspace@.merges.at IS 'when they were merged';
+
+CREATE VIEW @workspace@.splits AS
+SELECT s.profile_id, s.from_id, s.created, coalesce(x.name, 'operator') AS source, s.operation_id, s.at
+FROM @workspace@.profile_split s LEFT JOIN @workspace@.source x ON x.source_id = s.source_id;
+COMMENT ON VIEW @workspace@.splits IS 'profiles that were split off others';
+COMMENT ON COLUMN @workspace@.splits.profile_id IS 'the profile that was split off';
+COMMENT ON COLUMN @workspace@.splits.from_id IS 'the profile it was part of';
+COMMENT ON COLUMN @workspace@.splits.created IS 'true: it got a new number; false: its retired number lives again';
+COMMENT ON COLUMN @workspace@.splits.source IS 'the source whose rows showed it';
+COMMENT ON COLUMN @workspace@.splits.operation_id IS 'the operation that did it; see identity_operations';
+COMMENT ON COLUMN @workspace@.splits.at IS 'when';
+
+CREATE VIEW @workspace@.quarantine AS
+SELECT t.name AS type, n.value, n.quarantine AS reason, n.profile_id, n.first_seen, n.last_seen
+FROM @workspace@.node n JOIN @workspace@.identifier_type t USING (type_id)
+WHERE n.quarantine IS NOT NULL;
+COMMENT ON VIEW @workspace@.quarantine IS 'identifiers that link nobody, with the rule and the numbers';
+COMMENT ON COLUMN @workspace@.quarantine.type IS 'identifier type';
+COMMENT ON COLUMN @workspace@.quarantine.value IS 'normalised value';
+COMMENT ON COLUMN @workspace@.quarantine.reason IS 'blocked, or a hub: how many neighbours, how many are allowed';
+COMMENT ON COLUMN @workspace@.quarantine.profile_id IS 'the profile that holds what was seen on it alone';
+COMMENT ON COLUMN @workspace@.quarantine.first_seen IS 'earliest time it was seen';
+COMMENT ON COLUMN @workspace@.quarantine.last_seen IS 'latest time it was seen';
+
+CREATE VIEW @workspace@.refused_merges AS
+SELECT DISTINCT least(f.profile_id, t.profile_id) AS profile_id, greatest(f.profile_id, t.profile_id) AS other_id,
+       ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value, e.reason
+FROM @workspace@.edge e
+JOIN @workspace@.node f ON f.node_id = e.from_node JOIN @workspace@.identifier_type ft ON ft.type_id = f.type_id
+JOIN @workspace@.node t ON t.node_id = e.to_node JOIN @workspace@.identifier_type tt ON tt.type_id = t.type_id
+WHERE e.state = 'suspended' AND f.profile_id <> t.profile_id;
+COMMENT ON VIEW @workspace@.refused_merges IS 'profiles that were seen together and are kept apart, with the rule and the numbers';
+COMMENT ON COLUMN @workspace@.refused_merges.profile_id IS 'one profile';
+COMMENT ON COLUMN @workspace@.refused_merges.other_id IS 'the other';
+COMMENT ON COLUMN @workspace@.refused_merges.from_type IS 'type of one identifier that was seen with the other';
+COMMENT ON COLUMN @workspace@.refused_merges.from_value IS 'its value';
+COMMENT ON COLUMN @workspace@.refused_merges.to_type IS 'type of the other identifier';
+COMMENT ON COLUMN @workspace@.refused_merges.to_value IS 'its value';
+COMMENT ON COLUMN @workspace@.refused_merges.reason IS 'the rule that keeps them apart';
+
+CREATE VIEW @workspace@.identity_operations AS
+SELECT o.operation_id, o.kind, o.arguments, o.reason, o.actor, o.at, o.changed, o.reverted_by, o.reverted_by IS NULL AND o.kind <> 'revert' AS holds
+FROM @workspace@.identity_operation o;
+COMMENT ON VIEW @workspace@.identity_operations IS 'what people decided about identities';
+COMMENT ON COLUMN @workspace@.identity_operations.operation_id IS 'number to give to cdp_identity_revert()';
+COMMENT ON COLUMN @workspace@.identity_operations.kind IS 'link, unlink, cannot_link, block, split, rule or revert';
+COMMENT ON COLUMN @workspace@.identity_operations.arguments IS 'what it was about';
+COMMENT ON COLUMN @workspace@.identity_operations.reason IS 'why';
+COMMENT ON COLUMN @workspace@.identity_operations.actor IS 'who';
+COMMENT ON COLUMN @workspace@.identity_operations.at IS 'when';
+COMMENT ON COLUMN @workspace@.identity_operations.changed IS 'what changed';
+COMMENT ON COLUMN @workspace@.identity_operations.reverted_by IS 'the operation that took it back';
+COMMENT ON COLUMN @workspace@.identity_operations.holds IS 'whether it still counts';
 
 CREATE VIEW @workspace@.events AS
 SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties

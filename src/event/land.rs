@@ -4,7 +4,7 @@ use super::partition;
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
-use crate::store::emit;
+use crate::store::emit as cells;
 use crate::workspace::Workspace;
 
 /// Makes the temporary tables in which a batch collects what changes.
@@ -17,7 +17,6 @@ pub fn prepare() -> Result<(), CdpError> {
         "cdp_event_new",
         "profile_id pg_catalog.int8, node_id pg_catalog.int8, event_type_id pg_catalog.int4, at pg_catalog.timestamptz, key pg_catalog.text, properties pg_catalog.jsonb",
     )?;
-    temp::table("cdp_merge", "retired pg_catalog.int8, survivor pg_catalog.int8")?;
     temp::table("cdp_touched", "profile_id pg_catalog.int8")
 }
 
@@ -52,6 +51,11 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
         )),
         &[],
     )?;
+    emit(ws)
+}
+
+/// Writes the changes of events that `cdp_event_change` has to the day columns.
+pub fn emit(ws: &Workspace) -> Result<(), CdpError> {
     spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
     let types: Vec<i32> =
         spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;
@@ -59,11 +63,11 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
         return Ok(());
     }
     let mut lost = Vec::new();
-    for column in emit::day_columns(ws, "ready")? {
+    for column in cells::day_columns(ws, "ready")? {
         let property = column.property_id;
         if types.contains(&column.event_type_id)
             && !lost.contains(&property)
-            && !emit::events(ws, &column, "pg_temp.cdp_event_change")?
+            && !cells::events(ws, &column, "pg_temp.cdp_event_change")?
         {
             lost.push(property);
         }

@@ -1,9 +1,10 @@
 //! `cdp_profile_id`, `cdp_resolve`.
 
+use super::rules::Rules;
+use super::value;
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
-use pg_cdp_core::norm::Normaliser;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -12,30 +13,8 @@ use pgrx::prelude::*;
 /// # Errors
 /// 42704 when there is no such identifier type.
 pub fn find(ws: &Workspace, ty: &str, value: &str) -> Result<Option<i64>, CdpError> {
-    let known = spi::rows_cached(
-        &ws.sql("SELECT t.type_id, t.normaliser FROM @ws@.identifier_type t WHERE t.name = $1"),
-        &[ty.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<String>(row, 2)?)),
-    )?;
-    let Some((type_id, normaliser)) = known.into_iter().next() else {
-        let names = spi::one::<String>(
-            &ws.sql("SELECT string_agg(t.name, ', ' ORDER BY t.priority, t.name) FROM @ws@.identifier_type t"),
-            &[],
-        )?;
-        return Err(CdpError::undefined_object("identifier type", ty)
-            .with_hint(format!("Known types are {}.", names.unwrap_or_default())));
-    };
-    let normalised =
-        Normaliser::parse(&normaliser).and_then(|n| n.apply(value, &ws.phone_region)).map_err(CdpError::from)?;
-    let Some(normalised) = normalised else { return Ok(None) };
-    let found = spi::rows_cached(
-        &ws.sql(
-            "SELECT n.profile_id FROM @ws@.node n WHERE n.type_id = $1 AND n.value = $2 AND n.profile_id IS NOT NULL",
-        ),
-        &[type_id.into(), normalised.into()],
-        |row| spi::must::<i64>(row, 1),
-    )?;
-    Ok(found.into_iter().next())
+    let rules = Rules::load(ws)?;
+    Ok(value::look_up(ws, &rules, ty, value)?.and_then(|known| known.profile_id))
 }
 
 // Written out because an argument called "type" is a keyword of Rust.

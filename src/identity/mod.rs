@@ -4,5 +4,13 @@
 
 mod api;
 pub use api::{find, resolve};
+mod follow;
+mod govern;
+mod graph;
+mod hub;
 pub mod normalise;
+mod operate;
+mod rules;
+mod shelf;
 pub mod stitch;
+mod value;

@@ -1,11 +1,15 @@
 //! Stitching a batch: nodes and edges from the rows, components from the edges, profiles from the components.
 
+use super::follow::{self, Change, Created, Moved, Redirected, numbers};
+use super::govern::{self, Cause};
+use super::hub;
+use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
-use crate::store::column::day_sql;
-use crate::store::{emit, membership};
 use crate::workspace::Workspace;
-use pg_cdp_core::graph::{NodeState, Profile, Rows, stitch};
+use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
+use pgrx::datum::TimestampWithTimeZone;
+use std::collections::{BTreeSet, HashMap};
 
 /// Enters the identifiers of the batch as nodes, in the order in which the rows show them, and tells each row its nodes. A row that says no time moves no
 /// `last_seen`: it may be the same row again.
@@ -22,8 +26,9 @@ pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     )?;
     spi::run(
         &ws.sql(
-            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id) \
-             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value",
+            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine) \
+             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine \
+             FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value JOIN @ws@.identifier_type t ON t.type_id = i.type_id",
         ),
         &[],
     )?;
@@ -31,16 +36,22 @@ pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     Ok(())
 }
 
-/// Enters an edge for every two identifiers that a row shows together.
+/// Enters an edge for every two identifiers that a row shows together. `cdp_pair` then has the strong ones that this source had not shown before.
 pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError> {
+    temp::table("cdp_pair", "from_node pg_catalog.int8, to_node pg_catalog.int8")?;
+    // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
     spi::run(
         &ws.sql(
-            "INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, first_seen, last_seen) \
-             SELECT a.node_id, b.node_id, $1, $2 / 100.0, CASE WHEN bool_and(a.strong AND b.strong) THEN 'accepted' ELSE 'weak' END, coalesce(min(a.seen), now()), coalesce(max(a.seen), now()) \
+            "WITH written AS ( \
+             INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
+             SELECT a.node_id, b.node_id, $1, $2 / 100.0, CASE WHEN NOT bool_and(a.strong AND b.strong) THEN 'weak' WHEN min(coalesce(a.quarantine, b.quarantine)) IS NULL THEN 'accepted' ELSE 'suspended' END, \
+                    CASE WHEN bool_and(a.strong AND b.strong) THEN min(coalesce(a.quarantine, b.quarantine)) END, coalesce(min(a.seen), now()), coalesce(max(a.seen), now()) \
              FROM pg_temp.cdp_identifier a JOIN pg_temp.cdp_identifier b ON b.rn = a.rn AND a.node_id < b.node_id GROUP BY a.node_id, b.node_id \
              HAVING max(a.seen) IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.edge k WHERE k.from_node = a.node_id AND k.to_node = b.node_id AND k.source_id = $1) \
              ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
-             WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen",
+             WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen \
+             RETURNING e.from_node, e.to_node, e.state, e.xmax = 0 AS fresh) \
+             INSERT INTO pg_temp.cdp_pair (from_node, to_node) SELECT w.from_node, w.to_node FROM written w WHERE w.fresh AND w.state <> 'weak'",
         ),
         &[source_id.into(), trust.into()],
     )?;
@@ -49,181 +60,295 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
 
 /// Gives every strong node of the batch its profile: an old one, a new one, or the oldest of those it joins. Everything derived follows: columns of
 /// bits, wide rows, segments. `cdp_touched` then holds the profiles whose values changed hands. Returns whether any did.
+///
+/// Rows whose identifiers no rule is against are joined as they come, which gives the same as judging all edges together. Where a rule could matter, what hangs
+/// together is judged as a whole: at a contested profile, a new hub, a pair that operators decided about, a limit that the join would break.
 pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
-    // Rows that lie wholly inside one profile change nothing.
-    let mut rows = Rows::default();
-    let mut row: Vec<i64> = Vec::new();
-    let mut current: Option<i64> = None;
-    let pairs = spi::rows(
-        &ws.sql(
-            "SELECT i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong AND i.rn IN ( \
-               SELECT i.rn FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) WHERE i.strong GROUP BY i.rn \
-               HAVING bool_or(n.profile_id IS NULL) OR min(n.profile_id) <> max(n.profile_id)) ORDER BY i.rn",
-        ),
-        &[],
-        |r| Ok((spi::must::<i64>(r, 1)?, spi::must::<i64>(r, 2)?)),
-    )?;
-    if pairs.is_empty() {
+    let cause = Cause { source_id, operation_id: None };
+    let rules = Rules::load(ws)?;
+    let turned = hub::judge(ws, &rules, &hub::candidates(ws, &rules)?)?;
+    let mut around = if turned.is_empty() { Vec::new() } else { hub::neighbours(ws, &turned)? };
+    around.extend(decided(ws)?);
+    around.extend(windows(ws, &rules)?);
+
+    let batch = Batch::read(ws)?;
+    if batch.nodes.is_empty() && around.is_empty() {
         return Ok(false);
     }
-    for (rn, node) in pairs {
-        if current != Some(rn) {
-            rows.push(&row);
-            row.clear();
-            current = Some(rn);
-        }
-        row.push(node);
+    let components =
+        stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
+    let mut place_of: HashMap<Part, usize> = HashMap::new();
+    for (place, component) in components.iter().enumerate() {
+        place_of.extend(component.newcomers.iter().map(|node| (Part::Node(*node), place)));
+        let profiles = component.survivor.into_iter().chain(component.retired.iter().map(|gone| gone.profile_id));
+        place_of.extend(profiles.map(|profile| (Part::Profile(profile), place)));
     }
-    rows.push(&row);
-    let mut states = Vec::new();
-    let mut ages = Vec::new();
-    for (node, profile_id, created_at_micros) in spi::rows(
-        &ws.sql(
-            "SELECT DISTINCT n.node_id, n.profile_id, (extract(epoch FROM p.created_at) * 1000000)::pg_catalog.int8 \
-             FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) JOIN @ws@.profile p ON p.profile_id = n.profile_id WHERE i.strong",
-        ),
-        &[],
-        |r| Ok((spi::must::<i64>(r, 1)?, spi::must::<i64>(r, 2)?, spi::must::<i64>(r, 3)?)),
-    )? {
-        states.push(NodeState { node, profile: Some(profile_id) });
-        ages.push(Profile { profile_id, created_at_micros });
-    }
-    let components = stitch(&rows, &states, &ages).map_err(|e| CdpError::internal(e.to_string()))?;
+    let at = |node: i64| {
+        let part = batch.profile_of.get(&node).map_or(Part::Node(node), |profile| Part::Profile(*profile));
+        place_of.get(&part).copied()
+    };
+    let mut slow: BTreeSet<usize> = BTreeSet::new();
+    slow.extend(batch.contested.iter().filter_map(|profile| place_of.get(&Part::Profile(*profile)).copied()));
+    slow.extend(around.iter().filter_map(|node| at(*node)));
+    slow.extend(limits(ws, &rules, &batch, &components, &slow)?);
 
-    let fresh: Vec<i64> = components.iter().filter(|c| c.needs_profile()).map(|c| c.founding).collect();
-    let numbers = create(ws, &fresh)?;
-    let mut numbers = numbers.into_iter();
-    let (mut nodes, mut homes) = (Vec::new(), Vec::new());
-    let (mut retired, mut survivors, mut causes_from, mut causes_to) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for component in &components {
-        let home = match component.survivor {
-            Some(home) => home,
-            None => numbers.next().ok_or_else(|| CdpError::internal("fewer profile numbers than new profiles"))?,
-        };
-        for node in &component.newcomers {
-            nodes.push(*node);
-            homes.push(home);
-        }
-        for gone in &component.retired {
-            retired.push(gone.profile_id);
-            survivors.push(home);
-            causes_from.push(gone.cause.0);
-            causes_to.push(gone.cause.1);
-        }
-    }
-    spi::run(
-        &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
-        &[nodes.into(), homes.into()],
-    )?;
-    if !retired.is_empty() {
-        merge(ws, source_id, retired, survivors, causes_from, causes_to)?;
+    let change = joined(ws, &components, &slow)?;
+    follow::apply(ws, cause, &change, true)?;
+    let seeds: Vec<i64> = batch
+        .nodes
+        .iter()
+        .copied()
+        .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
+        .chain(around)
+        .collect();
+    if !seeds.is_empty() {
+        govern::judge(ws, &seeds, cause, true)?;
     }
     Ok(true)
 }
 
-/// Makes one profile for each founding node; returns their numbers in the same order.
-fn create(ws: &Workspace, founding: &[i64]) -> Result<Vec<i64>, CdpError> {
-    if founding.is_empty() {
+/// A part that rows join: an identifier without a profile, or a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Node(i64),
+    Profile(i64),
+}
+
+/// The rows of the batch that may change something, and what is known of their identifiers.
+#[derive(Default)]
+struct Batch {
+    rows: Rows,
+    nodes: Vec<i64>,
+    type_of: HashMap<i64, i32>,
+    profile_of: HashMap<i64, i64>,
+    states: Vec<NodeState>,
+    ages: Vec<Profile>,
+    contested: BTreeSet<i64>,
+}
+
+impl Batch {
+    /// Reads them. Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have
+    /// a profile of their own.
+    fn read(ws: &Workspace) -> Result<Self, CdpError> {
+        let mut batch = Self::default();
+        let mut row: Vec<i64> = Vec::new();
+        let mut current: Option<i64> = None;
+        let found = spi::rows(
+            &ws.sql(
+                "SELECT i.rn, i.node_id, i.type_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
+                 WHERE i.strong AND n.quarantine IS NULL AND i.rn IN ( \
+                   SELECT i.rn FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id \
+                   WHERE i.strong AND n.quarantine IS NULL GROUP BY i.rn \
+                   HAVING bool_or(n.profile_id IS NULL) OR min(n.profile_id) <> max(n.profile_id) OR bool_or(p.contested)) ORDER BY i.rn",
+            ),
+            &[],
+            |r| Ok((spi::must::<i64>(r, 1)?, spi::must::<i64>(r, 2)?, spi::must::<i32>(r, 3)?)),
+        )?;
+        if found.is_empty() {
+            return Ok(batch);
+        }
+        for (rn, node, type_id) in found {
+            if current != Some(rn) {
+                batch.rows.push(&row);
+                row.clear();
+                current = Some(rn);
+            }
+            row.push(node);
+            batch.type_of.insert(node, type_id);
+        }
+        batch.rows.push(&row);
+        for (node, profile_id, created_at, contested) in spi::rows(
+            &ws.sql(
+                "SELECT DISTINCT n.node_id, n.profile_id, p.created_at, p.contested \
+                 FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) JOIN @ws@.profile p ON p.profile_id = n.profile_id WHERE i.strong AND n.quarantine IS NULL",
+            ),
+            &[],
+            |r| {
+                Ok((
+                    spi::must::<i64>(r, 1)?,
+                    spi::must::<i64>(r, 2)?,
+                    i64::from(spi::must::<TimestampWithTimeZone>(r, 3)?),
+                    spi::must::<bool>(r, 4)?,
+                ))
+            },
+        )? {
+            batch.states.push(NodeState { node, profile: Some(profile_id) });
+            batch.ages.push(Profile { profile_id, created_at_micros: created_at });
+            batch.profile_of.insert(node, profile_id);
+            if contested {
+                batch.contested.insert(profile_id);
+            }
+        }
+        batch.nodes = batch.type_of.keys().copied().collect();
+        batch.nodes.sort_unstable();
+        Ok(batch)
+    }
+}
+
+/// Identifiers of the batch about which operators decided: pairs that a row shows and that are to link or not to link, and whatever is in a profile that
+/// is to stay apart from another one.
+fn decided(ws: &Workspace) -> Result<Vec<i64>, CdpError> {
+    if spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?.is_empty() {
         return Ok(Vec::new());
     }
-    let numbers = spi::rows(
+    spi::rows(
         &ws.sql(
-            "WITH fresh AS (INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
-               SELECT nextval($2::pg_catalog.regclass), f.node_id, now() FROM (SELECT x.node_id FROM unnest($1::pg_catalog.int8[]) WITH ORDINALITY AS x(node_id, i) ORDER BY x.i) f \
-               RETURNING profile_id, founding_node), \
-             wide AS (INSERT INTO @ws@.profile_value (profile_id) SELECT profile_id FROM fresh) \
-             SELECT profile_id FROM fresh ORDER BY founding_node",
+            "WITH seen AS (SELECT o.node_id, o.other_id FROM @ws@.identity_override o JOIN pg_temp.cdp_identifier a ON a.node_id = o.node_id \
+                 JOIN pg_temp.cdp_identifier b ON b.node_id = o.other_id AND b.rn = a.rn WHERE o.kind IN ('unlink', 'link')), \
+             apart AS (SELECT o.node_id FROM @ws@.identity_override o WHERE o.kind = 'cannot_link' UNION SELECT o.other_id FROM @ws@.identity_override o WHERE o.kind = 'cannot_link') \
+             SELECT s.node_id FROM seen s UNION SELECT s.other_id FROM seen s \
+             UNION SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN apart USING (node_id) WHERE i.strong \
+             UNION SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
+                 WHERE i.strong AND n.profile_id IN (SELECT f.profile_id FROM apart JOIN @ws@.node f USING (node_id))",
         ),
-        &[founding.to_vec().into(), format!("{}.profile_id_seq", ws.schema()).into()],
-        |r| spi::must::<i64>(r, 1),
-    )?;
-    members_changed(
-        ws,
-        "(SELECT x.profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))",
-        numbers.clone(),
-    )?;
-    Ok(numbers)
-}
-
-/// Changes of the universe.
-fn members_changed(ws: &Workspace, changes: &str, profiles: Vec<i64>) -> Result<(), CdpError> {
-    let universe =
-        spi::one::<i32>(&ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"), &[])?
-            .ok_or_else(|| CdpError::internal("the workspace has no column of live profiles"))?;
-    emit::members(ws, universe, changes, vec![profiles.into()])
-}
-
-/// Hands everything of the retired profiles to their survivors.
-fn merge(
-    ws: &Workspace,
-    source_id: i32,
-    retired: Vec<i64>,
-    survivors: Vec<i64>,
-    from: Vec<i64>,
-    to: Vec<i64>,
-) -> Result<(), CdpError> {
-    let pairs: Vec<(i64, i64)> = retired.iter().copied().zip(survivors.iter().copied()).collect();
-    spi::run(
-        &ws.sql(
-            "INSERT INTO pg_temp.cdp_merge (retired, survivor) SELECT x.r, x.s FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(r, s)",
-        ),
-        &[retired.clone().into(), survivors.clone().into()],
-    )?;
-    spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.profile_merge (retired_id, survivor_id, from_node, to_node, source_id) \
-             SELECT x.r, x.s, x.f, x.t, $5 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(r, s, f, t) ORDER BY x.r",
-        ),
-        &[retired.clone().into(), survivors.into(), from.into(), to.into(), source_id.into()],
-    )?;
-    // A retired id points straight at the live one, so that resolving is one step for ever.
-    spi::run(
-        &ws.sql("UPDATE @ws@.profile p SET merged_into = m.survivor FROM pg_temp.cdp_merge m WHERE p.profile_id = m.retired OR p.merged_into = m.retired"),
         &[],
-    )?;
-    // Day columns follow the nodes that move; no event is rewritten.
-    spi::run(
-        &ws.sql(&format!(
-            "WITH moved AS (UPDATE @ws@.node n SET profile_id = m.survivor FROM pg_temp.cdp_merge m WHERE n.profile_id = m.retired RETURNING n.node_id, m.retired, m.survivor) \
-             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
-             SELECT x.profile_id, x.n, e.event_type_id, {}, e.properties FROM moved m JOIN @ws@.event e USING (node_id) \
-             CROSS JOIN LATERAL (VALUES (m.retired, -1), (m.survivor, 1)) AS x(profile_id, n)",
-            day_sql("e.at")
-        )),
-        &[],
-    )?;
-    for kind in ["trait", "tag"] {
-        for attribute in emit::attribute_columns(ws, kind)? {
-            let changes = format!(
-                "(SELECT v.profile_id, {} AS before, NULL::pg_catalog.{} AS after FROM @ws@.profile_value v JOIN pg_temp.cdp_merge m ON m.retired = v.profile_id)",
-                emit::current_value(&attribute),
-                crate::store::column::pg_type(&attribute.ty)
-            );
-            emit::attribute(ws, &attribute, &changes)?;
-        }
-    }
-    membership::follow(ws, &pairs)?;
-    spi::run(
-        &ws.sql("DELETE FROM @ws@.profile_value v USING pg_temp.cdp_merge m WHERE v.profile_id = m.retired"),
-        &[],
-    )?;
-    spi::run(
-        &ws.sql("INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT m.survivor FROM pg_temp.cdp_merge m"),
-        &[],
-    )?;
-    members_changed(
-        ws,
-        "(SELECT x.profile_id, (-1)::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) AS x(profile_id))",
-        retired,
+        |row| spi::must::<i64>(row, 1),
     )
 }
 
-/// Tells each row the node its facts are kept on: the most telling strong identifier it has.
+/// Identifiers of the batch whose type has a limit within a window, in profiles that hold more of them than that: an earlier sight can bring them together.
+fn windows(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
+    let mut crowded = Vec::new();
+    for ty in rules.types.iter().filter(|t| t.strong && t.window_micros.is_some()) {
+        let Some(limit) = ty.limit else { continue };
+        crowded.extend(spi::rows_cached(
+            &ws.sql(
+                "SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
+                 WHERE i.type_id = $1 AND (SELECT count(*) FROM @ws@.node o WHERE o.profile_id = n.profile_id AND o.type_id = $1) > $2",
+            ),
+            &[ty.type_id.into(), i64::from(limit).into()],
+            |row| spi::must::<i64>(row, 1),
+        )?);
+    }
+    Ok(crowded)
+}
+
+/// Components that would hold more values of a type than a profile may.
+fn limits(
+    ws: &Workspace,
+    rules: &Rules,
+    batch: &Batch,
+    components: &[Component],
+    slow: &BTreeSet<usize>,
+) -> Result<BTreeSet<usize>, CdpError> {
+    let mut over = BTreeSet::new();
+    let limited: Vec<i32> = rules.types.iter().filter(|t| t.strong && t.limit.is_some()).map(|t| t.type_id).collect();
+    if limited.is_empty() {
+        return Ok(over);
+    }
+    // Profiles that merge, or that get a value of such a type, with what they have; a single new value breaks no limit.
+    let (mut profiles, mut place_of) = (Vec::new(), HashMap::new());
+    let (mut newcomers, mut held) = (Vec::new(), Vec::new());
+    for (place, component) in components.iter().enumerate().filter(|(place, _)| !slow.contains(place)) {
+        let fresh: Vec<i64> = component
+            .newcomers
+            .iter()
+            .copied()
+            .filter(|node| batch.type_of.get(node).is_some_and(|ty| limited.contains(ty)))
+            .collect();
+        let grows = !fresh.is_empty() && (fresh.len() > 1 || component.survivor.is_some());
+        if !grows && component.retired.is_empty() {
+            continue;
+        }
+        for profile in component.survivor.into_iter().chain(component.retired.iter().map(|gone| gone.profile_id)) {
+            profiles.push(profile);
+            place_of.insert(profile, place);
+        }
+        newcomers.extend(fresh.into_iter().map(|node| (node, place)));
+    }
+    let read = |row: &pgrx::spi::SpiHeapTupleData| {
+        Ok((spi::must::<i64>(row, 1)?, spi::must::<i32>(row, 2)?, spi::must::<String>(row, 3)?))
+    };
+    if !profiles.is_empty() {
+        for (profile, type_id, value) in spi::rows_cached(
+            &ws.sql("SELECT n.profile_id, n.type_id, n.value FROM @ws@.node n WHERE n.profile_id = ANY ($1) AND n.type_id = ANY ($2)"),
+            &[profiles.into(), limited.clone().into()],
+            read,
+        )? {
+            if let Some(place) = place_of.get(&profile) {
+                held.push((*place, type_id, value));
+            }
+        }
+    }
+    if !newcomers.is_empty() {
+        let place_of: HashMap<i64, usize> = newcomers.iter().copied().collect();
+        let ids: Vec<i64> = newcomers.into_iter().map(|(node, _)| node).collect();
+        for (node, type_id, value) in spi::rows_cached(
+            &ws.sql("SELECT n.node_id, n.type_id, n.value FROM @ws@.node n WHERE n.node_id = ANY ($1)"),
+            &[ids.into()],
+            read,
+        )? {
+            if let Some(place) = place_of.get(&node) {
+                held.push((*place, type_id, value));
+            }
+        }
+    }
+    let mut counts: HashMap<(usize, i32, String), u32> = HashMap::new();
+    for (place, type_id, value) in held {
+        let ty = rules.get(type_id)?;
+        let count = counts.entry((place, type_id, ty.scope(&value).to_owned())).or_default();
+        *count += 1;
+        if ty.limit.is_some_and(|limit| *count > limit) {
+            over.insert(place);
+        }
+    }
+    Ok(over)
+}
+
+/// The change that joining does in the components that no rule is against.
+fn joined(ws: &Workspace, components: &[Component], slow: &BTreeSet<usize>) -> Result<Change, CdpError> {
+    let mut change = Change::default();
+    let fast = || components.iter().enumerate().filter(|(place, _)| !slow.contains(place)).map(|(_, c)| c);
+    let mut numbers = numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
+    let mut into: HashMap<i64, i64> = HashMap::new();
+    for component in fast() {
+        let home = match component.survivor {
+            Some(home) => home,
+            None => {
+                let profile_id =
+                    numbers.next().ok_or_else(|| CdpError::internal("fewer profile numbers than new profiles"))?;
+                change.created.push(Created { profile_id, founding: component.founding, from: None });
+                profile_id
+            }
+        };
+        change.moved.extend(component.newcomers.iter().map(|node| Moved { node_id: *node, before: None, after: home }));
+        for gone in &component.retired {
+            into.insert(gone.profile_id, home);
+            let cause = Some(gone.cause);
+            change.redirected.push(Redirected { profile_id: gone.profile_id, before: None, after: Some(home), cause });
+        }
+    }
+    if into.is_empty() {
+        return Ok(change);
+    }
+    let retired: Vec<i64> = into.keys().copied().collect();
+    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
+    for (node_id, before) in spi::rows_cached(
+        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
+        &[retired.clone().into()],
+        pair,
+    )? {
+        let Some(&after) = into.get(&before) else { continue };
+        change.moved.push(Moved { node_id, before: Some(before), after });
+    }
+    // A retired number points straight at the one that lives, so that resolving is one step for ever.
+    for (profile_id, before) in spi::rows_cached(
+        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
+        &[retired.into()],
+        pair,
+    )? {
+        let Some(&after) = into.get(&before) else { continue };
+        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
+    }
+    Ok(change)
+}
+
+/// Tells each row the node its facts are kept on: the most telling strong identifier it has that links, else the most telling one.
 pub fn subjects() -> Result<(), CdpError> {
     temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8")?;
     spi::run(
         "INSERT INTO pg_temp.cdp_subject (rn, node_id) \
-         SELECT DISTINCT ON (i.rn) i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong ORDER BY i.rn, i.priority, i.node_id",
+         SELECT DISTINCT ON (i.rn) i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong ORDER BY i.rn, i.quarantine IS NOT NULL, i.priority, i.node_id",
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_subject", &[])?;

@@ -105,3 +105,8 @@ pub fn rows_cached<T>(
         Ok(out)
     })
 }
+
+/// As [`run`], with a plan kept for the life of the backend.
+pub fn run_cached(sql: &str, args: &[DatumWithOid]) -> Result<(), CdpError> {
+    rows_cached(sql, args, |_| Ok(())).map(|_: Vec<()>| ())
+}

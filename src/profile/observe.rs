@@ -94,7 +94,7 @@ fn keep(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
 }
 
 /// Computes the values of the touched profiles and writes what changed, to the wide table and to the columns of bits.
-fn survive(ws: &Workspace) -> Result<(), CdpError> {
+pub fn survive(ws: &Workspace) -> Result<(), CdpError> {
     spi::run("ANALYZE pg_temp.cdp_touched", &[])?;
     let traits: Vec<Trait> = spi::rows(&ws.sql("SELECT a.attribute_id, a.name, a.type FROM @ws@.attribute a WHERE a.kind = 'trait' ORDER BY a.attribute_id"), &[], |row| {
         Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?))

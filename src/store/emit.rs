@@ -308,14 +308,13 @@ pub fn members(
 ) -> Result<(), CdpError> {
     let mut args: Vec<DatumWithOid> = vec![column_id.into()];
     args.extend(parameters);
-    spi::run(
+    spi::run_cached(
         &ws.sql(&into_pending(&format!(
             "SELECT 0::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, 0) AS cells \
              FROM {changes} c GROUP BY 2"
         ))),
         &args,
-    )?;
-    Ok(())
+    )
 }
 
 /// SQL giving the wide table's value of an attribute.

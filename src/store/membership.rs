@@ -94,36 +94,49 @@ fn place(profile: i64) -> (i32, u32) {
     ((profile >> SHARD_BITS) as i32, (profile & ((1 << SHARD_BITS) - 1)) as u32)
 }
 
-/// Whoever was in a segment under a number that was retired is in it under the number that took it over, until the next refresh. `merges`
-/// are pairs (retired, survivor); needs the workspace lock.
-pub fn follow(ws: &Workspace, merges: &[(i64, i64)]) -> Result<(), CdpError> {
-    let segments = spi::rows(
+/// Who of some profiles is in a segment.
+pub struct Membership {
+    /// The segment.
+    pub segment_id: i32,
+    /// Its column.
+    pub column_id: i32,
+    /// Its last refresh.
+    pub refresh: i32,
+    /// Those who are in it.
+    pub inside: BTreeSet<i64>,
+}
+
+/// Who of the given profiles is in which segment; one entry a segment.
+pub fn of(ws: &Workspace, profiles: &BTreeSet<i64>) -> Result<Vec<Membership>, CdpError> {
+    let mut segments = spi::rows_cached(
         &ws.sql("SELECT g.segment_id, c.column_id, g.refresh FROM @ws@.segment g JOIN @ws@.store_column c USING (segment_id) ORDER BY 1"),
         &[],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?, spi::must::<i32>(row, 3)?)),
+        |row| {
+            Ok(Membership { segment_id: spi::must(row, 1)?, column_id: spi::must(row, 2)?, refresh: spi::must(row, 3)?, inside: BTreeSet::new() })
+        },
     )?;
-    let asked: BTreeSet<i64> = merges.iter().flat_map(|(retired, survivor)| [*retired, *survivor]).collect();
-    let shards: BTreeSet<i32> = asked.iter().map(|profile| place(*profile).0).collect();
+    if segments.is_empty() {
+        return Ok(segments);
+    }
+    let shards: BTreeSet<i32> = profiles.iter().map(|profile| place(*profile).0).collect();
     let shards: Vec<i32> = shards.into_iter().collect();
     let wanted: Vec<Wanted> = segments
         .iter()
         .enumerate()
-        .map(|(slot, (_, column_id, _))| Wanted { slot, column_id: *column_id, low: 0, high: 0 })
+        .map(|(slot, segment)| Wanted { slot, column_id: segment.column_id, low: 0, high: 0 })
         .collect();
-    // Of those asked about, who is in which segment.
-    let mut inside: Vec<BTreeSet<i64>> = vec![BTreeSet::new(); segments.len()];
     Listing::new(ws, &wanted, Some(&shards))?.for_each_shard(
         ws,
         &vec![Encoding::Set; segments.len()],
         |shard, slots| {
             let first = i64::from(shard) << SHARD_BITS;
-            for (inside, slot) in inside.iter_mut().zip(slots) {
+            for (segment, slot) in segments.iter_mut().zip(slots) {
                 for (_, chunk) in slot {
                     let set = Portable::open_shard(chunk.bytes())?;
-                    for profile in asked.range(first..first + (1 << SHARD_BITS)) {
+                    for profile in profiles.range(first..first + (1 << SHARD_BITS)) {
                         let (_, offset) = place(*profile);
                         if set.get((offset >> 16) as u16)?.is_some_and(|container| container.contains(offset as u16)) {
-                            inside.insert(*profile);
+                            segment.inside.insert(*profile);
                         }
                     }
                 }
@@ -131,27 +144,28 @@ pub fn follow(ws: &Workspace, merges: &[(i64, i64)]) -> Result<(), CdpError> {
             Ok(())
         },
     )?;
-    for ((segment_id, column_id, refresh), inside) in segments.into_iter().zip(inside) {
-        let moved = merges.iter().filter(|(retired, _)| inside.contains(retired));
-        let (gone, come): (BTreeSet<i64>, BTreeSet<i64>) = moved.copied().unzip();
-        let mut changes: BTreeMap<i32, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
-        for profile in gone {
-            let (shard, offset) = place(profile);
-            changes.entry(shard).or_default().1.insert(offset);
-        }
-        for profile in come.into_iter().filter(|survivor| !inside.contains(survivor)) {
-            let (shard, offset) = place(profile);
-            changes.entry(shard).or_default().0.insert(offset);
-        }
-        if !changes.is_empty() {
-            log_merge(ws, segment_id, column_id, refresh, &changes)?;
-        }
+    Ok(segments)
+}
+
+/// Takes profiles out of a segment and others in, between refreshes: identities changed. Needs the workspace lock.
+pub fn change(ws: &Workspace, segment: &Membership, gone: &BTreeSet<i64>, come: &BTreeSet<i64>) -> Result<(), CdpError> {
+    let mut changes: BTreeMap<i32, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
+    for profile in gone {
+        let (shard, offset) = place(*profile);
+        changes.entry(shard).or_default().1.insert(offset);
     }
-    Ok(())
+    for profile in come {
+        let (shard, offset) = place(*profile);
+        changes.entry(shard).or_default().0.insert(offset);
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    log_change(ws, segment.segment_id, segment.column_id, segment.refresh, &changes)
 }
 
 /// Enters (added, removed) of each shard into what is pending and into the log.
-fn log_merge(
+fn log_change(
     ws: &Workspace,
     segment_id: i32,
     column_id: i32,

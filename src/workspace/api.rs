@@ -70,8 +70,8 @@ fn cdp_init(
     for t in IDENTIFIER_TYPES {
         spi::run(
             &ws.sql(
-                "INSERT INTO @ws@.identifier_type (name, normaliser, strength, priority, level, max_per_profile, degree_cap, pii, description) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "INSERT INTO @ws@.identifier_type (name, normaliser, strength, priority, level, max_per_profile, degree_cap, person_cap, scope_separator, pii, description) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             ),
             &[
                 t.name.into(),
@@ -80,7 +80,9 @@ fn cdp_init(
                 t.priority.into(),
                 t.level.name().into(),
                 t.max_per_profile.map(signed).transpose()?.into(),
-                signed(t.level.degree_cap())?.into(),
+                t.level.degree_cap().map(signed).transpose()?.into(),
+                signed(t.level.person_cap())?.into(),
+                t.scope_separator.into(),
                 t.pii.into(),
                 t.description.into(),
             ],

@@ -41,13 +41,18 @@ impl Level {
         }
     }
 
-    /// How many distinct neighbours an identifier may have before it stops linking: of person-level types for
-    /// [`Level::Person`], of any type for [`Level::Device`].
-    pub const fn degree_cap(self) -> u32 {
+    /// How many distinct neighbours of any type an identifier may have before it stops linking: an account with five hundred
+    /// cookies is nothing unusual, a device with five hundred neighbours is a kiosk.
+    pub const fn degree_cap(self) -> Option<u32> {
         match self {
-            Self::Person => 20,
-            Self::Device => 100,
+            Self::Person => None,
+            Self::Device => Some(100),
         }
+    }
+
+    /// How many distinct neighbours of person-level types it may have.
+    pub const fn person_cap(self) -> u32 {
+        20
     }
 }
 
@@ -66,6 +71,8 @@ pub struct IdentifierType {
     pub level: Level,
     /// Most distinct values one profile may hold; `None` is no limit.
     pub max_per_profile: Option<u32>,
+    /// What parts the scope (an app, a company) from the rest of a value: limits count by scope. `None` is one scope.
+    pub scope_separator: Option<&'static str>,
     /// Whether the value by itself identifies, reaches or tracks a person, so that readers see it masked.
     pub pii: bool,
     /// One sentence for people.
@@ -86,6 +93,7 @@ const fn person(
         priority,
         level: Level::Person,
         max_per_profile: None,
+        scope_separator: None,
         pii: false,
         description,
     }
@@ -114,6 +122,11 @@ impl IdentifierType {
         self
     }
 
+    const fn scoped_by(mut self, separator: &'static str) -> Self {
+        self.scope_separator = Some(separator);
+        self
+    }
+
     const fn at_most(mut self, limit: u32) -> Self {
         self.max_per_profile = Some(limit);
         self
@@ -134,8 +147,8 @@ pub static IDENTIFIER_TYPES: &[IdentifierType] = {
         person("wechat_unionid", Exact, 50, "WeChat user across the apps of one open-platform account"),
         person("email", Email, 60, "E-mail address").pii(),
         person("phone", Phone, 70, "Phone number (E.164)").pii(),
-        person("wechat_openid", Exact, 80, "WeChat user within one app: put the app before the value"),
-        person("wecom_external_userid", Exact, 90, "Customer contact within one WeCom company"),
+        person("wechat_openid", Exact, 80, "WeChat user within one app: app:openid").scoped_by(":"),
+        person("wecom_external_userid", Exact, 90, "Customer contact within one WeCom company, as company:id").scoped_by(":"),
         person("loyalty_card", Exact, 100, "Number of a loyalty card"),
         device("anonymous_id", Exact, 110, "Visitor before login, as a tracking library names it"),
         device("device_id", Lower, 120, "Device or installation id of an app"),

@@ -389,7 +389,7 @@ fn the_catalogue_is_sound() {
     for t in IDENTIFIER_TYPES {
         assert_eq!(t.strength == Strength::Weak, matches!(t.name, "ip" | "fingerprint"), "{}", t.name);
     }
-    assert_eq!(identifier_type("user_id").unwrap().level.degree_cap(), 20);
+    assert_eq!(identifier_type("user_id").unwrap().level.person_cap(), 20);
     assert_eq!(identifier_type("cookie").map(|t| t.level), Some(Level::Device));
     assert_eq!(identifier_type("shoe_size"), None);
 }

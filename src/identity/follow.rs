@@ -1,0 +1,299 @@
+//! Identifiers go from one profile to another: everything derived follows. Facts stay where they are, on the identifiers.
+
+use super::govern::Cause;
+use super::shelf::Shelf;
+use crate::error::CdpError;
+use crate::event;
+use crate::pg::{spi, temp};
+use crate::store::column::{day_sql, pg_type};
+use crate::store::emit;
+use crate::workspace::Workspace;
+
+/// An identifier that gets a profile, or another one.
+#[derive(Debug, Clone, Copy)]
+pub struct Moved {
+    /// The identifier.
+    pub node_id: i64,
+    /// The profile it had.
+    pub before: Option<i64>,
+    /// The profile it has now.
+    pub after: i64,
+}
+
+/// A profile that stops or begins to live, or is redirected to another one.
+#[derive(Debug, Clone, Copy)]
+pub struct Redirected {
+    /// The profile.
+    pub profile_id: i64,
+    /// Whom it was merged into; `None`: it lived.
+    pub before: Option<i64>,
+    /// Whom it is merged into; `None`: it lives.
+    pub after: Option<i64>,
+    /// The edge that joined it, when it is retired.
+    pub cause: Option<(i64, i64)>,
+}
+
+/// A new profile.
+#[derive(Debug, Clone, Copy)]
+pub struct Created {
+    /// Its number.
+    pub profile_id: i64,
+    /// The identifier that founds it.
+    pub founding: i64,
+    /// The profile that identifier was part of.
+    pub from: Option<i64>,
+}
+
+/// What changes at once.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Identifiers.
+    pub moved: Vec<Moved>,
+    /// Profiles there were.
+    pub redirected: Vec<Redirected>,
+    /// New profiles.
+    pub created: Vec<Created>,
+}
+
+impl Change {
+    /// Profiles that stop living, each with the one that takes it over.
+    pub fn retired(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.redirected.iter().filter(|r| r.before.is_none()).filter_map(|r| Some((r.profile_id, r.after?)))
+    }
+
+    /// Profiles that live again, each with the one it was part of.
+    pub fn revived(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.redirected.iter().filter(|r| r.after.is_none()).filter_map(|r| Some((r.profile_id, r.before?)))
+    }
+}
+
+/// Numbers for new profiles, ascending.
+pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let count = i64::try_from(count).map_err(|_| CdpError::limit("too many new profiles"))?;
+    spi::rows_cached(
+        "SELECT nextval($2::pg_catalog.regclass) FROM generate_series(1, $1)",
+        &[count.into(), format!("{}.profile_id_seq", ws.schema()).into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// Writes a change and lets follow: day columns, wide rows, columns of bits, segments, the column of live profiles. Returns whether values of traits or days
+/// have to be computed: then `cdp_touched` and `cdp_event_change` hold for whom. `prepared` tells that a batch has made those tables.
+pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> Result<bool, CdpError> {
+    if change.moved.is_empty() && change.redirected.is_empty() && change.created.is_empty() {
+        return Ok(false);
+    }
+    let shelf = Shelf::take(ws, change)?;
+    profiles(ws, cause, change)?;
+    nodes(ws, change)?;
+    let gone: Vec<i64> = change.retired().map(|(profile, _)| profile).collect();
+    let come: Vec<i64> =
+        change.created.iter().map(|c| c.profile_id).chain(change.revived().map(|(profile, _)| profile)).collect();
+    let derived = facts(ws, change, prepared)?;
+    if !gone.is_empty() {
+        take_out(ws, &gone)?;
+    }
+    if !come.is_empty() {
+        spi::run_cached(
+            &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
+            &[come.clone().into()],
+        )?;
+    }
+    universe(ws, &come, &gone)?;
+    if let Some(shelf) = shelf {
+        shelf.put_back(ws, change)?;
+    }
+    Ok(derived)
+}
+
+/// Profile records and the history of merges and splits.
+fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpError> {
+    let source_id = cause.source_id;
+    if !change.created.is_empty() {
+        let (ids, founding): (Vec<i64>, Vec<i64>) = change.created.iter().map(|c| (c.profile_id, c.founding)).unzip();
+        spi::run_cached(
+            &ws.sql(
+                "INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
+                 SELECT x.profile_id, x.node_id, now() FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, node_id)",
+            ),
+            &[ids.into(), founding.into()],
+        )?;
+    }
+    if !change.redirected.is_empty() {
+        let (ids, into): (Vec<i64>, Vec<Option<i64>>) = change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
+        // Who no longer lives is judged under the profile that took it over.
+        spi::run_cached(
+            &ws.sql(
+                "UPDATE @ws@.profile p SET merged_into = x.survivor, contested = p.contested AND x.survivor IS NULL \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, survivor) WHERE p.profile_id = x.profile_id",
+            ),
+            &[ids.into(), into.into()],
+        )?;
+    }
+    let (mut retired, mut survivors, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for r in change.redirected.iter().filter(|r| r.before.is_none()) {
+        let (Some(survivor), Some(edge)) = (r.after, r.cause) else { continue };
+        retired.push(r.profile_id);
+        survivors.push(survivor);
+        from.push(edge.0);
+        to.push(edge.1);
+    }
+    if !retired.is_empty() {
+        spi::run_cached(
+            &ws.sql(
+                "INSERT INTO @ws@.profile_merge (retired_id, survivor_id, from_node, to_node, source_id, operation_id) SELECT x.r, x.s, x.f, x.t, $5, $6 \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(r, s, f, t) ORDER BY x.r",
+            ),
+            &[retired.into(), survivors.into(), from.into(), to.into(), source_id.into(), cause.operation_id.into()],
+        )?;
+    }
+    let mut split: Vec<(i64, i64, bool)> = change.revived().map(|(profile, from)| (profile, from, false)).collect();
+    split.extend(change.created.iter().filter_map(|c| Some((c.profile_id, c.from?, true))));
+    if !split.is_empty() {
+        split.sort_unstable();
+        let ids: Vec<i64> = split.iter().map(|s| s.0).collect();
+        let from: Vec<i64> = split.iter().map(|s| s.1).collect();
+        let created: Vec<bool> = split.iter().map(|s| s.2).collect();
+        spi::run_cached(
+            &ws.sql(
+                "INSERT INTO @ws@.profile_split (profile_id, from_id, created, source_id, operation_id) SELECT x.p, x.f, x.c, $4, $5 \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.bool[]) AS x(p, f, c) ORDER BY x.p",
+            ),
+            &[ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// The identifiers themselves, and where they were before.
+fn nodes(ws: &Workspace, change: &Change) -> Result<(), CdpError> {
+    if change.moved.is_empty() {
+        return Ok(());
+    }
+    let (ids, homes): (Vec<i64>, Vec<i64>) = change.moved.iter().map(|m| (m.node_id, m.after)).unzip();
+    spi::run_cached(
+        &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
+        &[ids.into(), homes.into()],
+    )?;
+    let (ids, before, after) = moves(change);
+    if !ids.is_empty() {
+        spi::run_cached(
+            &ws.sql(
+                "INSERT INTO @ws@.node_move (node_id, from_profile, to_profile) SELECT x.n, x.b, x.a \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(n, b, a)",
+            ),
+            &[ids.into(), before.into(), after.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Identifiers that leave a profile for another.
+fn moves(change: &Change) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
+    let (mut ids, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    for m in &change.moved {
+        if let Some(from) = m.before {
+            ids.push(m.node_id);
+            before.push(from);
+            after.push(m.after);
+        }
+    }
+    (ids, before, after)
+}
+
+/// Says which events count for another profile from now on, and whose traits have to be computed anew. No event is rewritten.
+fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpError> {
+    let (ids, before, after) = moves(change);
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    let any = |table: &str| -> Result<bool, CdpError> {
+        Ok(!spi::rows_cached(
+            &ws.sql(&format!("SELECT true FROM @ws@.{table} f WHERE f.node_id = ANY ($1) LIMIT 1")),
+            &[ids.clone().into()],
+            |_| Ok(()),
+        )?
+        .is_empty())
+    };
+    let (events, traits) = (any("event")?, any("trait_observation")?);
+    if !events && !traits {
+        return Ok(false);
+    }
+    if !prepared {
+        event::land::prepare()?;
+    }
+    if events {
+        spi::run(
+            &ws.sql(&format!(
+                "INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
+                 SELECT x.profile_id, x.n, e.event_type_id, {}, e.properties \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS m(node_id, before, after) JOIN @ws@.event e USING (node_id) \
+                 CROSS JOIN LATERAL (VALUES (m.before, -1), (m.after, 1)) AS x(profile_id, n)",
+                day_sql("e.at")
+            )),
+            &[ids.into(), before.clone().into(), after.clone().into()],
+        )?;
+    }
+    if traits {
+        spi::run(
+            &ws.sql(
+                "INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT x.p FROM unnest($1::pg_catalog.int8[] || $2::pg_catalog.int8[]) AS x(p) \
+                 JOIN @ws@.profile p ON p.profile_id = x.p WHERE p.merged_into IS NULL",
+            ),
+            &[before.into(), after.into()],
+        )?;
+    }
+    Ok(true)
+}
+
+/// Takes the values of profiles that no longer live out of the columns and the wide table.
+fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
+    let mut listed = false;
+    for kind in ["trait", "tag"] {
+        for attribute in emit::attribute_columns(ws, kind)? {
+            if !listed {
+                temp::table("cdp_gone", "profile_id pg_catalog.int8")?;
+                spi::run(
+                    "INSERT INTO pg_temp.cdp_gone (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x",
+                    &[gone.to_vec().into()],
+                )?;
+                listed = true;
+            }
+            let changes = format!(
+                "(SELECT v.profile_id, {} AS before, NULL::pg_catalog.{} AS after FROM @ws@.profile_value v JOIN pg_temp.cdp_gone m USING (profile_id))",
+                emit::current_value(&attribute),
+                pg_type(&attribute.ty)
+            );
+            emit::attribute(ws, &attribute, &changes)?;
+        }
+    }
+    spi::run_cached(
+        &ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"),
+        &[gone.to_vec().into()],
+    )
+}
+
+/// Who lives.
+fn universe(ws: &Workspace, come: &[i64], gone: &[i64]) -> Result<(), CdpError> {
+    if come.is_empty() && gone.is_empty() {
+        return Ok(());
+    }
+    let column = spi::rows_cached(
+        &ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"),
+        &[],
+        |row| spi::must::<i32>(row, 1),
+    )?;
+    let Some(column) = column.into_iter().next() else {
+        return Err(CdpError::internal("the workspace has no column of live profiles"));
+    };
+    emit::members(
+        ws,
+        column,
+        "(SELECT x AS profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) x \
+          UNION ALL SELECT x, -1 FROM unnest($3::pg_catalog.int8[]) x)",
+        vec![come.to_vec().into(), gone.to_vec().into()],
+    )
+}

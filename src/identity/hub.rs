@@ -1,0 +1,120 @@
+//! The hub rule: an identifier with more distinct neighbours than its type allows links nobody. It is how a kiosk, a shared desk or a value that somebody
+//! typed in for everybody is known: by its neighbours, whatever their order.
+
+use super::rules::{IdentifierType, Rules};
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+
+/// SQL giving the distinct neighbours of identifiers: `node_id`, `degree`, `persons`. `nodes` is a FROM item with a column `node_id`.
+///
+/// Every neighbour counts that an edge between strong types ties it to, whatever became of the edge, but for pairs that an operator unlinked or linked.
+fn degrees_sql(nodes: &str) -> String {
+    format!(
+        "SELECT x.node_id, count(DISTINCT x.other) AS degree, count(DISTINCT x.other) FILTER (WHERE t.level = 'person') AS persons FROM ( \
+           SELECT c.node_id, e.to_node AS other FROM {nodes} c JOIN @ws@.edge e ON e.from_node = c.node_id WHERE e.state <> 'weak' AND e.source_id <> 0 \
+             AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'unlink' AND o.node_id = e.from_node AND o.other_id = e.to_node) \
+           UNION ALL \
+           SELECT c.node_id, e.from_node FROM {nodes} c JOIN @ws@.edge e ON e.to_node = c.node_id WHERE e.state <> 'weak' AND e.source_id <> 0 \
+             AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'unlink' AND o.node_id = e.from_node AND o.other_id = e.to_node) \
+         ) x JOIN @ws@.node n ON n.node_id = x.other JOIN @ws@.identifier_type t ON t.type_id = n.type_id GROUP BY 1"
+    )
+}
+
+/// The words for a hub; `None` when the numbers are within its caps.
+pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
+    if let Some(cap) = ty.degree_cap.filter(|cap| degree > i64::from(*cap)) {
+        return Some(format!("hub: {degree} neighbours, at most {cap}"));
+    }
+    if let Some(cap) = ty.person_cap.filter(|cap| persons > i64::from(*cap)) {
+        return Some(format!("hub: {persons} person-level neighbours, at most {cap}"));
+    }
+    None
+}
+
+/// Counts the neighbours of some identifiers and writes which of them are hubs and which no longer are. Gives those whose links have to be judged anew: the
+/// ones that changed sides. Numbers of those that stay hubs are brought up to date.
+pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = spi::rows_cached(
+        &ws.sql(&format!(
+            "SELECT n.node_id, n.type_id, n.quarantine, coalesce(d.degree, 0), coalesce(d.persons, 0) FROM @ws@.node n \
+             LEFT JOIN ({}) d ON d.node_id = n.node_id \
+             WHERE n.node_id = ANY ($1) AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id)",
+            degrees_sql("unnest($1::pg_catalog.int8[]) AS c(node_id)")
+        )),
+        &[nodes.to_vec().into()],
+        |row| {
+            Ok((
+                spi::must::<i64>(row, 1)?,
+                spi::must::<i32>(row, 2)?,
+                row.get::<String>(3)?,
+                spi::must::<i64>(row, 4)?,
+                spi::must::<i64>(row, 5)?,
+            ))
+        },
+    )?;
+    let (mut ids, mut reasons, mut turned) = (Vec::new(), Vec::new(), Vec::new());
+    for (node_id, type_id, was, degree, persons) in found {
+        let ty = rules.get(type_id)?;
+        let is = if ty.strong { reason(ty, degree, persons) } else { None };
+        if was == is {
+            continue;
+        }
+        if was.is_some() != is.is_some() {
+            turned.push(node_id);
+        }
+        ids.push(node_id);
+        reasons.push(is);
+    }
+    if !ids.is_empty() {
+        quarantine(ws, ids, reasons)?;
+    }
+    Ok(turned)
+}
+
+/// Writes why identifiers link nobody; `None` that they link.
+pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -> Result<(), CdpError> {
+    spi::run_cached(
+        &ws.sql(
+            "UPDATE @ws@.node n SET quarantine = x.reason FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[]) AS x(node_id, reason) WHERE n.node_id = x.node_id",
+        ),
+        &[ids.into(), reasons.into()],
+    )
+}
+
+/// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had some before.
+pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
+    let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
+        return Ok(Vec::new());
+    };
+    // The sum of old and new edges is never less than the number of distinct neighbours; counting stops where it is enough.
+    spi::rows(
+        &ws.sql(
+            "SELECT c.node_id FROM (SELECT x.node_id, count(*) AS fresh FROM ( \
+                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1) c \
+             JOIN @ws@.node n ON n.node_id = c.node_id \
+             WHERE c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1)",
+        ),
+        &[i64::from(least).into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// The neighbours of identifiers: who has to be judged anew when these begin or stop to link.
+pub fn neighbours(ws: &Workspace, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let mut all = nodes.to_vec();
+    for (near, far) in [("from_node", "to_node"), ("to_node", "from_node")] {
+        all.extend(spi::rows_cached(
+            &ws.sql(&format!("SELECT e.{far} FROM @ws@.edge e WHERE e.{near} = ANY ($1) AND e.state <> 'weak'")),
+            &[nodes.to_vec().into()],
+            |row| spi::must::<i64>(row, 1),
+        )?);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}

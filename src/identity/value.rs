@@ -1,0 +1,50 @@
+//! Identifiers as people write them: a type by name and a value in any form.
+
+use super::rules::{IdentifierType, Rules};
+use crate::error::CdpError;
+use crate::pg::spi;
+use crate::workspace::Workspace;
+use pg_cdp_core::norm::Normaliser;
+
+/// The value in the form it is kept in; `None` when it is no value of the type.
+pub fn kept_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
+    Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region)).map_err(CdpError::from)
+}
+
+/// An identifier that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its number.
+    pub node_id: i64,
+    /// The profile it belongs to; `None` for a weak one.
+    pub profile_id: Option<i64>,
+}
+
+/// The identifier of this type and value, if it is known.
+pub fn look_up(ws: &Workspace, rules: &Rules, ty: &str, value: &str) -> Result<Option<Known>, CdpError> {
+    let ty = rules.named(ty)?;
+    let Some(kept) = kept_form(ws, ty, value)? else { return Ok(None) };
+    let found = spi::rows_cached(
+        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.type_id = $1 AND n.value = $2"),
+        &[ty.type_id.into(), kept.into()],
+        |row| Ok(Known { node_id: spi::must(row, 1)?, profile_id: row.get(2)? }),
+    )?;
+    Ok(found.into_iter().next())
+}
+
+/// The strong identifier of this type and value.
+///
+/// # Errors
+/// 42704 when there is none, 22023 when its type is weak.
+pub fn strong(ws: &Workspace, rules: &Rules, ty: &str, value: &str) -> Result<Known, CdpError> {
+    if !rules.named(ty)?.strong {
+        return Err(CdpError::invalid_parameter(format!("identifier type \"{ty}\" is weak: its values link nobody"))
+            .with_hint("Make the type strong with cdp_identifier_type_alter(), or name a strong identifier."));
+    }
+    look_up(ws, rules, ty, value)?.ok_or_else(|| {
+        CdpError::undefined_object(ty, value).with_hint(format!(
+            "No source has shown this identifier yet: see the view {}.identifiers.",
+            ws.schema()
+        ))
+    })
+}
