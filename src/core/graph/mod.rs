@@ -1,7 +1,13 @@
-//! The identity graph in memory: union-find and the stitching of a batch.
+//! The identity graph in memory: union-find, the stitching of a batch, the rules that edges are subject to, and stable ids.
 
 pub mod batch;
+pub mod govern;
+pub mod home;
+pub mod hub;
 pub mod union_find;
 
 pub use batch::{Component, NodeState, Profile, Retired, Rows, StitchError, stitch};
+pub use govern::{GovernError, govern};
+pub use home::{Homes, Record, homes};
+pub use hub::{Hub, HubRule, hubs};
 pub use union_find::UnionFind;
