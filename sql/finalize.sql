@@ -23,6 +23,7 @@ COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() 
 COMMENT ON FUNCTION cdp_block(text, text, text, text) IS 'an identifier links nobody from now on: whom it tied comes apart';
 COMMENT ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) IS 'keeps two identifiers in different profiles, whatever ties them';
 COMMENT ON FUNCTION cdp_identity_revert(bigint, text, text) IS 'takes an operation on identities back';
+COMMENT ON FUNCTION cdp_identity_verify(double precision) IS 'computes profiles, edges, hubs and numbers anew from the edges, for a share of the profiles or all, and says what differs from what is kept';
 COMMENT ON FUNCTION cdp_link(text, text, text, text, text, text) IS 'two identifiers are one profile, whatever limits say';
 COMMENT ON FUNCTION cdp_split(bigint, text[], text, text) IS 'splits identifiers, each as type:value, off a profile';
 COMMENT ON FUNCTION cdp_unblock(text, text, text, text) IS 'a blocked identifier links again, with all that was seen of it meanwhile';

@@ -77,13 +77,22 @@ COMMENT ON COLUMN @workspace@.splits.operation_id IS 'the operation that did it;
 COMMENT ON COLUMN @workspace@.splits.at IS 'when';
 
 CREATE VIEW @workspace@.quarantine AS
-SELECT t.name AS type, n.value, n.quarantine AS reason, n.profile_id, n.first_seen, n.last_seen
+SELECT t.name AS type, n.value, n.quarantine AS reason, d.neighbours, t.degree_cap, d.persons, t.person_cap, n.profile_id, n.first_seen, n.last_seen
 FROM @workspace@.node n JOIN @workspace@.identifier_type t USING (type_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS neighbours, count(*) FILTER (WHERE ot.level = 'person') AS persons
+    FROM (SELECT e.to_node AS other FROM @workspace@.edge e WHERE e.from_node = n.node_id AND e.state <> 'weak' AND e.source_id <> 0
+          UNION SELECT e.from_node FROM @workspace@.edge e WHERE e.to_node = n.node_id AND e.state <> 'weak' AND e.source_id <> 0) x
+    JOIN @workspace@.node o ON o.node_id = x.other JOIN @workspace@.identifier_type ot ON ot.type_id = o.type_id) d
 WHERE n.quarantine IS NOT NULL;
 COMMENT ON VIEW @workspace@.quarantine IS 'identifiers that link nobody, with the rule and the numbers';
 COMMENT ON COLUMN @workspace@.quarantine.type IS 'identifier type';
 COMMENT ON COLUMN @workspace@.quarantine.value IS 'normalised value';
-COMMENT ON COLUMN @workspace@.quarantine.reason IS 'blocked, or a hub: how many neighbours, how many are allowed';
+COMMENT ON COLUMN @workspace@.quarantine.reason IS 'blocked, or a hub';
+COMMENT ON COLUMN @workspace@.quarantine.neighbours IS 'distinct strong identifiers it was seen with';
+COMMENT ON COLUMN @workspace@.quarantine.degree_cap IS 'how many its type allows; null: any number';
+COMMENT ON COLUMN @workspace@.quarantine.persons IS 'those of them that name persons';
+COMMENT ON COLUMN @workspace@.quarantine.person_cap IS 'how many of those its type allows';
 COMMENT ON COLUMN @workspace@.quarantine.profile_id IS 'the profile that holds what was seen on it alone';
 COMMENT ON COLUMN @workspace@.quarantine.first_seen IS 'earliest time it was seen';
 COMMENT ON COLUMN @workspace@.quarantine.last_seen IS 'latest time it was seen';

@@ -123,7 +123,8 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpErro
         )?;
     }
     if !change.redirected.is_empty() {
-        let (ids, into): (Vec<i64>, Vec<Option<i64>>) = change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
+        let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
+            change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
         // Who no longer lives is judged under the profile that took it over.
         spi::run_cached(
             &ws.sql(
@@ -270,10 +271,7 @@ fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
             emit::attribute(ws, &attribute, &changes)?;
         }
     }
-    spi::run_cached(
-        &ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"),
-        &[gone.to_vec().into()],
-    )
+    spi::run_cached(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), &[gone.to_vec().into()])
 }
 
 /// Who lives.

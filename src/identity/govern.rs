@@ -100,7 +100,12 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
                 Some(_) if kept.merged_into.is_none() => joining(&graph, &verdict, record.profile_id),
                 _ => None,
             };
-            redirected.push(Redirected { profile_id: record.profile_id, before: kept.merged_into, after: *into, cause });
+            redirected.push(Redirected {
+                profile_id: record.profile_id,
+                before: kept.merged_into,
+                after: *into,
+                cause,
+            });
         }
     }
     outcome.moved = moved.iter().filter(|m| m.before.is_some()).count();
@@ -158,7 +163,13 @@ pub fn verdict(rules: &Rules, graph: &Graph) -> Result<Verdict, CdpError> {
 }
 
 /// The state that is kept of a pair, and the words of its reason.
-pub fn state(rules: &Rules, graph: &Graph, from: u32, to: u32, state: &State) -> Result<(&'static str, Option<String>), CdpError> {
+pub fn state(
+    rules: &Rules,
+    graph: &Graph,
+    from: u32,
+    to: u32,
+    state: &State,
+) -> Result<(&'static str, Option<String>), CdpError> {
     let State::Suspended(reason) = state else { return Ok(("accepted", None)) };
     let type_name = |rule: u32| rules.at(rule).map(|ty| ty.name.as_str());
     Ok((
@@ -166,9 +177,14 @@ pub fn state(rules: &Rules, graph: &Graph, from: u32, to: u32, state: &State) ->
         Some(match reason {
             Reason::Unlinked => "unlinked".to_owned(),
             Reason::Quarantined { .. } => {
-                let node = [from, to].into_iter().filter_map(|place| graph.nodes.get(place as usize)).find(|n| n.quarantine.is_some());
+                let node = [from, to]
+                    .into_iter()
+                    .filter_map(|place| graph.nodes.get(place as usize))
+                    .find(|n| n.quarantine.is_some());
                 match node {
-                    Some(node) => format!("{}: {}", type_name(node.rule)?, node.quarantine.as_deref().unwrap_or_default()),
+                    Some(node) => {
+                        format!("{}: {}", type_name(node.rule)?, node.quarantine.as_deref().unwrap_or_default())
+                    }
                     None => "quarantined".to_owned(),
                 }
             }
@@ -187,7 +203,13 @@ pub fn state(rules: &Rules, graph: &Graph, from: u32, to: u32, state: &State) ->
 }
 
 /// Writes the states of pairs that are no longer what is kept.
-fn edges(ws: &Workspace, rules: &Rules, graph: &Graph, verdict: &Verdict, outcome: &mut Outcome) -> Result<(), CdpError> {
+fn edges(
+    ws: &Workspace,
+    rules: &Rules,
+    graph: &Graph,
+    verdict: &Verdict,
+    outcome: &mut Outcome,
+) -> Result<(), CdpError> {
     let (mut froms, mut tos, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
         let (word, reason) = state(rules, graph, pair.from, pair.to, is)?;

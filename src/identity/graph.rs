@@ -156,10 +156,8 @@ impl Graph {
         }
         decisions.sort_unstable();
         decisions.dedup();
-        graph.cannot_link = decisions
-            .iter()
-            .filter_map(|(a, b)| Some((*graph.places.get(a)?, *graph.places.get(b)?)))
-            .collect();
+        graph.cannot_link =
+            decisions.iter().filter_map(|(a, b)| Some((*graph.places.get(a)?, *graph.places.get(b)?))).collect();
         Ok(graph)
     }
 
@@ -170,15 +168,16 @@ impl Graph {
 
     /// Whether a pair ties its ends for the walk.
     fn followed(&self, pair: &Pair) -> bool {
-        let quarantined =
-            |place: u32| self.nodes.get(place as usize).is_none_or(|node| node.quarantine.is_some());
+        let quarantined = |place: u32| self.nodes.get(place as usize).is_none_or(|node| node.quarantine.is_some());
         !pair.unlinked && (pair.forced || !(quarantined(pair.from) || quarantined(pair.to)))
     }
 
     /// Reads identifiers whose edges are read next. Gives the places of those that were not whole before.
     fn nodes(&mut self, ws: &Workspace, rules: &Rules, condition: &str, ids: Vec<i64>) -> Result<Vec<u32>, CdpError> {
         let mut front = Vec::new();
-        for mut node in spi::rows_cached(&ws.sql(&format!("{NODE}{condition}")), &[ids.into()], |row| read_node(row, rules))? {
+        for mut node in
+            spi::rows_cached(&ws.sql(&format!("{NODE}{condition}")), &[ids.into()], |row| read_node(row, rules))?
+        {
             if !rules.at(node.rule)?.strong {
                 continue;
             }
@@ -195,9 +194,9 @@ impl Graph {
     fn far(&mut self, ws: &Workspace, rules: &Rules, mut ids: Vec<i64>) -> Result<(), CdpError> {
         ids.sort_unstable();
         ids.dedup();
-        for node in
-            spi::rows_cached(&ws.sql(&format!("{NODE}n.node_id = ANY ($1)")), &[ids.into()], |row| read_node(row, rules))?
-        {
+        for node in spi::rows_cached(&ws.sql(&format!("{NODE}n.node_id = ANY ($1)")), &[ids.into()], |row| {
+            read_node(row, rules)
+        })? {
             self.enter(node)?;
         }
         Ok(())
@@ -212,7 +211,8 @@ impl Graph {
                 place
             }));
         }
-        let place = u32::try_from(self.nodes.len()).map_err(|_| CdpError::limit("more than 4294967295 identifiers hang together"))?;
+        let place = u32::try_from(self.nodes.len())
+            .map_err(|_| CdpError::limit("more than 4294967295 identifiers hang together"))?;
         self.places.insert(node.node_id, place);
         self.nodes.push(node);
         Ok(Some(place))

@@ -21,20 +21,23 @@ fn degrees_sql(nodes: &str) -> String {
     )
 }
 
-/// The words for a hub; `None` when the numbers are within its caps.
+/// The words for a hub; `None` when the numbers are within its caps. They name the cap and not the number, which grows with every row.
 pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
     if let Some(cap) = ty.degree_cap.filter(|cap| degree > i64::from(*cap)) {
-        return Some(format!("hub: {degree} neighbours, at most {cap}"));
+        return Some(format!("hub: more than {cap} neighbours"));
     }
     if let Some(cap) = ty.person_cap.filter(|cap| persons > i64::from(*cap)) {
-        return Some(format!("hub: {persons} person-level neighbours, at most {cap}"));
+        return Some(format!("hub: more than {cap} person-level neighbours"));
     }
     None
 }
 
-/// Counts the neighbours of some identifiers and writes which of them are hubs and which no longer are. Gives those whose links have to be judged anew: the
-/// ones that changed sides. Numbers of those that stay hubs are brought up to date.
-pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+/// The neighbours of some strong identifiers counted anew: of each that no operator blocked, what is kept and what the numbers say.
+pub fn recount(
+    ws: &Workspace,
+    rules: &Rules,
+    nodes: &[i64],
+) -> Result<Vec<(i64, Option<String>, Option<String>)>, CdpError> {
     if nodes.is_empty() {
         return Ok(Vec::new());
     }
@@ -43,7 +46,7 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
             "SELECT n.node_id, n.type_id, n.quarantine, coalesce(d.degree, 0), coalesce(d.persons, 0) FROM @ws@.node n \
              LEFT JOIN ({}) d ON d.node_id = n.node_id \
              WHERE n.node_id = ANY ($1) AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id)",
-            degrees_sql("unnest($1::pg_catalog.int8[]) AS c(node_id)")
+            degrees_sql("(SELECT x AS node_id FROM unnest($1::pg_catalog.int8[]) x)")
         )),
         &[nodes.to_vec().into()],
         |row| {
@@ -56,23 +59,24 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
             ))
         },
     )?;
-    let (mut ids, mut reasons, mut turned) = (Vec::new(), Vec::new(), Vec::new());
-    for (node_id, type_id, was, degree, persons) in found {
-        let ty = rules.get(type_id)?;
-        let is = if ty.strong { reason(ty, degree, persons) } else { None };
-        if was == is {
-            continue;
-        }
-        if was.is_some() != is.is_some() {
-            turned.push(node_id);
-        }
-        ids.push(node_id);
-        reasons.push(is);
-    }
+    found
+        .into_iter()
+        .map(|(node_id, type_id, was, degree, persons)| {
+            let ty = rules.get(type_id)?;
+            Ok((node_id, was, if ty.strong { reason(ty, degree, persons) } else { None }))
+        })
+        .collect()
+}
+
+/// Counts the neighbours of some identifiers and writes which of them are hubs and which no longer are. Gives those for which that changed: the links of
+/// all their neighbours have to be judged anew.
+pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let turned = recount(ws, rules, nodes)?.into_iter().filter(|(_, was, is)| was != is);
+    let (ids, reasons): (Vec<i64>, Vec<Option<String>>) = turned.map(|(node_id, _, is)| (node_id, is)).unzip();
     if !ids.is_empty() {
-        quarantine(ws, ids, reasons)?;
+        quarantine(ws, ids.clone(), reasons)?;
     }
-    Ok(turned)
+    Ok(ids)
 }
 
 /// Writes why identifiers link nobody; `None` that they link.
@@ -85,7 +89,8 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
     )
 }
 
-/// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had some before.
+/// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
+/// some before. Who is quarantined already stays so: rows only add neighbours.
 pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
         return Ok(Vec::new());
@@ -96,8 +101,8 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
             "SELECT c.node_id FROM (SELECT x.node_id, count(*) AS fresh FROM ( \
                  SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1) c \
              JOIN @ws@.node n ON n.node_id = c.node_id \
-             WHERE c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1)",
+             WHERE n.quarantine IS NULL AND (c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1))",
         ),
         &[i64::from(least).into()],
         |row| spi::must::<i64>(row, 1),

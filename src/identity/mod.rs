@@ -14,3 +14,4 @@ mod rules;
 mod shelf;
 pub mod stitch;
 mod value;
+mod verify;

@@ -17,13 +17,7 @@ use pgrx::prelude::*;
 use serde_json::{Value, json};
 
 /// Enters an operation; gives its number.
-pub fn begin(
-    ws: &Workspace,
-    kind: &str,
-    arguments: Value,
-    reason: &str,
-    actor: Option<&str>,
-) -> Result<i64, CdpError> {
+pub fn begin(ws: &Workspace, kind: &str, arguments: Value, reason: &str, actor: Option<&str>) -> Result<i64, CdpError> {
     if reason.trim().is_empty() {
         return Err(CdpError::invalid_parameter("a decision about identities needs a reason")
             .with_hint("Say why, for whoever asks later: see the view identity_operations."));
@@ -138,8 +132,8 @@ fn holding(ws: &Workspace, kind: &str, a: i64, b: i64) -> Result<Option<i64>, Cd
 /// 42710 when the decision holds already.
 fn not_twice(ws: &Workspace, kind: &str, a: i64, b: i64) -> Result<(), CdpError> {
     let Some(operation) = holding(ws, kind, a, b)? else { return Ok(()) };
-    Err(CdpError::duplicate_object("decision", &format!("{kind} of this pair"))
-        .with_detail(format!("Operation {operation} decided the same."))
+    Err(CdpError::duplicate_object("decision", kind)
+        .with_detail(format!("Operation {operation} decided the same, and it holds."))
         .with_hint(format!("SELECT cdp_identity_revert({operation}, 'reason') takes it back.")))
 }
 
@@ -216,7 +210,7 @@ fn cdp_unlink(
                 "{} \"{}\" and {} \"{}\" were never seen together",
                 pair.a_type, pair.a_value, pair.b_type, pair.b_value
             ))
-            .with_hint("cdp_identity_path() shows what ties them; cdp_cannot_link() keeps them apart whatever ties them."));
+            .with_hint("See what ties them with cdp_identity_path(); keep them apart whatever ties them with cdp_cannot_link()."));
         }
         let operation = begin(ws, "unlink", pair.arguments(), reason, actor)?;
         decide(ws, operation, "unlink", a, b)?;
@@ -323,7 +317,7 @@ fn cdp_split(
         let rules = Rules::load(ws)?;
         let Some(live) = super::resolve(ws, profile_id)? else {
             return Err(CdpError::undefined_object("profile", &profile_id.to_string())
-                .with_hint("cdp_profile_id() finds the profile of an identifier."));
+                .with_hint("Find the profile of an identifier with cdp_profile_id()."));
         };
         let mut names = Vec::new();
         let mut apart = Vec::new();
@@ -335,8 +329,10 @@ fn cdp_split(
             };
             let known = value::strong(ws, &rules, kind, value)?;
             if known.profile_id != Some(live) {
-                return Err(CdpError::wrong_state(format!("{kind} \"{value}\" is not an identifier of profile {live}"))
-                    .with_hint("SELECT * FROM cdp_identity_graph(profile_id) lists its identifiers."));
+                return Err(CdpError::wrong_state(format!(
+                    "{kind} \"{value}\" is not an identifier of profile {live}"
+                ))
+                .with_hint("SELECT * FROM cdp_identity_graph(profile_id) lists its identifiers."));
             }
             apart.push(known.node_id);
             names.push(name);
@@ -349,12 +345,10 @@ fn cdp_split(
             |row| spi::must::<i64>(row, 1),
         )?;
         if apart.is_empty() || rest.is_empty() {
-            return Err(CdpError::invalid_parameter("a split needs identifiers on both sides").with_hint(
-                "Name at least one identifier of the profile, and not all of them.",
-            ));
+            return Err(CdpError::invalid_parameter("a split needs identifiers on both sides")
+                .with_hint("Name at least one identifier of the profile, and not all of them."));
         }
-        let operation =
-            begin(ws, "split", json!({"profile_id": profile_id, "identifiers": names}), reason, actor)?;
+        let operation = begin(ws, "split", json!({"profile_id": profile_id, "identifiers": names}), reason, actor)?;
         spi::run_cached(
             &ws.sql(
                 "INSERT INTO @ws@.identity_override (operation_id, kind, node_id, other_id) \
@@ -421,7 +415,9 @@ fn revert(ws: &Workspace, operation_id: i64, reason: &str, actor: Option<&str>) 
     )?;
     let rules = Rules::load(ws)?;
     let pairs = spi::rows_cached(
-        &ws.sql("DELETE FROM @ws@.identity_override o WHERE o.operation_id = $1 RETURNING o.kind, o.node_id, o.other_id"),
+        &ws.sql(
+            "DELETE FROM @ws@.identity_override o WHERE o.operation_id = $1 RETURNING o.kind, o.node_id, o.other_id",
+        ),
         &[operation_id.into()],
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?)),
     )?;

@@ -87,7 +87,10 @@ impl Rules {
 
     /// The place of a type.
     pub fn place(&self, type_id: i32) -> Result<u32, CdpError> {
-        self.places.get(&type_id).copied().ok_or_else(|| CdpError::internal(format!("identifier type {type_id} is gone")))
+        self.places
+            .get(&type_id)
+            .copied()
+            .ok_or_else(|| CdpError::internal(format!("identifier type {type_id} is gone")))
     }
 
     /// The type at a place.
@@ -118,7 +121,12 @@ impl Rules {
     pub fn core(&self) -> Vec<TypeRule> {
         self.types
             .iter()
-            .map(|t| TypeRule { priority: t.priority, limit: t.limit, window_micros: t.window_micros, shared: t.shared })
+            .map(|t| TypeRule {
+                priority: t.priority,
+                limit: t.limit,
+                window_micros: t.window_micros,
+                shared: t.shared,
+            })
             .collect()
     }
 }

@@ -50,7 +50,11 @@ impl Shelf {
         let pairs: Vec<String> = tags
             .iter()
             .map(|tag| {
-                format!("{}, v.{}::pg_catalog.text", quote_literal(tag.attribute_id.to_string()), value_column(&tag.name))
+                format!(
+                    "{}, v.{}::pg_catalog.text",
+                    quote_literal(tag.attribute_id.to_string()),
+                    value_column(&tag.name)
+                )
             })
             .collect();
         let objects: Vec<String> =
@@ -80,7 +84,8 @@ impl Shelf {
                 let lent = self.kept.get(&record).and_then(|kept| kept.get(&segment.segment_id));
                 lent != Some(&segment.refresh) && segment.inside.contains(home)
             };
-            let inside: BTreeSet<i64> = now.iter().filter(|(record, _)| base(**record)).map(|(_, home)| *home).collect();
+            let inside: BTreeSet<i64> =
+                now.iter().filter(|(record, _)| base(**record)).map(|(_, home)| *home).collect();
             for (record, home) in &now {
                 if inside.contains(home)
                     && !base(*record)
@@ -116,10 +121,7 @@ impl Shelf {
             ),
             &[ids.into(), segments.into()],
         )?;
-        spi::run_cached(
-            &ws.sql("DELETE FROM @ws@.profile_shelf s WHERE s.profile_id = ANY ($1)"),
-            &[alone.into()],
-        )
+        spi::run_cached(&ws.sql("DELETE FROM @ws@.profile_shelf s WHERE s.profile_id = ANY ($1)"), &[alone.into()])
     }
 
     /// The tags of profiles that live again.

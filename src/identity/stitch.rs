@@ -75,8 +75,7 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     if batch.nodes.is_empty() && around.is_empty() {
         return Ok(false);
     }
-    let components =
-        stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
+    let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
     let mut place_of: HashMap<Part, usize> = HashMap::new();
     for (place, component) in components.iter().enumerate() {
         place_of.extend(component.newcomers.iter().map(|node| (Part::Node(*node), place)));

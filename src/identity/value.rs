@@ -42,9 +42,7 @@ pub fn strong(ws: &Workspace, rules: &Rules, ty: &str, value: &str) -> Result<Kn
             .with_hint("Make the type strong with cdp_identifier_type_alter(), or name a strong identifier."));
     }
     look_up(ws, rules, ty, value)?.ok_or_else(|| {
-        CdpError::undefined_object(ty, value).with_hint(format!(
-            "No source has shown this identifier yet: see the view {}.identifiers.",
-            ws.schema()
-        ))
+        CdpError::undefined_object(ty, value)
+            .with_hint(format!("No source has shown this identifier yet: see the view {}.identifiers.", ws.schema()))
     })
 }

@@ -148,7 +148,12 @@ pub fn of(ws: &Workspace, profiles: &BTreeSet<i64>) -> Result<Vec<Membership>, C
 }
 
 /// Takes profiles out of a segment and others in, between refreshes: identities changed. Needs the workspace lock.
-pub fn change(ws: &Workspace, segment: &Membership, gone: &BTreeSet<i64>, come: &BTreeSet<i64>) -> Result<(), CdpError> {
+pub fn change(
+    ws: &Workspace,
+    segment: &Membership,
+    gone: &BTreeSet<i64>,
+    come: &BTreeSet<i64>,
+) -> Result<(), CdpError> {
     let mut changes: BTreeMap<i32, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
     for profile in gone {
         let (shard, offset) = place(*profile);

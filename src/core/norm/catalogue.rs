@@ -148,7 +148,8 @@ pub static IDENTIFIER_TYPES: &[IdentifierType] = {
         person("email", Email, 60, "E-mail address").pii(),
         person("phone", Phone, 70, "Phone number (E.164)").pii(),
         person("wechat_openid", Exact, 80, "WeChat user within one app: app:openid").scoped_by(":"),
-        person("wecom_external_userid", Exact, 90, "Customer contact within one WeCom company, as company:id").scoped_by(":"),
+        person("wecom_external_userid", Exact, 90, "Customer contact within one WeCom company, as company:id")
+            .scoped_by(":"),
         person("loyalty_card", Exact, 100, "Number of a loyalty card"),
         device("anonymous_id", Exact, 110, "Visitor before login, as a tracking library names it"),
         device("device_id", Lower, 120, "Device or installation id of an app"),
