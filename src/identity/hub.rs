@@ -32,7 +32,7 @@ pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> 
     None
 }
 
-/// The neighbours of some strong identifiers counted anew: of each that no operator blocked, what is kept and what the numbers say.
+/// The neighbours of some strong identifiers counted anew: of each that is not blocked, what is kept and what the numbers say.
 pub fn recount(
     ws: &Workspace,
     rules: &Rules,
@@ -45,7 +45,7 @@ pub fn recount(
         &ws.sql(&format!(
             "SELECT n.node_id, n.type_id, n.quarantine, coalesce(d.degree, 0), coalesce(d.persons, 0) FROM @ws@.node n \
              LEFT JOIN ({}) d ON d.node_id = n.node_id \
-             WHERE n.node_id = ANY ($1) AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id)",
+             WHERE n.node_id = ANY ($1) AND (n.quarantine IS NULL OR n.quarantine NOT LIKE 'blocked: %')",
             degrees_sql("(SELECT x AS node_id FROM unnest($1::pg_catalog.int8[]) x)")
         )),
         &[nodes.to_vec().into()],
@@ -105,6 +105,20 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
                  (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1))",
         ),
         &[i64::from(least).into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// Those of some identifiers that have enough edges to be hubs.
+pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let (Some(least), false) = (least, nodes.is_empty()) else { return Ok(Vec::new()) };
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT c.node_id FROM unnest($2::pg_catalog.int8[]) AS c(node_id) WHERE (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
+        ),
+        &[i64::from(least).into(), nodes.to_vec().into()],
         |row| spi::must::<i64>(row, 1),
     )
 }

@@ -75,6 +75,19 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     if batch.nodes.is_empty() && around.is_empty() {
         return Ok(false);
     }
+    join(ws, &rules, &batch, around, cause, true)?;
+    Ok(true)
+}
+
+/// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say. Returns whether values have to be computed anew.
+pub fn join(
+    ws: &Workspace,
+    rules: &Rules,
+    batch: &Batch,
+    around: Vec<i64>,
+    cause: Cause,
+    prepared: bool,
+) -> Result<bool, CdpError> {
     let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
     let mut place_of: HashMap<Part, usize> = HashMap::new();
     for (place, component) in components.iter().enumerate() {
@@ -89,10 +102,10 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     let mut slow: BTreeSet<usize> = BTreeSet::new();
     slow.extend(batch.contested.iter().filter_map(|profile| place_of.get(&Part::Profile(*profile)).copied()));
     slow.extend(around.iter().filter_map(|node| at(*node)));
-    slow.extend(limits(ws, &rules, &batch, &components, &slow)?);
+    slow.extend(limits(ws, rules, batch, &components, &slow)?);
 
     let change = joined(ws, &components, &slow)?;
-    follow::apply(ws, cause, &change, true)?;
+    let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch
         .nodes
         .iter()
@@ -100,10 +113,10 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
         .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
         .chain(around)
         .collect();
-    if !seeds.is_empty() {
-        govern::judge(ws, &seeds, cause, true)?;
+    if seeds.is_empty() {
+        return Ok(derived);
     }
-    Ok(true)
+    Ok(govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived)
 }
 
 /// A part that rows join: an identifier without a profile, or a profile.
@@ -113,12 +126,15 @@ enum Part {
     Profile(i64),
 }
 
-/// The rows of the batch that may change something, and what is known of their identifiers.
+/// The rows of a batch that may change something, and what is known of their identifiers.
 #[derive(Default)]
-struct Batch {
-    rows: Rows,
-    nodes: Vec<i64>,
-    type_of: HashMap<i64, i32>,
+pub struct Batch {
+    /// The rows: identifiers that link.
+    pub rows: Rows,
+    /// The identifiers of the rows.
+    pub nodes: Vec<i64>,
+    /// Their types.
+    pub type_of: HashMap<i64, i32>,
     profile_of: HashMap<i64, i64>,
     states: Vec<NodeState>,
     ages: Vec<Profile>,
@@ -126,6 +142,16 @@ struct Batch {
 }
 
 impl Batch {
+    /// Says which profile an identifier has.
+    pub fn know(&mut self, node: i64, profile_id: i64, created_at_micros: i64, contested: bool) {
+        self.states.push(NodeState { node, profile: Some(profile_id) });
+        self.ages.push(Profile { profile_id, created_at_micros });
+        self.profile_of.insert(node, profile_id);
+        if contested {
+            self.contested.insert(profile_id);
+        }
+    }
+
     /// Reads them. Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have
     /// a profile of their own.
     fn read(ws: &Workspace) -> Result<Self, CdpError> {
@@ -171,12 +197,7 @@ impl Batch {
                 ))
             },
         )? {
-            batch.states.push(NodeState { node, profile: Some(profile_id) });
-            batch.ages.push(Profile { profile_id, created_at_micros: created_at });
-            batch.profile_of.insert(node, profile_id);
-            if contested {
-                batch.contested.insert(profile_id);
-            }
+            batch.know(node, profile_id, created_at, contested);
         }
         batch.nodes = batch.type_of.keys().copied().collect();
         batch.nodes.sort_unstable();

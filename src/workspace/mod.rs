@@ -76,12 +76,17 @@ impl Workspace {
         &self.schema
     }
 
-    /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting.
+    /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting. Once is enough for a transaction.
     ///
     /// The row is updated and not only locked: a transaction at REPEATABLE READ or SERIALIZABLE that began before another writer committed cannot see what
     /// that one did, and would build on what is no longer so; it gets a serialization failure (40001) here and not a wrong answer later.
     pub fn lock(&self) -> Result<(), CdpError> {
-        spi::run_cached(&self.sql("UPDATE @ws@.workspace SET version = version"), &[])
+        spi::run_cached(
+            &self.sql(
+                "UPDATE @ws@.workspace w SET version = version WHERE w.xmin <> pg_current_xact_id()::pg_catalog.xid",
+            ),
+            &[],
+        )
     }
 }
 
