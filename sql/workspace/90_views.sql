@@ -127,6 +127,14 @@ COMMENT ON COLUMN @workspace@.identity_operations.changed IS 'what changed';
 COMMENT ON COLUMN @workspace@.identity_operations.reverted_by IS 'the operation that took it back';
 COMMENT ON COLUMN @workspace@.identity_operations.holds IS 'whether it still counts';
 
+CREATE VIEW @workspace@.entity_members AS
+SELECT e.name AS entity, m.group_id, coalesce(p.merged_into, p.profile_id) AS profile_id
+FROM @workspace@.entity_member m JOIN @workspace@.entity e USING (entity_id) JOIN @workspace@.profile p USING (profile_id);
+COMMENT ON VIEW @workspace@.entity_members IS 'which people belong to which household or other group';
+COMMENT ON COLUMN @workspace@.entity_members.entity IS 'entity type';
+COMMENT ON COLUMN @workspace@.entity_members.group_id IS 'stable number of the group within its entity type';
+COMMENT ON COLUMN @workspace@.entity_members.profile_id IS 'the person, as of now';
+
 CREATE VIEW @workspace@.events AS
 SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties
 FROM @workspace@.event e
