@@ -14,6 +14,7 @@ use crate::graph::union_find::UnionFind;
 mod components;
 mod order;
 mod tally;
+mod times;
 
 use components::Components;
 
@@ -92,7 +93,8 @@ pub enum Reason {
     Limit {
         /// The type's rule.
         rule: u32,
-        /// How many values the union would hold in one scope, and within one span when the limit has a window.
+        /// How many values the union would hold: in the scope with the most, and when the limit has a window, in the earliest span
+        /// that has too many.
         found: u32,
         /// How many it may hold.
         most: u32,
