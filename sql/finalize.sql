@@ -24,6 +24,7 @@ COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() 
 COMMENT ON FUNCTION cdp_block(text, text, text, text) IS 'an identifier links nobody from now on: whom it tied comes apart';
 COMMENT ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) IS 'keeps two identifiers in different profiles, whatever ties them';
 COMMENT ON FUNCTION cdp_identify(jsonb, text, timestamptz) IS 'takes note of identifiers seen together, an object of types to values; returns the profile of the most telling one';
+COMMENT ON FUNCTION cdp_identity_policy(text, text, text) IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes';
 COMMENT ON FUNCTION cdp_identity_preview(jsonb) IS 'what a change of rules, an object of identifier type to settings, would do to profiles and segments';
 COMMENT ON FUNCTION cdp_identity_revert(bigint, text, text) IS 'takes an operation on identities back';
 COMMENT ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) IS 'changes rules of an identifier type and judges anew what that touches';
@@ -100,6 +101,7 @@ REVOKE ALL ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) FROM 
 REVOKE ALL ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identifier_type_create(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identify(jsonb, text, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_identity_policy(text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identity_preview(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identity_revert(bigint, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_link(text, text, text, text, text, text) FROM PUBLIC;

@@ -122,7 +122,7 @@ COMMENT ON COLUMN @workspace@.edge.last_seen IS 'latest time they were seen toge
 -- What operators decided. An override counts until its operation is reverted; then its row is gone, the operation stays.
 CREATE TABLE @workspace@.identity_operation (
     operation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('link', 'unlink', 'cannot_link', 'block', 'split', 'rule', 'revert')),
+    kind text NOT NULL CHECK (kind IN ('link', 'unlink', 'cannot_link', 'block', 'split', 'rule', 'policy', 'revert')),
     arguments jsonb NOT NULL,
     reason text,
     actor text NOT NULL DEFAULT SESSION_USER,
@@ -132,7 +132,7 @@ CREATE TABLE @workspace@.identity_operation (
 );
 COMMENT ON TABLE @workspace@.identity_operation IS 'what people decided about identities: links, blocks, splits, changes of rules, and what took them back';
 COMMENT ON COLUMN @workspace@.identity_operation.operation_id IS 'number of the operation';
-COMMENT ON COLUMN @workspace@.identity_operation.kind IS 'link, unlink, cannot_link, block, split, rule or revert';
+COMMENT ON COLUMN @workspace@.identity_operation.kind IS 'link, unlink, cannot_link, block, split, rule, policy or revert';
 COMMENT ON COLUMN @workspace@.identity_operation.arguments IS 'what it was about';
 COMMENT ON COLUMN @workspace@.identity_operation.reason IS 'why';
 COMMENT ON COLUMN @workspace@.identity_operation.actor IS 'the session user who did it';

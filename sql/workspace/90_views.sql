@@ -118,7 +118,7 @@ SELECT o.operation_id, o.kind, o.arguments, o.reason, o.actor, o.at, o.changed, 
 FROM @workspace@.identity_operation o;
 COMMENT ON VIEW @workspace@.identity_operations IS 'what people decided about identities';
 COMMENT ON COLUMN @workspace@.identity_operations.operation_id IS 'number to give to cdp_identity_revert()';
-COMMENT ON COLUMN @workspace@.identity_operations.kind IS 'link, unlink, cannot_link, block, split, rule or revert';
+COMMENT ON COLUMN @workspace@.identity_operations.kind IS 'link, unlink, cannot_link, block, split, rule, policy or revert';
 COMMENT ON COLUMN @workspace@.identity_operations.arguments IS 'what it was about';
 COMMENT ON COLUMN @workspace@.identity_operations.reason IS 'why';
 COMMENT ON COLUMN @workspace@.identity_operations.actor IS 'who';

@@ -79,6 +79,22 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
     Ok(ids)
 }
 
+/// Judges every identifier with enough edges to be a hub.
+pub fn judge_all(ws: &Workspace, rules: &Rules) -> Result<(), CdpError> {
+    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let nodes = spi::rows(
+        &ws.sql(
+            "SELECT n.node_id FROM @ws@.node n WHERE n.quarantine IS NOT NULL UNION SELECT x.node_id FROM ( \
+               SELECT e.from_node AS node_id FROM @ws@.edge e WHERE e.state <> 'weak' UNION ALL SELECT e.to_node FROM @ws@.edge e WHERE e.state <> 'weak') x \
+             WHERE $1 IS NOT NULL GROUP BY 1 HAVING count(*) > $1",
+        ),
+        &[least.into()],
+        |row| spi::must::<i64>(row, 1),
+    )?;
+    judge(ws, rules, &nodes)?;
+    Ok(())
+}
+
 /// Writes why identifiers link nobody; `None` that they link.
 pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -> Result<(), CdpError> {
     spi::run_cached(
@@ -98,11 +114,12 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     // The sum of old and new edges is never less than the number of distinct neighbours; counting stops where it is enough.
     spi::rows(
         &ws.sql(
-            "SELECT c.node_id FROM (SELECT x.node_id, count(*) AS fresh FROM ( \
-                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1) c \
-             JOIN @ws@.node n ON n.node_id = c.node_id \
-             WHERE n.quarantine IS NULL AND (c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1))",
+            "WITH c AS MATERIALIZED (SELECT x.node_id, count(*) AS fresh FROM ( \
+                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1), \
+             old AS MATERIALIZED (SELECT DISTINCT i.node_id FROM pg_temp.cdp_identifier i WHERE i.known AND i.quarantine IS NULL) \
+             SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) WHERE c.fresh > $1 AND n.quarantine IS NULL \
+             UNION SELECT c.node_id FROM c JOIN old USING (node_id) WHERE c.fresh <= $1 AND (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
         ),
         &[i64::from(least).into()],
         |row| spi::must::<i64>(row, 1),

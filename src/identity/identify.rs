@@ -2,6 +2,7 @@
 //!
 //! It does what a row of a source does, without temporary tables: a handful of kept plans, of which known identifiers of one person need three.
 
+use super::arrive;
 use super::govern::Cause;
 use super::rules::Rules;
 use super::stitch::{self, Batch};
@@ -121,10 +122,23 @@ fn see(
     let profiles: BTreeSet<Option<i64>> = linking.iter().map(|s| s.profile.map(|p| p.0)).collect();
     let contested = linking.iter().any(|s| s.profile.is_some_and(|p| p.2));
     let settled = profiles.len() <= 1 && !profiles.contains(&None) && !contested;
+    if ws.arrival {
+        let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
+        let cause = Cause { source_id, operation_id: None };
+        let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
+        if arrive::settle_decided(ws, &decided(ws, &linking)?, cause, derived)? || derived {
+            profile::observe::survive(ws)?;
+            event::land::emit(ws)?;
+        }
+        return home(ws, first);
+    }
     let mut around = Vec::new();
     if !fresh.is_empty() {
-        let grown: Vec<i64> =
-            seen.iter().filter(|s| s.quarantine.is_none() && fresh.contains(&s.node_id)).map(|s| s.node_id).collect();
+        let grown: Vec<i64> = seen
+            .iter()
+            .filter(|s| s.quarantine.is_none() && fresh.iter().any(|(a, b)| *a == s.node_id || *b == s.node_id))
+            .map(|s| s.node_id)
+            .collect();
         let turned = hub::judge(ws, rules, &hub::many(ws, rules, &grown)?)?;
         if !turned.is_empty() {
             around = hub::neighbours(ws, &turned)?;
@@ -285,7 +299,7 @@ fn nodes(
     Ok(seen)
 }
 
-/// Enters an edge for every two identifiers. Gives the ends of those between strong ones that the source had not shown before.
+/// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.
 fn edges(
     ws: &Workspace,
     rules: &Rules,
@@ -293,7 +307,7 @@ fn edges(
     source_id: i32,
     trust: i32,
     at: Option<TimestampWithTimeZone>,
-) -> Result<BTreeSet<i64>, CdpError> {
+) -> Result<BTreeSet<(i64, i64)>, CdpError> {
     let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (i, one) in seen.iter().enumerate() {
         for other in seen.iter().skip(i + 1) {
@@ -326,7 +340,7 @@ fn edges(
         &[from.into(), to.into(), states.into(), reasons.into(), source_id.into(), trust.into(), at.into()],
         |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<bool>(row, 3)?)),
     )?;
-    Ok(fresh.into_iter().filter(|(_, _, fresh)| *fresh).flat_map(|(a, b, _)| [a, b]).collect())
+    Ok(fresh.into_iter().filter(|(_, _, fresh)| *fresh).map(|(a, b, _)| (a, b)).collect())
 }
 
 /// Identifiers about which operators decided: a pair among them, or a profile that is to stay apart from another one.

@@ -4,6 +4,7 @@
 
 mod api;
 pub use api::{find, resolve};
+mod arrive;
 mod entity;
 mod follow;
 mod govern;

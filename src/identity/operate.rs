@@ -429,6 +429,10 @@ fn revert(ws: &Workspace, operation_id: i64, reason: &str, actor: Option<&str>) 
         return Err(CdpError::wrong_state(format!("operation {operation_id} only took another one back"))
             .with_hint("Do that one anew if it is to hold again."));
     }
+    if kind == "policy" {
+        return Err(CdpError::wrong_state(format!("operation {operation_id} chose a policy"))
+            .with_hint("Choose the other one with cdp_identity_policy()."));
+    }
     let by = begin(ws, "revert", json!({"operation": operation_id}), Some(reason), actor)?;
     spi::run_cached(
         &ws.sql("UPDATE @ws@.identity_operation SET reverted_by = $2 WHERE operation_id = $1"),

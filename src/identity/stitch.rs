@@ -1,5 +1,6 @@
 //! Stitching a batch: nodes and edges from the rows, components from the edges, profiles from the components.
 
+use super::arrive;
 use super::follow::{self, Change, Created, Moved, Redirected, numbers};
 use super::govern::{self, Cause};
 use super::hub;
@@ -26,8 +27,8 @@ pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     )?;
     spi::run(
         &ws.sql(
-            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine) \
-             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine \
+            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine, known) \
+             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine, n.profile_id IS NOT NULL \
              FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value JOIN @ws@.identifier_type t ON t.type_id = i.type_id",
         ),
         &[],
@@ -55,6 +56,7 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
         ),
         &[source_id.into(), trust.into()],
     )?;
+    spi::run("ANALYZE pg_temp.cdp_pair", &[])?;
     Ok(())
 }
 
@@ -66,6 +68,9 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
 pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     let cause = Cause { source_id, operation_id: None };
     let rules = Rules::load(ws)?;
+    if ws.arrival {
+        return arrived(ws, &rules, cause);
+    }
     let turned = hub::judge(ws, &rules, &hub::candidates(ws, &rules)?)?;
     let mut around = if turned.is_empty() { Vec::new() } else { hub::neighbours(ws, &turned)? };
     around.extend(decided(ws)?);
@@ -76,6 +81,33 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
         return Ok(false);
     }
     join(ws, &rules, &batch, around, cause, true)?;
+    Ok(true)
+}
+
+/// As [`profiles`], under the policy `arrival`.
+fn arrived(ws: &Workspace, rules: &Rules, cause: Cause) -> Result<bool, CdpError> {
+    let mut rows: Vec<(i64, Vec<i64>)> = Vec::new();
+    for (rn, node) in spi::rows(
+        &ws.sql(
+            "SELECT i.rn, i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) WHERE i.strong AND n.quarantine IS NULL ORDER BY i.rn, i.node_id",
+        ),
+        &[],
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
+    )? {
+        match rows.last_mut() {
+            Some((last, row)) if *last == rn => row.push(node),
+            _ => rows.push((rn, vec![node])),
+        }
+    }
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let rows: Vec<Vec<i64>> = rows.into_iter().map(|(_, row)| row).collect();
+    let fresh = spi::rows("SELECT p.from_node, p.to_node FROM pg_temp.cdp_pair p", &[], |row| {
+        Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?))
+    })?;
+    arrive::arrive(ws, rules, &rows, &fresh.into_iter().collect(), cause, true)?;
+    arrive::settle_decided(ws, &decided(ws)?, cause, true)?;
     Ok(true)
 }
 
@@ -338,28 +370,7 @@ fn joined(ws: &Workspace, components: &[Component], slow: &BTreeSet<usize>) -> R
             change.redirected.push(Redirected { profile_id: gone.profile_id, before: None, after: Some(home), cause });
         }
     }
-    if into.is_empty() {
-        return Ok(change);
-    }
-    let retired: Vec<i64> = into.keys().copied().collect();
-    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
-    for (node_id, before) in spi::rows_cached(
-        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
-        &[retired.clone().into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.moved.push(Moved { node_id, before: Some(before), after });
-    }
-    // A retired number points straight at the one that lives, so that resolving is one step for ever.
-    for (profile_id, before) in spi::rows_cached(
-        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
-        &[retired.into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
-    }
+    follow::take_over(ws, &into, &mut change)?;
     Ok(change)
 }
 

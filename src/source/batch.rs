@@ -42,7 +42,7 @@ pub fn prepare() -> Result<(), CdpError> {
     )?;
     temp::table(
         "cdp_identifier",
-        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8, type_id pg_catalog.int4, quarantine pg_catalog.text",
+        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8, type_id pg_catalog.int4, quarantine pg_catalog.text, known pg_catalog.bool",
     )
 }
 
