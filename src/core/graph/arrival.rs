@@ -27,6 +27,10 @@ use std::{fmt, mem};
 
 use crate::graph::govern::TypeRule;
 
+mod limits;
+
+use limits::{Breach, Limits, Values};
+
 /// An identifier of a row or of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identifier<'a> {
@@ -153,7 +157,7 @@ struct Profile {
 /// [`arrive`](Self::arrive), then [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Arrival {
-    rules: Vec<TypeRule>,
+    limits: Limits,
     now_micros: i64,
     profiles: Vec<Profile>,
     /// Places in `profiles`.
@@ -162,30 +166,19 @@ pub struct Arrival {
     /// The owner of each node, as a place in `profiles` that has to be followed.
     owners: HashMap<i64, u32>,
     joined: Vec<i64>,
-    /// The scopes of each limited type: what values are counted by.
-    keys: HashMap<(u32, String), u32>,
-}
-
-/// A limit that the profile to be would break.
-struct Breach {
-    rule: u32,
-    found: u32,
-    most: u32,
-    windowed: bool,
 }
 
 impl Arrival {
     /// No rows yet. `rules` are as for [`govern`](crate::graph::govern()), of which `shared` is not asked; profiles are made at `now_micros`.
     pub fn new(rules: Vec<TypeRule>, now_micros: i64) -> Self {
         Self {
-            rules,
+            limits: Limits::new(rules),
             now_micros,
             profiles: Vec::new(),
             known: HashMap::new(),
             made: Vec::new(),
             owners: HashMap::new(),
             joined: Vec::new(),
-            keys: HashMap::new(),
         }
     }
 
@@ -200,7 +193,7 @@ impl Arrival {
         created_at_micros: i64,
         identifier: &Identifier<'_>,
     ) -> Result<(), ArrivalError> {
-        self.rule(identifier)?;
+        self.limits.rule(identifier)?;
         let place = match self.known.get(&profile_id) {
             Some(&place) => place,
             None => {
@@ -231,7 +224,7 @@ impl Arrival {
     pub fn arrive(&mut self, row: &[Identifier<'_>]) -> Result<Outcome, ArrivalError> {
         let mut left: Vec<(Identifier<'_>, i32)> = Vec::with_capacity(row.len());
         for identifier in row {
-            let priority = self.rule(identifier)?.priority;
+            let priority = self.limits.rule(identifier)?.priority;
             if left.iter().all(|(other, _)| other.node != identifier.node) {
                 left.push((*identifier, priority));
             }
@@ -279,20 +272,6 @@ impl Arrival {
         changes
     }
 
-    fn rule(&self, identifier: &Identifier<'_>) -> Result<&TypeRule, ArrivalError> {
-        self.rules.get(identifier.rule as usize).ok_or(ArrivalError::NoRule { node: identifier.node })
-    }
-
-    /// The key that a value is counted by; `None` when its type has no limit.
-    fn key(&mut self, identifier: &Identifier<'_>) -> Result<Option<u32>, ArrivalError> {
-        if self.rule(identifier)?.limit.is_none() {
-            return Ok(None);
-        }
-        let next = u32::try_from(self.keys.len()).map_err(|_| ArrivalError::TooLarge)?;
-        let key = (identifier.rule, identifier.scope.to_owned());
-        Ok(Some(*self.keys.entry(key).or_insert(next)))
-    }
-
     fn add(&mut self, owner: Owner, created_at_micros: i64, founding: i64) -> Result<u32, ArrivalError> {
         let place = u32::try_from(self.profiles.len()).map_err(|_| ArrivalError::TooLarge)?;
         self.profiles.push(Profile { owner, created_at_micros, founding, into: None, held: HashMap::new() });
@@ -301,7 +280,7 @@ impl Arrival {
 
     /// Counts a value to a profile.
     fn hold(&mut self, place: u32, identifier: &Identifier<'_>) -> Result<(), ArrivalError> {
-        if let Some(key) = self.key(identifier)?
+        if let Some(key) = self.limits.key(identifier)?
             && let Some(profile) = self.profiles.get_mut(place as usize)
         {
             profile.held.entry(key).or_default().push((identifier.node, identifier.first_seen));
@@ -312,7 +291,7 @@ impl Arrival {
     /// Takes note that an owned value was seen earlier than was known.
     fn see(&mut self, identifier: &Identifier<'_>) -> Result<(), ArrivalError> {
         let Some(&place) = self.owners.get(&identifier.node) else { return Ok(()) };
-        let Some(key) = self.key(identifier)? else { return Ok(()) };
+        let Some(key) = self.limits.key(identifier)? else { return Ok(()) };
         let place = self.follow(place);
         let held = self.profiles.get_mut(place as usize).and_then(|p| p.held.get_mut(&key));
         if let Some((_, time)) = held.and_then(|values| values.iter_mut().find(|(node, _)| *node == identifier.node)) {
@@ -357,47 +336,27 @@ impl Arrival {
         places
     }
 
-    /// The limit that the profiles and the identifiers that nobody owns would break together: of several the first rule's, and
-    /// the largest excess.
+    /// The limit that the profiles and the identifiers that nobody owns would break together.
     fn breach(&mut self, profiles: &[u32], left: &[(Identifier<'_>, i32)]) -> Result<Option<Breach>, ArrivalError> {
-        // The values by key; each profile and each new identifier is a part of its own.
-        let mut values: HashMap<u32, (u32, Vec<(i64, usize)>)> = HashMap::new();
+        // Each profile and each new identifier is a part of its own.
+        let mut values = Values::default();
         for (part, (identifier, _)) in left.iter().enumerate() {
             if !self.owners.contains_key(&identifier.node)
-                && let Some(key) = self.key(identifier)?
+                && let Some(key) = self.limits.key(identifier)?
             {
-                let (_, times) = values.entry(key).or_insert((identifier.rule, Vec::new()));
-                times.push((identifier.first_seen, part));
+                values.entry(key).or_default().push((identifier.first_seen, part));
             }
         }
-        let rule_of: HashMap<u32, u32> = if profiles.len() > 1 {
-            self.keys.iter().map(|((rule, _), &key)| (key, *rule)).collect()
-        } else {
-            HashMap::new()
-        };
         for (part, &place) in (left.len()..).zip(profiles) {
             let Some(profile) = self.profiles.get(place as usize) else { continue };
             for (key, held) in &profile.held {
-                let times = held.iter().map(|&(_, time)| (time, part));
-                if let Some((_, found)) = values.get_mut(key) {
-                    found.extend(times);
-                } else if let Some(&rule) = rule_of.get(key) {
-                    values.insert(*key, (rule, times.collect()));
+                // What one profile holds alone is no matter.
+                if profiles.len() > 1 || values.contains_key(key) {
+                    values.entry(*key).or_default().extend(held.iter().map(|&(_, time)| (time, part)));
                 }
             }
         }
-        let mut worst: Option<Breach> = None;
-        for (rule, times) in values.into_values() {
-            let Some(&TypeRule { limit: Some(most), window_micros, .. }) = self.rules.get(rule as usize) else {
-                continue;
-            };
-            let found = together(times, window_micros);
-            let is_worse = |w: &Breach| (rule, u32::MAX - found) < (w.rule, u32::MAX - w.found);
-            if found > most && worst.as_ref().is_none_or(is_worse) {
-                worst = Some(Breach { rule, found, most, windowed: window_micros.is_some() });
-            }
-        }
-        Ok(worst)
+        Ok(self.limits.breach(values))
     }
 
     /// Merges the profiles, or makes one, and gives it the identifiers.
@@ -454,35 +413,6 @@ impl Arrival {
             held.append(&mut values);
         }
     }
-}
-
-/// The most values in a span that has values of more than one part. `None` as a window spans all.
-fn together(mut times: Vec<(i64, usize)>, window: Option<i64>) -> u32 {
-    times.sort_unstable();
-    let width = match window {
-        None => None,
-        Some(window) if window > 0 => Some(window.unsigned_abs()),
-        Some(_) => return 0,
-    };
-    let mut most = 0;
-    // The span from `start` on ends before `end`; `change` is its last place where a part follows another one.
-    let (mut end, mut change) = (0, 0);
-    let mut last: Option<usize> = None;
-    for (start, &(from, _)) in times.iter().enumerate() {
-        while let Some(&(time, part)) = times.get(end)
-            && width.is_none_or(|width| time.abs_diff(from) < width)
-        {
-            if last.is_some_and(|last| last != part) {
-                change = end;
-            }
-            last = Some(part);
-            end += 1;
-        }
-        if change > start {
-            most = most.max(end - start);
-        }
-    }
-    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

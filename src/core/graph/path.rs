@@ -189,16 +189,12 @@ impl Net {
                 let through = strength.min(self.strength(hop));
                 match left.get_mut(hop.to as usize) {
                     // All of one distance are taken before any of the next, so that a strength is final when it is used.
-                    Some(Some((known, best))) => {
-                        if *known == steps + 1 {
-                            *best = through.max(*best);
-                        }
-                    }
+                    Some(Some((known, best))) if *known == steps + 1 => *best = through.max(*best),
+                    Some(Some(_)) | None => {}
                     Some(unknown) => {
                         *unknown = Some((steps + 1, through));
                         queue.push_back(hop.to);
                     }
-                    None => {}
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! How many values of each limited type a component holds.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
 use super::times::Times;
@@ -33,9 +34,30 @@ pub(super) struct Tallies {
     list: Vec<Tally>,
     /// Key to place in `list`.
     #[expect(clippy::box_collection, reason = "most components have none: it is one word for them")]
-    index: Option<Box<HashMap<u32, u32>>>,
+    index: Option<Box<HashMap<u32, u32, BuildHasherDefault<Scatter>>>>,
     /// How many values there are, all tallies together.
     values: u32,
+}
+
+/// Keys are numbers of our own, given in order: to scatter them is enough, nobody can choose them so that they collide.
+#[derive(Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        let product = (self.0 ^ u64::from(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
 }
 
 /// How many tallies are searched without an index.
