@@ -166,17 +166,18 @@ COMMENT ON COLUMN @workspace@.attributes.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.attributes.refreshed_at IS 'when the tag was last refreshed';
 
 CREATE VIEW @workspace@.dependencies AS
-SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name) AS needs
+SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name, i.name) AS needs
 FROM @workspace@.dependency d
 LEFT JOIN @workspace@.attribute a ON d.kind = 'tag' AND a.attribute_id = d.object_id
 LEFT JOIN @workspace@.segment g ON d.kind = 'segment' AND g.segment_id = d.object_id
 LEFT JOIN @workspace@.attribute u ON d.used_kind = 'attribute' AND u.attribute_id = d.used_id
 LEFT JOIN @workspace@.event_type e ON d.used_kind = 'event' AND e.event_type_id = d.used_id
-LEFT JOIN @workspace@.segment s ON d.used_kind = 'segment' AND s.segment_id = d.used_id;
+LEFT JOIN @workspace@.segment s ON d.used_kind = 'segment' AND s.segment_id = d.used_id
+LEFT JOIN @workspace@.identifier_type i ON d.used_kind = 'identifier' AND i.type_id = d.used_id;
 COMMENT ON VIEW @workspace@.dependencies IS 'what the expression of each tag and segment names';
 COMMENT ON COLUMN @workspace@.dependencies.kind IS 'tag or segment';
 COMMENT ON COLUMN @workspace@.dependencies.name IS 'the tag or segment';
-COMMENT ON COLUMN @workspace@.dependencies.needs_kind IS 'trait, tag, event or segment';
+COMMENT ON COLUMN @workspace@.dependencies.needs_kind IS 'trait, tag, event, segment or identifier';
 COMMENT ON COLUMN @workspace@.dependencies.needs IS 'what its expression names';
 
 CREATE VIEW @workspace@.tags AS
