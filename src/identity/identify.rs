@@ -100,7 +100,7 @@ fn see(
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, CdpError> {
     let (source_id, trust) = source_of(ws, source)?;
-    let known = look_up(ws, wanted)?;
+    let (known, overridden) = look_up(ws, wanted)?;
     if known.len() < wanted.len() {
         refuse_blocked(ws, rules, wanted, &known)?;
     }
@@ -126,7 +126,9 @@ fn see(
         let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
         let cause = Cause { source_id, operation_id: None };
         let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
-        if arrive::settle_decided(ws, &decided(ws, &linking)?, cause, derived)? || derived {
+        if arrive::settle_decided(ws, &if overridden { decided(ws, &linking)? } else { Vec::new() }, cause, derived)?
+            || derived
+        {
             profile::observe::survive(ws)?;
             event::land::emit(ws)?;
         }
@@ -144,10 +146,14 @@ fn see(
             around = hub::neighbours(ws, &turned)?;
         }
     }
-    around.extend(decided(ws, &linking)?);
+    if overridden {
+        around.extend(decided(ws, &linking)?);
+    }
     around.extend(crowded(ws, rules, &linking)?);
     if settled && around.is_empty() {
-        return home(ws, first);
+        // Nothing changed hands: the most telling one is where it was.
+        let known = seen.iter().find(|s| s.node_id == first).and_then(|s| s.profile);
+        return known.map_or_else(|| home(ws, first), |(profile, ..)| Ok(profile));
     }
     let mut batch = Batch::default();
     let row: Vec<i64> = linking.iter().map(|s| s.node_id).filter(|node| !around.contains(node)).collect();
@@ -207,13 +213,14 @@ fn source_of(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
     .ok_or_else(|| CdpError::internal("a source was not entered"))
 }
 
-/// The identifiers that are known.
-fn look_up(ws: &Workspace, wanted: &[Wanted]) -> Result<Vec<(Seen, String)>, CdpError> {
+/// The identifiers that are known, and whether there is any decision of an operator that may be about them.
+fn look_up(ws: &Workspace, wanted: &[Wanted]) -> Result<(Vec<(Seen, String)>, bool), CdpError> {
     let types: Vec<i32> = wanted.iter().map(|w| w.type_id).collect();
     let values: Vec<String> = wanted.iter().map(|w| w.kept.clone()).collect();
-    spi::rows_cached(
+    let mut overridden = false;
+    let known = spi::rows_cached(
         &ws.sql(
-            "SELECT n.node_id, n.type_id, n.value, n.quarantine, n.profile_id, p.created_at, p.contested \
+            "SELECT n.node_id, n.type_id, n.value, n.quarantine, n.profile_id, p.created_at, p.contested, EXISTS (SELECT FROM @ws@.identity_override) \
              FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) AS x(type_id, value) JOIN @ws@.node n ON n.type_id = x.type_id AND n.value = x.value \
              LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id",
         ),
@@ -227,10 +234,12 @@ fn look_up(ws: &Workspace, wanted: &[Wanted]) -> Result<Vec<(Seen, String)>, Cdp
                 )),
                 None => None,
             };
+            overridden |= spi::must::<bool>(row, 8)?;
             let seen = Seen { node_id: spi::must(row, 1)?, type_id: spi::must(row, 2)?, quarantine: row.get(4)?, profile };
             Ok((seen, spi::must::<String>(row, 3)?))
         },
-    )
+    )?;
+    Ok((known, overridden))
 }
 
 /// # Errors
@@ -345,9 +354,6 @@ fn edges(
 
 /// Identifiers about which operators decided: a pair among them, or a profile that is to stay apart from another one.
 fn decided(ws: &Workspace, linking: &[&Seen]) -> Result<Vec<i64>, CdpError> {
-    if spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?.is_empty() {
-        return Ok(Vec::new());
-    }
     let ids: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
     let profiles: Vec<i64> = linking.iter().filter_map(|s| s.profile.map(|p| p.0)).collect();
     spi::rows_cached(

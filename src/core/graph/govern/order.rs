@@ -21,6 +21,8 @@ struct Key {
     by_first: bool,
     /// When first seen, or the complement of when last seen.
     staleness: i64,
+    /// Of the stronger endpoint: the edges of one row are seen at one time, and what is tied to a person goes before what is tied to a device.
+    stronger: i32,
     smaller: u32,
     larger: u32,
     edge: u32,
@@ -98,7 +100,7 @@ impl<'a> Order<'a> {
         let (smaller, larger) = self.endpoints(edge);
         // Of two endpoints of one priority the later identifier is the weaker.
         let (before, after) = (self.rule(smaller), self.rule(larger));
-        let weaker = if before.priority > after.priority { before } else { after };
+        let (stronger, weaker) = if before.priority > after.priority { (after, before) } else { (before, after) };
         let by_first = weaker.shared == Shared::First;
         Key {
             unforced: !edge.forced,
@@ -106,6 +108,7 @@ impl<'a> Order<'a> {
             priority: weaker.priority,
             by_first,
             staleness: if by_first { edge.first_seen } else { !edge.last_seen },
+            stronger: stronger.priority,
             smaller: self.rank(smaller),
             larger: self.rank(larger),
             edge: i,

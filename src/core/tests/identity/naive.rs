@@ -79,10 +79,19 @@ pub fn govern(rules: &[TypeRule], nodes: &[Node], edges: &[Edge], cannot_link: &
     let rule = |n: u32| &rules[nodes[n as usize].rule as usize];
     let place = |e: &Edge| {
         let [smaller, larger] = ends(e);
-        let weaker = if rule(smaller).priority > rule(larger).priority { smaller } else { larger };
+        let (stronger, weaker) =
+            if rule(smaller).priority > rule(larger).priority { (larger, smaller) } else { (smaller, larger) };
         let by_first = rule(weaker).shared == Shared::First;
         let recency = (by_first.then_some(e.first_seen), (!by_first).then_some(Reverse(e.last_seen)));
-        (!e.forced, Reverse(e.trust), rule(weaker).priority, recency, identity(smaller), identity(larger))
+        (
+            !e.forced,
+            Reverse(e.trust),
+            rule(weaker).priority,
+            recency,
+            rule(stronger).priority,
+            identity(smaller),
+            identity(larger),
+        )
     };
     let mut order: Vec<usize> = (0..edges.len()).collect();
     order.sort_by_key(|&e| place(&edges[e]));
