@@ -90,7 +90,7 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
 }
 
 /// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
-/// some before. Who is quarantined already stays so: rows only add neighbours.
+/// some before. Who is quarantined already stays so, since rows only add neighbours; but the words may become those of the other cap, which come first.
 pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
         return Ok(Vec::new());
@@ -101,7 +101,8 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
             "SELECT c.node_id FROM (SELECT x.node_id, count(*) AS fresh FROM ( \
                  SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1) c \
              JOIN @ws@.node n ON n.node_id = c.node_id \
-             WHERE n.quarantine IS NULL AND (c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
+             JOIN @ws@.identifier_type t ON t.type_id = n.type_id \
+             WHERE (n.quarantine IS NULL OR (t.degree_cap IS NOT NULL AND n.quarantine LIKE 'hub: % person-level neighbours')) AND (c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
                  (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1))",
         ),
         &[i64::from(least).into()],
