@@ -21,15 +21,15 @@ fn degrees_sql(nodes: &str) -> String {
     )
 }
 
-/// The words for a hub; `None` when the numbers are within its caps. They name the cap and not the number, which grows with every row.
+/// The words for a hub; `None` when the numbers are within its caps. They name the caps of the type and not the numbers, which grow with every row.
 pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
-    if let Some(cap) = ty.degree_cap.filter(|cap| degree > i64::from(*cap)) {
-        return Some(format!("hub: more than {cap} neighbours"));
+    let over = |cap: Option<i32>, number: i64| cap.is_some_and(|cap| number > i64::from(cap));
+    if !over(ty.degree_cap, degree) && !over(ty.person_cap, persons) {
+        return None;
     }
-    if let Some(cap) = ty.person_cap.filter(|cap| persons > i64::from(*cap)) {
-        return Some(format!("hub: more than {cap} person-level neighbours"));
-    }
-    None
+    let caps = [ty.degree_cap.map(|cap| format!("{cap} neighbours")), ty.person_cap.map(|cap| format!("{cap} that name persons"))];
+    let caps: Vec<String> = caps.into_iter().flatten().collect();
+    Some(format!("hub: more than {}", caps.join(", or ")))
 }
 
 /// The neighbours of some strong identifiers counted anew: of each that is not blocked, what is kept and what the numbers say.
