@@ -20,6 +20,7 @@ COMMENT ON FUNCTION _cdp_sync_end(bigint, text) IS 'ends a run of cdp_sync()';
 COMMENT ON FUNCTION _cdp_sync_fold() IS 'folds what a run of cdp_sync() left pending';
 COMMENT ON FUNCTION _cdp_sync_refused(integer) IS 'enters a run of cdp_sync() that could not begin';
 COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() takes';
+COMMENT ON FUNCTION cdp_components(text) IS 'connected components of the edges that a query of two integer columns returns: every node with the smallest node of its component, by node';
 COMMENT ON FUNCTION cdp_count(text) IS 'number of members of a segment as of its last refresh';
 COMMENT ON FUNCTION cdp_flush() IS 'rebuilds stale columns and folds pending changes into chunks; returns the number of chunks written';
 COMMENT ON FUNCTION cdp_init(text, text, text) IS 'makes a workspace: a schema of ordinary tables and views owned by the caller';

@@ -4,5 +4,6 @@
 
 mod api;
 pub use api::{find, resolve};
+mod components;
 pub mod normalise;
 pub mod stitch;
