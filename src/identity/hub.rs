@@ -27,7 +27,10 @@ pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> 
     if !over(ty.degree_cap, degree) && !over(ty.person_cap, persons) {
         return None;
     }
-    let caps = [ty.degree_cap.map(|cap| format!("{cap} neighbours")), ty.person_cap.map(|cap| format!("{cap} that name persons"))];
+    let caps = [
+        ty.degree_cap.map(|cap| format!("{cap} neighbours")),
+        ty.person_cap.map(|cap| format!("{cap} that name persons")),
+    ];
     let caps: Vec<String> = caps.into_iter().flatten().collect();
     Some(format!("hub: more than {}", caps.join(", or ")))
 }
