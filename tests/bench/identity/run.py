@@ -1,7 +1,7 @@
 """make bench SUITE=identity: connected components and stitching beside peers, in one run, answers checked equal.
 
 Connects as libpq's environment says, to an empty database. SCALE identifiers (100k, 1M, 5M, 10M); SCRATCH, a folder for files; ONLY, what
-to measure: components, stitch or both (the default). FLOOR names the built example of the core.
+to measure: components, stitch, live (on what stitch has loaded) or several of them (all is the default). FLOOR names the built example of the core.
 
 Components: integer edges in a table, the smallest node of each node's component written to a table. Stitching: text identifiers in a heap
 table; dictionary, edges, components and profiles written. Times are a client's; the median of three where one run takes less than ten
@@ -24,6 +24,7 @@ import psycopg
 sys.dont_write_bytecode = True
 
 import generate  # noqa: E402
+import live  # noqa: E402
 import stitch  # noqa: E402
 from measure import copy_in, number, rows, run  # noqa: E402
 
@@ -35,7 +36,7 @@ MEMORY = (1024, 512)
 
 def main():
     scale = number(os.environ.get("SCALE", "1M"))
-    only = os.environ.get("ONLY", "components stitch").split()
+    only = os.environ.get("ONLY", "components stitch live").split()
     begin = time.perf_counter()
     graph = generate.graph(scale)
     print(f"-- {scale:,} identifiers of {graph['people']:,} people, {len(graph['a']):,} edges, {graph['hubs']} devices in public places, "
@@ -47,6 +48,8 @@ def main():
             good &= components(graph, scale, folder)
         if "stitch" in only:
             good &= stitch.bench(graph, scale)
+        if "live" in only:
+            good &= live.bench()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(0 if good else 1)
