@@ -12,6 +12,7 @@ EVENTS, UNMERGES, BATCH, CHAIN = 3000, 300, 10_000, 500_000
 def bench():
     with psycopg.connect(autocommit=True) as db:
         db.execute((HERE / "live.sql").read_text())
+        db.execute("VACUUM ANALYZE live.label")
         db.execute("CHECKPOINT")
         for kind in ("known", "new", "join"):
             db.execute("SELECT live.events(%s, %s)", [kind, EVENTS])

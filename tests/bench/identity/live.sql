@@ -7,7 +7,6 @@ CREATE TABLE live.label AS SELECT node_id AS id, profile_id AS label FROM cdp.no
 ALTER TABLE live.label ADD PRIMARY KEY (id);
 CREATE INDEX ON live.label (label);
 CREATE SEQUENCE live.fresh START 100000000;
-VACUUM ANALYZE live.label;
 
 -- An edge: the smaller component is relabelled into the larger.
 CREATE FUNCTION live.edge(a bigint, b bigint) RETURNS void LANGUAGE plpgsql AS $$
