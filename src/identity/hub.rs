@@ -35,12 +35,11 @@ pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> 
     Some(format!("hub: more than {}", caps.join(", or ")))
 }
 
+/// An identifier, why it is quarantined, and why it is by its numbers.
+pub type Recount = (i64, Option<String>, Option<String>);
+
 /// The neighbours of some strong identifiers counted anew: of each that is not blocked, what is kept and what the numbers say.
-pub fn recount(
-    ws: &Workspace,
-    rules: &Rules,
-    nodes: &[i64],
-) -> Result<Vec<(i64, Option<String>, Option<String>)>, CdpError> {
+pub fn recount(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<Recount>, CdpError> {
     if nodes.is_empty() {
         return Ok(Vec::new());
     }

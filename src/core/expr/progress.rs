@@ -68,7 +68,7 @@ pub fn progress(events: &[Happened], steps: u32, since: i64) -> Progress {
     let end = done.last().map(|(i, _, _)| (steps, *i)).or(reached.last().copied());
     // Of the last steps that another can follow, that of the longest chain.
     let open = (1..steps).zip(&ends).filter_map(|(k, end)| end.map(|(begin, i)| (begin, (k, i))));
-    let open = open.filter(|(begin, _)| *begin >= since).last();
+    let open = open.rev().find(|(begin, _)| *begin >= since);
     Progress {
         longest: end.map_or_else(Vec::new, |end| chain(&links, end)),
         stop: if done.is_empty() { end.map_or(Stop::Missing, |end| stop(events, end)) } else { Stop::Done },

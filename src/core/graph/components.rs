@@ -87,7 +87,7 @@ impl Edges {
     /// # Errors
     /// [`TooManyNodes`].
     pub fn components(mut self, pulse: &mut impl FnMut()) -> Result<Components, TooManyNodes> {
-        self.to_window(pulse);
+        self.densify(pulse);
         match self.window {
             Some(window) if self.gathered.is_empty() => Ok(Components(Walk::Window(window.settled(), 0))),
             window => {
@@ -103,7 +103,7 @@ impl Edges {
     /// Takes what is gathered into the window if that can be; otherwise makes a forest of it once there is enough.
     #[cold]
     fn look(&mut self, pulse: &mut impl FnMut()) -> Result<(), TooManyNodes> {
-        if !self.to_window(pulse) {
+        if !self.densify(pulse) {
             if let Some(window) = self.window.take() {
                 // From here on the ids count as scattered. What the window knows is a forest.
                 window.forest(&mut self.gathered, pulse);
@@ -125,7 +125,7 @@ impl Edges {
     }
 
     /// Moves what is gathered into the window, widened to hold it, unless the window would be too wide.
-    fn to_window(&mut self, pulse: &mut impl FnMut()) -> bool {
+    fn densify(&mut self, pulse: &mut impl FnMut()) -> bool {
         let Some((least, most)) = range(&self.gathered) else { return true };
         let (least, most) = match &self.window {
             Some(w) => (least.min(w.base), most.max(w.last())),
@@ -268,7 +268,7 @@ impl Window {
         let mut next = 0;
         let mut this = self.settled();
         while let Some(edge) = this.next(&mut next) {
-            if into.len() % STEPS == 0 {
+            if into.len().is_multiple_of(STEPS) {
                 pulse();
             }
             into.push(edge);
