@@ -26,7 +26,7 @@ if [ "$suite" = identity ]; then
     tools/setup-debian.sh bench
     tools/setup-python.sh identity
     # The benchmark says so when it is missing.
-    tools/setup-debian.sh peers || say "no pgRouting for PostgreSQL $(pg_major) from the package manager"
+    [ "$PG_CONFIG" != "$DEBIAN_PG_CONFIG" ] || tools/setup-debian.sh peers || say "no pgRouting for PostgreSQL $(pg_major) from the package manager"
     logged bench-floor cargo build --release --example components -p pg_cdp_core
     export FLOOR=$TARGET/release/examples/components
 fi
