@@ -87,7 +87,7 @@ impl Edges {
     /// # Errors
     /// [`TooManyNodes`].
     pub fn components(mut self, pulse: &mut impl FnMut()) -> Result<Components, TooManyNodes> {
-        self.densify(pulse);
+        self.fill_window(pulse);
         match self.window {
             Some(window) if self.gathered.is_empty() => Ok(Components(Walk::Window(window.settled(), 0))),
             window => {
@@ -103,7 +103,7 @@ impl Edges {
     /// Takes what is gathered into the window if that can be; otherwise makes a forest of it once there is enough.
     #[cold]
     fn look(&mut self, pulse: &mut impl FnMut()) -> Result<(), TooManyNodes> {
-        if !self.densify(pulse) {
+        if !self.fill_window(pulse) {
             if let Some(window) = self.window.take() {
                 // From here on the ids count as scattered. What the window knows is a forest.
                 window.forest(&mut self.gathered, pulse);
@@ -125,7 +125,7 @@ impl Edges {
     }
 
     /// Moves what is gathered into the window, widened to hold it, unless the window would be too wide.
-    fn densify(&mut self, pulse: &mut impl FnMut()) -> bool {
+    fn fill_window(&mut self, pulse: &mut impl FnMut()) -> bool {
         let Some((least, most)) = range(&self.gathered) else { return true };
         let (least, most) = match &self.window {
             Some(w) => (least.min(w.base), most.max(w.last())),
@@ -141,7 +141,7 @@ impl Edges {
         };
         let window = self.window.insert(window);
         for (step, (a, b)) in self.gathered.drain(..).enumerate() {
-            if step % STEPS == 0 {
+            if step.is_multiple_of(STEPS) {
                 pulse();
             }
             window.tie(a, b);
@@ -236,11 +236,11 @@ impl Window {
             to = most.max(self.last().saturating_add_unsigned(half));
         }
         let mut out = Self::new(from, to);
-        let mut step = 0;
+        let mut step = 0usize;
         let mut this = self.settled();
         let mut next = 0;
         while let Some((id, root)) = this.next(&mut next) {
-            if step % STEPS == 0 {
+            if step.is_multiple_of(STEPS) {
                 pulse();
             }
             step += 1;
@@ -296,7 +296,7 @@ impl Numbered {
         let places = Places::of(&ids);
         let mut waiting = Vec::with_capacity(TOGETHER);
         for (step, some) in edges.chunks(TOGETHER).enumerate() {
-            if step % (STEPS / TOGETHER) == 0 {
+            if step.is_multiple_of(STEPS / TOGETHER) {
                 pulse();
             }
             waiting.clear();
@@ -316,7 +316,7 @@ impl Numbered {
 
     fn forest(mut self, into: &mut Vec<(i64, i64)>, pulse: &mut impl FnMut()) {
         for x in 0..self.ids.len() {
-            if x % STEPS == 0 {
+            if x.is_multiple_of(STEPS) {
                 pulse();
             }
             into.extend(self.at(x));
