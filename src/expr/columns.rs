@@ -195,29 +195,43 @@ impl Columns for WorkspaceColumns<'_> {
             .ok_or_else(|| CdpError::internal("a day was not found"))
         };
         let (last_day, last_start, last_end) = day_of(to)?;
-        let last_whole = if to == last_end - 1 { last_day } else { last_day - 1 };
+        // The day that the window ends in. What happens after now is the future: there is hardly an event to take out.
+        let (last_whole, upper) = if to == last_end - 1 {
+            (last_day, None)
+        } else if to >= present_micros() || last_end - to < to - last_start {
+            (last_day, Some(EdgeWindow { outside: Some(last_day), from: to + 1, to: last_end - 1 }))
+        } else {
+            (last_day - 1, Some(EdgeWindow { outside: None, from: last_start, to }))
+        };
         let Some(from) = from else {
-            let edges = if last_whole == last_day { vec![] } else { vec![EdgeWindow { from: last_start, to }] };
-            return Ok((Some(WholeDays { first: None, last: last_whole }), edges));
+            return Ok((Some(WholeDays { first: None, last: last_whole }), upper.into_iter().collect()));
         };
         let (first_day, first_start, first_end) = day_of(from)?;
-        let first_whole = if from == first_start { first_day } else { first_day + 1 };
-        if first_whole > last_whole {
-            // No whole day: one edge, or two that meet at midnight.
-            return Ok((None, vec![EdgeWindow { from, to }]));
+        if first_day == last_day && (from != first_start || to != last_end - 1) {
+            return Ok((None, vec![EdgeWindow { outside: None, from, to }]));
         }
-        let mut edges = Vec::new();
-        if first_whole != first_day {
-            edges.push(EdgeWindow { from, to: first_end - 1 });
-        }
-        if last_whole != last_day {
-            edges.push(EdgeWindow { from: last_start, to });
-        }
-        Ok((Some(WholeDays { first: Some(first_whole), last: last_whole }), edges))
+        let (first_whole, lower) = if from == first_start {
+            (first_day, None)
+        } else if from - first_start < first_end - from {
+            (first_day, Some(EdgeWindow { outside: Some(first_day), from: first_start, to: from - 1 }))
+        } else {
+            (first_day + 1, Some(EdgeWindow { outside: None, from, to: first_end - 1 }))
+        };
+        let edges = lower.into_iter().chain(upper).collect();
+        let whole = (first_whole <= last_whole).then_some(WholeDays { first: Some(first_whole), last: last_whole });
+        Ok((whole, edges))
     }
 
     fn scan(&mut self, expr: &Expr) -> Result<String, CdpError> {
         self.used.moment = true;
         Ok(sql::select_sql(&[], Some(expr), &self.context()))
     }
+}
+
+/// A moment that lies in the past as soon as it is asked for, in microseconds since 2000-01-01 UTC: a question of now is one of a moment or two ago.
+fn present_micros() -> i64 {
+    const SINCE_1970: i64 = 946_684_800_000_000;
+    const A_MINUTE: i64 = 60_000_000;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX) - SINCE_1970 - A_MINUTE
 }

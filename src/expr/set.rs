@@ -103,7 +103,7 @@ pub struct Extra {
     pub slot: usize,
     /// Shard.
     pub shard: i32,
-    /// Key, below every key of a day column, so that edges are chunks of their own.
+    /// Key: of the chunk that the bytes change, or below every key of a day column, so that they are a chunk of their own.
     pub key: i64,
     /// Whether the bytes are changes of cells.
     pub delta: bool,
@@ -144,8 +144,8 @@ impl Inputs {
             match source {
                 Source::Chunks { edges, .. } => {
                     for (index, edge) in edges.iter().enumerate() {
-                        let key =
-                            -1 - i64::try_from(index).map_err(|_| CdpError::internal("too many edges of windows"))?;
+                        let own = i64::try_from(index).map_err(|_| CdpError::internal("too many edges of windows"))?;
+                        let key = edge.taken_out_of.unwrap_or(-1 - own);
                         inputs.query(slot, key, true, &edge_sql(question, edge)?)?;
                     }
                 }
@@ -197,7 +197,7 @@ fn joined(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
     out
 }
 
-/// The events of part of a day, as one delta a shard.
+/// The events of part of a day, as one delta a shard: added, or taken out.
 fn edge_sql(question: &Question, edge: &Edge) -> Result<String, CdpError> {
     let lost = || CdpError::internal(format!("event \"{}\" is gone", edge.event));
     let event = question.catalog.events.get(&edge.event).ok_or_else(lost)?;
@@ -227,8 +227,9 @@ fn edge_sql(question: &Question, edge: &Edge) -> Result<String, CdpError> {
         v = integer_sql(ty, &sql, scale, true)?;
         condition.push_str(&format!(" AND {sql} IS NOT NULL"));
     }
+    let n = if edge.taken_out_of.is_some() { -1 } else { 1 };
     Ok(question.ws.sql(&format!(
-        "SELECT (n.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_cells_agg((n.profile_id & {MASK})::integer, 1, {v}) \
+        "SELECT (n.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_cells_agg((n.profile_id & {MASK})::integer, {n}, {n} * {v}) \
          FROM @ws@.event e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND {condition} GROUP BY 1"
     )))
 }

@@ -14,9 +14,12 @@ pub struct WholeDays {
     pub last: i32,
 }
 
-/// A part of a window that is no whole day: microseconds since 2000-01-01 UTC, both inclusive.
+/// A part of a day that a window ends in, whichever is less to read: the part inside the window, to be added to the whole days; or the part outside, to be
+/// taken out of its day, which then is among the whole days. Microseconds since 2000-01-01 UTC, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EdgeWindow {
+    /// The day that the part is taken out of; `None`: it is added.
+    pub outside: Option<i32>,
     /// First microsecond.
     pub from: i64,
     /// Last microsecond.
@@ -116,7 +119,7 @@ impl<C: Columns> Planner<'_, C> {
             None => vec![0],
             Some((name, values)) => self.columns.property_codes(&aggregate.event, name, values)?,
         };
-        let (whole, edges) = self.columns.split(filter.from, filter.to)?;
+        let (whole, windows) = self.columns.split(filter.from, filter.to)?;
         let mut keys = Vec::new();
         if let Some(days) = whole {
             for code in codes {
@@ -124,17 +127,32 @@ impl<C: Columns> Planner<'_, C> {
                 keys.push((day_key(i64::from(code), first), day_key(i64::from(code), i64::from(days.last))));
             }
         }
-        let edges = edges
-            .into_iter()
-            .map(|edge| Edge {
+        let mut edges = Vec::new();
+        for window in windows {
+            let edge = |property, taken_out_of| Edge {
                 event: aggregate.event.clone(),
-                property: filter.property.clone(),
+                property,
                 measure: measure.map(str::to_owned),
                 scale: column.scale,
-                from: edge.from,
-                to: edge.to,
-            })
-            .collect();
+                taken_out_of,
+                from: window.from,
+                to: window.to,
+            };
+            match (window.outside.map(i64::from), &filter.property) {
+                (None, property) => edges.push(edge(property.clone(), None)),
+                (Some(day), None) => edges.push(edge(None, Some(day_key(0, day)))),
+                // Each value has a chunk of its own for the day.
+                (Some(day), Some((name, values))) => {
+                    for value in values {
+                        let one = vec![value.clone()];
+                        for code in self.columns.property_codes(&aggregate.event, name, &one)? {
+                            let key = day_key(i64::from(code), day);
+                            edges.push(edge(Some((name.clone(), one.clone())), Some(key)));
+                        }
+                    }
+                }
+            }
+        }
         let slot = self.slot(Encoding::Number, Source::Chunks { column_id: column.column_id, keys, edges });
         Ok(Some((slot, column.scale)))
     }

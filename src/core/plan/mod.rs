@@ -112,7 +112,7 @@ pub enum Source {
         column_id: i32,
         /// Closed intervals of keys.
         keys: Vec<(i64, i64)>,
-        /// Windows outside whole days, read from the events and added as cells.
+        /// Parts of days, read from the events and added as cells or taken out.
         edges: Vec<Edge>,
     },
     /// The answer of a query with one column `profile_id`.
@@ -130,6 +130,8 @@ pub struct Edge {
     pub measure: Option<String>,
     /// Scale of the measure.
     pub scale: u32,
+    /// The key whose chunk these events are taken out of; `None`: they are added.
+    pub taken_out_of: Option<i64>,
     /// First microsecond, inclusive.
     pub from: i64,
     /// Last microsecond, inclusive.
