@@ -36,6 +36,8 @@ static MAX_EXPRESSION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
 
 static MAX_EXPRESSION_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(50);
 
+static HMAC_KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
 /// Registers the settings; called once when the library is loaded.
 pub fn init() {
     GucRegistry::define_string_guc(
@@ -102,6 +104,14 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    GucRegistry::define_string_guc(
+        c"cdp.hmac_key",
+        c"The key under which identifiers of types with storage hmac are hashed.",
+        c"Only superusers see and set it. Whoever loses it cannot look such identifiers up again; another key makes other identifiers.",
+        &HMAC_KEY,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY | GucFlags::NO_SHOW_ALL,
+    );
     pg::reserve_setting_prefix(c"cdp");
 }
 
@@ -116,6 +126,29 @@ pub fn workspace() -> Result<String, CdpError> {
             .with_hint("set cdp.workspace to a schema made by cdp_init()")),
     }
 }
+
+/// The key of keyed hashes.
+///
+/// # Errors
+/// 55000 when none is set.
+pub fn hmac_key() -> Result<Vec<u8>, CdpError> {
+    match HMAC_KEY.get().map(CString::into_bytes) {
+        Some(key) if key.len() >= LEAST_KEY_BYTES => Ok(key),
+        Some(_) => {
+            Err(CdpError::wrong_state(format!("setting \"cdp.hmac_key\" is shorter than {LEAST_KEY_BYTES} bytes"))
+                .with_hint("Set a long random key as superuser, for example with ALTER DATABASE ... SET cdp.hmac_key."))
+        }
+        None => Err(CdpError::wrong_state(
+            "setting \"cdp.hmac_key\" is not set, and this identifier type is kept as keyed hashes",
+        )
+        .with_hint(
+            "Set the key as superuser, for example with ALTER DATABASE ... SET cdp.hmac_key, and connect anew.",
+        )),
+    }
+}
+
+/// The shortest key that is taken: 128 bits written in any way.
+const LEAST_KEY_BYTES: usize = 16;
 
 /// How `cdp_bitmap` values are printed in this session.
 pub fn bitmap_output() -> BitmapOutput {

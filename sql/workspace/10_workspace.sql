@@ -1,4 +1,4 @@
--- The workspace itself: one row of settings. Writers lock this row, so that at most one transaction at a time
+-- The workspace itself: one row of settings. Writers update this row, so that at most one transaction at a time
 -- changes identities, attributes or events of a workspace; readers never wait.
 CREATE SCHEMA @workspace@;
 COMMENT ON SCHEMA @workspace@ IS 'customer data platform workspace: ordinary tables and views, owned by whoever made them; made by cdp_init()';
@@ -8,6 +8,7 @@ CREATE TABLE @workspace@.workspace (
     version text NOT NULL,
     time_zone text NOT NULL,
     phone_region text NOT NULL,
+    identity_policy text NOT NULL DEFAULT 'judged' CHECK (identity_policy IN ('judged', 'arrival')),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE @workspace@.workspace IS 'settings of this workspace; exactly one row';
@@ -15,4 +16,5 @@ COMMENT ON COLUMN @workspace@.workspace.only_row IS 'always true: keeps the tabl
 COMMENT ON COLUMN @workspace@.workspace.version IS 'version of pg_cdp that this workspace was made or migrated for';
 COMMENT ON COLUMN @workspace@.workspace.time_zone IS 'time zone in which days begin and literals are read';
 COMMENT ON COLUMN @workspace@.workspace.phone_region IS 'ISO 3166 region of phone numbers written without a country code';
+COMMENT ON COLUMN @workspace@.workspace.identity_policy IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes, and stays so';
 COMMENT ON COLUMN @workspace@.workspace.created_at IS 'when cdp_init() made this workspace';

@@ -12,7 +12,7 @@ CREATE TABLE @workspace@.source (
 COMMENT ON TABLE @workspace@.source IS 'where rows come from: a table, view, partitioned or foreign table and the mapping of its columns';
 COMMENT ON COLUMN @workspace@.source.source_id IS 'number of the source';
 COMMENT ON COLUMN @workspace@.source.name IS 'name given to cdp_source_create()';
-COMMENT ON COLUMN @workspace@.source.relation IS 'quoted, schema-qualified name of the relation';
+COMMENT ON COLUMN @workspace@.source.relation IS 'quoted, schema-qualified name of the relation; empty: rows come by calls';
 COMMENT ON COLUMN @workspace@.source.mapping IS 'SQL expressions over a row of the relation: key, updated_at, filter, identifiers, traits, event';
 COMMENT ON COLUMN @workspace@.source.trust IS '0 to 100; breaks ties between sources';
 COMMENT ON COLUMN @workspace@.source.watermark IS 'highest updated_at taken so far, as text of its own type; null when the source is compared in full';

@@ -12,8 +12,8 @@ CREATE TABLE @workspace@.identifier_type (
     max_window interval CHECK (max_window > '0'),
     scope_separator text CHECK (scope_separator <> ''),
     shared text NOT NULL DEFAULT 'last' CHECK (shared IN ('last', 'first', 'nobody')),
-    degree_cap integer CHECK (degree_cap > 0),
-    person_cap integer CHECK (person_cap > 0),
+    degree_cap integer CHECK (degree_cap >= 0),
+    person_cap integer CHECK (person_cap >= 0),
     pii boolean NOT NULL,
     storage text NOT NULL DEFAULT 'plain' CHECK (storage IN ('plain', 'hmac')),
     description text NOT NULL,
@@ -122,7 +122,7 @@ COMMENT ON COLUMN @workspace@.edge.last_seen IS 'latest time they were seen toge
 -- What operators decided. An override counts until its operation is reverted; then its row is gone, the operation stays.
 CREATE TABLE @workspace@.identity_operation (
     operation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('link', 'unlink', 'cannot_link', 'block', 'split', 'rule', 'revert')),
+    kind text NOT NULL CHECK (kind IN ('link', 'unlink', 'cannot_link', 'block', 'split', 'rule', 'policy', 'revert')),
     arguments jsonb NOT NULL,
     reason text,
     actor text NOT NULL DEFAULT SESSION_USER,
@@ -132,7 +132,7 @@ CREATE TABLE @workspace@.identity_operation (
 );
 COMMENT ON TABLE @workspace@.identity_operation IS 'what people decided about identities: links, blocks, splits, changes of rules, and what took them back';
 COMMENT ON COLUMN @workspace@.identity_operation.operation_id IS 'number of the operation';
-COMMENT ON COLUMN @workspace@.identity_operation.kind IS 'link, unlink, cannot_link, block, split, rule or revert';
+COMMENT ON COLUMN @workspace@.identity_operation.kind IS 'link, unlink, cannot_link, block, split, rule, policy or revert';
 COMMENT ON COLUMN @workspace@.identity_operation.arguments IS 'what it was about';
 COMMENT ON COLUMN @workspace@.identity_operation.reason IS 'why';
 COMMENT ON COLUMN @workspace@.identity_operation.actor IS 'the session user who did it';
@@ -221,3 +221,47 @@ COMMENT ON TABLE @workspace@.profile_shelf IS 'tags and segments of the profiles
 COMMENT ON COLUMN @workspace@.profile_shelf.profile_id IS 'the profile, retired or surviving';
 COMMENT ON COLUMN @workspace@.profile_shelf.tags IS 'object of attribute_id to the text of the value';
 COMMENT ON COLUMN @workspace@.profile_shelf.segments IS 'segments that the profile it is part of is in and it is not on its own: object of segment_id to the refresh that holds for';
+
+-- Other entity types over the same identifiers, such as households: people who share an address. They read who is a person and never change it.
+CREATE TABLE @workspace@.entity (
+    entity_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE CHECK (name <> 'person'),
+    rules jsonb NOT NULL,
+    description text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    refreshed_at timestamptz
+);
+COMMENT ON TABLE @workspace@.entity IS 'entity types that people belong to, such as households';
+COMMENT ON COLUMN @workspace@.entity.entity_id IS 'number of the entity type';
+COMMENT ON COLUMN @workspace@.entity.name IS 'its name';
+COMMENT ON COLUMN @workspace@.entity.rules IS 'the identifier types that join people, each with its settings; "person" limits how many';
+COMMENT ON COLUMN @workspace@.entity.description IS 'what it is';
+COMMENT ON COLUMN @workspace@.entity.created_at IS 'when it was created';
+COMMENT ON COLUMN @workspace@.entity.refreshed_at IS 'when its groups were last computed';
+
+CREATE TABLE @workspace@.entity_group (
+    entity_id integer NOT NULL REFERENCES @workspace@.entity ON DELETE CASCADE,
+    group_id bigint NOT NULL,
+    founding_node bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    merged_into bigint,
+    PRIMARY KEY (entity_id, group_id)
+);
+COMMENT ON TABLE @workspace@.entity_group IS 'every group there ever was of an entity type; a retired one redirects for ever';
+COMMENT ON COLUMN @workspace@.entity_group.entity_id IS 'the entity type';
+COMMENT ON COLUMN @workspace@.entity_group.group_id IS 'stable number of the group';
+COMMENT ON COLUMN @workspace@.entity_group.founding_node IS 'the identifier that founded the person that founded it: the side that holds it keeps the number';
+COMMENT ON COLUMN @workspace@.entity_group.created_at IS 'when it was created; the older group survives a merge';
+COMMENT ON COLUMN @workspace@.entity_group.merged_into IS 'the live group that took it over; null while it lives';
+
+CREATE TABLE @workspace@.entity_member (
+    entity_id integer NOT NULL REFERENCES @workspace@.entity ON DELETE CASCADE,
+    profile_id bigint NOT NULL,
+    group_id bigint NOT NULL,
+    PRIMARY KEY (entity_id, profile_id)
+);
+CREATE INDEX entity_member_group ON @workspace@.entity_member (entity_id, group_id);
+COMMENT ON TABLE @workspace@.entity_member IS 'which people belong to which group, as of the last refresh';
+COMMENT ON COLUMN @workspace@.entity_member.entity_id IS 'the entity type';
+COMMENT ON COLUMN @workspace@.entity_member.profile_id IS 'the person';
+COMMENT ON COLUMN @workspace@.entity_member.group_id IS 'the group';

@@ -100,7 +100,7 @@ COMMENT ON COLUMN @workspace@.definition_version.at IS 'when';
 CREATE TABLE @workspace@.dependency (
     kind text NOT NULL CHECK (kind IN ('tag', 'segment')),
     object_id integer NOT NULL,
-    used_kind text NOT NULL CHECK (used_kind IN ('attribute', 'event', 'segment')),
+    used_kind text NOT NULL CHECK (used_kind IN ('attribute', 'event', 'segment', 'identifier')),
     used_id integer NOT NULL,
     PRIMARY KEY (kind, object_id, used_kind, used_id)
 );
@@ -108,8 +108,8 @@ CREATE INDEX dependency_used ON @workspace@.dependency (used_kind, used_id);
 COMMENT ON TABLE @workspace@.dependency IS 'what the expressions of tags and segments name';
 COMMENT ON COLUMN @workspace@.dependency.kind IS 'tag or segment';
 COMMENT ON COLUMN @workspace@.dependency.object_id IS 'number of the tag or segment';
-COMMENT ON COLUMN @workspace@.dependency.used_kind IS 'attribute, event or segment';
-COMMENT ON COLUMN @workspace@.dependency.used_id IS 'attribute_id, event_type_id or segment_id of what it names';
+COMMENT ON COLUMN @workspace@.dependency.used_kind IS 'attribute, event, segment or identifier';
+COMMENT ON COLUMN @workspace@.dependency.used_id IS 'attribute_id, event_type_id, segment_id or type_id of what it names';
 
 CREATE TABLE @workspace@.store_column (
     column_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

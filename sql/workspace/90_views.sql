@@ -118,7 +118,7 @@ SELECT o.operation_id, o.kind, o.arguments, o.reason, o.actor, o.at, o.changed, 
 FROM @workspace@.identity_operation o;
 COMMENT ON VIEW @workspace@.identity_operations IS 'what people decided about identities';
 COMMENT ON COLUMN @workspace@.identity_operations.operation_id IS 'number to give to cdp_identity_revert()';
-COMMENT ON COLUMN @workspace@.identity_operations.kind IS 'link, unlink, cannot_link, block, split, rule or revert';
+COMMENT ON COLUMN @workspace@.identity_operations.kind IS 'link, unlink, cannot_link, block, split, rule, policy or revert';
 COMMENT ON COLUMN @workspace@.identity_operations.arguments IS 'what it was about';
 COMMENT ON COLUMN @workspace@.identity_operations.reason IS 'why';
 COMMENT ON COLUMN @workspace@.identity_operations.actor IS 'who';
@@ -126,6 +126,14 @@ COMMENT ON COLUMN @workspace@.identity_operations.at IS 'when';
 COMMENT ON COLUMN @workspace@.identity_operations.changed IS 'what changed';
 COMMENT ON COLUMN @workspace@.identity_operations.reverted_by IS 'the operation that took it back';
 COMMENT ON COLUMN @workspace@.identity_operations.holds IS 'whether it still counts';
+
+CREATE VIEW @workspace@.entity_members AS
+SELECT e.name AS entity, m.group_id, coalesce(p.merged_into, p.profile_id) AS profile_id
+FROM @workspace@.entity_member m JOIN @workspace@.entity e USING (entity_id) JOIN @workspace@.profile p USING (profile_id);
+COMMENT ON VIEW @workspace@.entity_members IS 'which people belong to which household or other group';
+COMMENT ON COLUMN @workspace@.entity_members.entity IS 'entity type';
+COMMENT ON COLUMN @workspace@.entity_members.group_id IS 'stable number of the group within its entity type';
+COMMENT ON COLUMN @workspace@.entity_members.profile_id IS 'the person, as of now';
 
 CREATE VIEW @workspace@.events AS
 SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties
@@ -158,17 +166,18 @@ COMMENT ON COLUMN @workspace@.attributes.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.attributes.refreshed_at IS 'when the tag was last refreshed';
 
 CREATE VIEW @workspace@.dependencies AS
-SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name) AS needs
+SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name, i.name) AS needs
 FROM @workspace@.dependency d
 LEFT JOIN @workspace@.attribute a ON d.kind = 'tag' AND a.attribute_id = d.object_id
 LEFT JOIN @workspace@.segment g ON d.kind = 'segment' AND g.segment_id = d.object_id
 LEFT JOIN @workspace@.attribute u ON d.used_kind = 'attribute' AND u.attribute_id = d.used_id
 LEFT JOIN @workspace@.event_type e ON d.used_kind = 'event' AND e.event_type_id = d.used_id
-LEFT JOIN @workspace@.segment s ON d.used_kind = 'segment' AND s.segment_id = d.used_id;
+LEFT JOIN @workspace@.segment s ON d.used_kind = 'segment' AND s.segment_id = d.used_id
+LEFT JOIN @workspace@.identifier_type i ON d.used_kind = 'identifier' AND i.type_id = d.used_id;
 COMMENT ON VIEW @workspace@.dependencies IS 'what the expression of each tag and segment names';
 COMMENT ON COLUMN @workspace@.dependencies.kind IS 'tag or segment';
 COMMENT ON COLUMN @workspace@.dependencies.name IS 'the tag or segment';
-COMMENT ON COLUMN @workspace@.dependencies.needs_kind IS 'trait, tag, event or segment';
+COMMENT ON COLUMN @workspace@.dependencies.needs_kind IS 'trait, tag, event, segment or identifier';
 COMMENT ON COLUMN @workspace@.dependencies.needs IS 'what its expression names';
 
 CREATE VIEW @workspace@.tags AS

@@ -73,8 +73,8 @@ pub struct Catalog {
     pub events: HashMap<String, Event>,
     /// Segments by name.
     pub segments: HashMap<String, Segment>,
-    /// Names of identifier types.
-    pub identifier_types: Vec<String>,
+    /// Identifier types: name and number.
+    pub identifier_types: Vec<(String, i32)>,
     /// Expressions that have been parsed and checked against it.
     parsed: RefCell<Parsed>,
     /// Plans of expressions, by their text, with what else they depend on.
@@ -195,9 +195,9 @@ impl Catalog {
             events: HashMap::new(),
             segments: HashMap::new(),
             identifier_types: spi::rows_cached(
-                &ws.sql("SELECT t.name FROM @ws@.identifier_type t ORDER BY t.type_id"),
+                &ws.sql("SELECT t.name, t.type_id::integer FROM @ws@.identifier_type t ORDER BY t.type_id"),
                 &[],
-                |row| spi::must(row, 1),
+                |row| Ok((spi::must(row, 1)?, spi::must(row, 2)?)),
             )?,
             parsed: RefCell::default(),
             plans: RefCell::default(),
@@ -325,7 +325,7 @@ impl check::Catalog for Catalog {
         self.events.get(event).map(|e| e.properties.keys().cloned().collect()).unwrap_or_default()
     }
     fn identifier_types(&self) -> Vec<String> {
-        self.identifier_types.clone()
+        self.identifier_types.iter().map(|(name, _)| name.clone()).collect()
     }
     fn segments(&self) -> Vec<String> {
         self.segments.keys().cloned().collect()

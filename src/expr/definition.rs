@@ -6,7 +6,6 @@ use crate::pg::stack;
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::parse::Limits;
 use pg_cdp_core::expr::{compile_with, walk};
-use std::collections::HashSet;
 
 /// The most nodes of an expression with everything written out. A tag that names a tag twice is written out twice.
 const MOST_NODES: usize = 100_000;
@@ -33,12 +32,12 @@ fn definition<'a>(node: &Node, ty: Type, catalog: &'a Catalog) -> Option<(String
 }
 
 /// A tag as messages show it.
-pub fn tag(name: &str) -> String {
+fn tag(name: &str) -> String {
     format!("tag \"{name}\"")
 }
 
 /// A segment as messages show it.
-pub fn segment(name: &str) -> String {
+fn segment(name: &str) -> String {
     format!("segment \"{name}\"")
 }
 
@@ -46,39 +45,11 @@ fn compiled(text: &str, ty: Type, catalog: &Catalog) -> Result<Expr, CdpError> {
     compile_with(text, catalog, Some(ty), &Limits::MOST).map_err(|e| CdpError::expression(&e, text))
 }
 
-fn cycle(path: &[String], label: &str) -> CdpError {
-    let from = path.iter().position(|p| p == label).unwrap_or(0);
-    let mut names = path.get(from..).unwrap_or_default().to_vec();
-    names.push(label.to_owned());
-    CdpError::invalid_definition(format!("{label} refers to itself"))
-        .with_detail(format!("{}.", names.join(" -> ")))
+/// A definition that leads back to itself: the way, from the label of what it defines to the same label.
+pub fn cycle(way: &[String]) -> CdpError {
+    CdpError::invalid_definition(format!("{} refers to itself", way.first().map_or("", String::as_str)))
+        .with_detail(format!("{}.", way.join(" -> ")))
         .with_hint("Take the reference out of one of them.")
-}
-
-/// Refuses a definition of `label` ([`tag`], [`segment`]) that leads back to it.
-///
-/// # Errors
-/// 42P17 with the way back to it.
-pub fn acyclic(label: &str, expr: &Expr, catalog: &Catalog) -> Result<(), CdpError> {
-    follow(expr, catalog, &mut vec![label.to_owned()], &mut HashSet::new())
-}
-
-/// Follows every reference once.
-fn follow(expr: &Expr, catalog: &Catalog, path: &mut Vec<String>, seen: &mut HashSet<String>) -> Result<(), CdpError> {
-    stack::check_depth();
-    if let Some((label, text, ty)) = definition(&expr.node, expr.ty, catalog) {
-        if path.contains(&label) {
-            return Err(cycle(path, &label));
-        }
-        if seen.insert(label.clone()) {
-            let inner = compiled(text, ty, catalog)?;
-            path.push(label);
-            follow(&inner, catalog, path, seen)?;
-            path.pop();
-        }
-        return Ok(());
-    }
-    walk::children(expr).into_iter().try_for_each(|child| follow(child, catalog, path, seen))
 }
 
 /// Replaces tags and dynamic segments by their expressions: what they would have been at the moment asked about.
@@ -114,8 +85,10 @@ impl Writer<'_> {
             .with_hint("Refer to tags that refer to fewer tags.")
         })?;
         if let Some((label, text, ty)) = definition(&expr.node, expr.ty, self.catalog) {
-            if self.path.contains(&label) {
-                return Err(cycle(&self.path, &label));
+            // No definition that was taken in leads here; the tables may have been changed by hand.
+            if let Some(from) = self.path.iter().position(|outer| *outer == label) {
+                self.path.push(label);
+                return Err(cycle(self.path.get(from..).unwrap_or_default()));
             }
             if self.path.len() == DEEPEST {
                 return Err(CdpError::limit(format!("tags refer to tags more than {DEEPEST} deep"))

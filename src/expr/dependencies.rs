@@ -2,6 +2,7 @@
 //! comes back to itself.
 
 use super::catalog::Catalog;
+use super::definition;
 use crate::error::CdpError;
 use crate::pg::{spi, stack};
 use crate::workspace::Workspace;
@@ -9,7 +10,7 @@ use pg_cdp_core::expr::ast::{Expr, Node};
 use pg_cdp_core::expr::walk;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Something a definition can name: an attribute (trait or tag), an event type or a segment, by number.
+/// Something a definition can name, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named {
     /// A trait or a tag.
@@ -18,6 +19,8 @@ pub enum Named {
     Event(i32),
     /// A segment.
     Segment(i32),
+    /// An identifier type.
+    Identifier(i32),
 }
 
 impl Named {
@@ -27,6 +30,7 @@ impl Named {
             Self::Attribute(_) => "attribute",
             Self::Event(_) => "event",
             Self::Segment(_) => "segment",
+            Self::Identifier(_) => "identifier",
         }
     }
 
@@ -38,7 +42,7 @@ impl Named {
     /// Its number.
     pub fn id(self) -> i32 {
         match self {
-            Self::Attribute(id) | Self::Event(id) | Self::Segment(id) => id,
+            Self::Attribute(id) | Self::Event(id) | Self::Segment(id) | Self::Identifier(id) => id,
         }
     }
 
@@ -46,6 +50,7 @@ impl Named {
         match kind {
             "segment" => Self::Segment(id),
             "event" => Self::Event(id),
+            "identifier" => Self::Identifier(id),
             _ => Self::Attribute(id),
         }
     }
@@ -60,6 +65,7 @@ pub fn named(catalog: &Catalog, expr: &Expr) -> BTreeSet<Named> {
 
 fn collect(catalog: &Catalog, expr: &Expr, found: &mut BTreeSet<Named>) {
     stack::check_depth();
+    let event = |name: &str| catalog.events.get(name).map(|e| Named::Event(e.event_type_id));
     match &expr.node {
         Node::Attribute(name) => {
             found.extend(catalog.attributes.get(name).map(|a| Named::Attribute(a.attribute_id)));
@@ -67,8 +73,11 @@ fn collect(catalog: &Catalog, expr: &Expr, found: &mut BTreeSet<Named>) {
         Node::InSegment(name) => {
             found.extend(catalog.segments.get(name).map(|s| Named::Segment(s.segment_id)));
         }
-        Node::Aggregate(aggregate) => {
-            found.extend(catalog.events.get(&aggregate.event).map(|e| Named::Event(e.event_type_id)));
+        Node::Aggregate(aggregate) => found.extend(event(&aggregate.event)),
+        Node::Sequence(sequence) => found.extend(sequence.steps.iter().filter_map(|step| event(&step.event))),
+        Node::HasIdentifier(name) => {
+            let named = catalog.identifier_types.iter().find(|(known, _)| known == name);
+            found.extend(named.map(|(_, id)| Named::Identifier(*id)));
         }
         _ => {}
     }
@@ -231,10 +240,7 @@ fn refuse_cycle(ws: &Workspace, of: Named, names: &BTreeSet<Named>) -> Result<()
     for named in way {
         labels.push(label(ws, named)?);
     }
-    let own = labels.first().cloned().unwrap_or_default();
-    Err(CdpError::invalid_definition(format!("{own} refers to itself"))
-        .with_detail(format!("{}.", labels.join(" -> ")))
-        .with_hint("Take the reference out of one of them."))
+    Err(definition::cycle(&labels))
 }
 
 fn label(ws: &Workspace, named: Named) -> Result<String, CdpError> {

@@ -8,6 +8,7 @@ use crate::pg::{spi, temp};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
+use std::collections::HashMap;
 
 /// An identifier that gets a profile, or another one.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +79,33 @@ pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
         &[count.into(), format!("{}.profile_id_seq", ws.schema()).into()],
         |row| spi::must::<i64>(row, 1),
     )
+}
+
+/// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, and the retired numbers that led to them, which lead straight to the one
+/// that lives, so that resolving is one step for ever.
+pub fn take_over(ws: &Workspace, into: &HashMap<i64, i64>, change: &mut Change) -> Result<(), CdpError> {
+    if into.is_empty() {
+        return Ok(());
+    }
+    let retired: Vec<i64> = into.keys().copied().collect();
+    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
+    for (node_id, before) in spi::rows_cached(
+        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
+        &[retired.clone().into()],
+        pair,
+    )? {
+        let Some(&after) = into.get(&before) else { continue };
+        change.moved.push(Moved { node_id, before: Some(before), after });
+    }
+    for (profile_id, before) in spi::rows_cached(
+        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
+        &[retired.into()],
+        pair,
+    )? {
+        let Some(&after) = into.get(&before) else { continue };
+        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
+    }
+    Ok(())
 }
 
 /// Writes a change and lets follow: day columns, wide rows, columns of bits, segments, the column of live profiles. Returns whether values of traits or days

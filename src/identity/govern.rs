@@ -4,7 +4,7 @@
 //! of rows that the fast path of the stitch cannot decide, after an operation, after a change of rules.
 
 use super::follow::{self, Created, Moved, Redirected};
-use super::graph::Graph;
+use super::graph::{Graph, Pair};
 use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::spi;
@@ -52,7 +52,7 @@ struct Kept {
 pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Result<Outcome, CdpError> {
     let rules = Rules::load(ws)?;
     let graph = Graph::load(ws, &rules, seeds)?;
-    let verdict = verdict(&rules, &graph)?;
+    let verdict = verdict(ws, &rules, &graph)?;
     let mut outcome = Outcome::default();
     edges(ws, &rules, &graph, &verdict, &mut outcome)?;
 
@@ -134,8 +134,17 @@ fn root(verdict: &Verdict, place: u32) -> u32 {
     verdict.component.get(place as usize).copied().unwrap_or(place)
 }
 
-/// Asks the core.
-pub fn verdict(rules: &Rules, graph: &Graph) -> Result<Verdict, CdpError> {
+/// Whether an edge was left out when its row arrived, which stays so under the policy `arrival`.
+fn left_out(ws: &Workspace, pair: &Pair) -> bool {
+    let reason = pair.kept.as_ref().and_then(|(_, reason)| reason.as_deref());
+    ws.arrival && !pair.forced && reason.is_some_and(|reason| reason.starts_with(ARRIVAL))
+}
+
+/// What the reasons of edges begin with that were left out when their row arrived.
+pub const ARRIVAL: &str = "arrival: ";
+
+/// Asks the core. Under the policy `arrival` no limit is asked again.
+pub fn verdict(ws: &Workspace, rules: &Rules, graph: &Graph) -> Result<Verdict, CdpError> {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         nodes.push(Node {
@@ -156,21 +165,29 @@ pub fn verdict(rules: &Rules, graph: &Graph) -> Result<Verdict, CdpError> {
             first_seen: p.first_seen,
             last_seen: p.last_seen,
             forced: p.forced,
-            unlinked: p.unlinked,
+            unlinked: p.unlinked || left_out(ws, p),
         })
         .collect();
-    govern(&rules.core(), &nodes, &edges, &graph.cannot_link).map_err(|e| CdpError::internal(e.to_string()))
+    let mut core = rules.core();
+    if ws.arrival {
+        core.iter_mut().for_each(|rule| rule.limit = None);
+    }
+    govern(&core, &nodes, &edges, &graph.cannot_link).map_err(|e| CdpError::internal(e.to_string()))
 }
 
-/// The state that is kept of a pair, and the words of its reason.
+/// The state that a pair is to be kept with, and the words of its reason.
 pub fn state(
+    ws: &Workspace,
     rules: &Rules,
     graph: &Graph,
-    from: u32,
-    to: u32,
+    pair: &Pair,
     state: &State,
 ) -> Result<(&'static str, Option<String>), CdpError> {
     let State::Suspended(reason) = state else { return Ok(("accepted", None)) };
+    if left_out(ws, pair) {
+        return Ok(("suspended", pair.kept.as_ref().and_then(|(_, reason)| reason.clone())));
+    }
+    let (from, to) = (pair.from, pair.to);
     let type_name = |rule: u32| rules.at(rule).map(|ty| ty.name.as_str());
     Ok((
         "suspended",
@@ -212,7 +229,7 @@ fn edges(
 ) -> Result<(), CdpError> {
     let (mut froms, mut tos, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
-        let (word, reason) = state(rules, graph, pair.from, pair.to, is)?;
+        let (word, reason) = state(ws, rules, graph, pair, is)?;
         if pair.kept.as_ref().is_some_and(|(kept, why)| kept == word && *why == reason) {
             continue;
         }

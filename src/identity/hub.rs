@@ -21,6 +21,13 @@ fn degrees_sql(nodes: &str) -> String {
     )
 }
 
+/// Whether more neighbours can change what is kept of an identifier: it may become a hub, or exceed the other cap too, whose words come first.
+pub fn may_turn(ty: &IdentifierType, quarantine: Option<&str>) -> bool {
+    quarantine.is_none_or(|kept| {
+        ty.degree_cap.is_some() && kept.starts_with("hub: ") && kept.ends_with(" person-level neighbours")
+    })
+}
+
 /// The words for a hub; `None` when the numbers are within its caps. They name the cap and not the number, which grows with every row.
 pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
     if let Some(cap) = ty.degree_cap.filter(|cap| degree > i64::from(*cap)) {
@@ -32,7 +39,7 @@ pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> 
     None
 }
 
-/// The neighbours of some strong identifiers counted anew: of each that no operator blocked, what is kept and what the numbers say.
+/// The neighbours of some strong identifiers counted anew: of each that is not blocked, what is kept and what the numbers say.
 pub fn recount(
     ws: &Workspace,
     rules: &Rules,
@@ -45,7 +52,7 @@ pub fn recount(
         &ws.sql(&format!(
             "SELECT n.node_id, n.type_id, n.quarantine, coalesce(d.degree, 0), coalesce(d.persons, 0) FROM @ws@.node n \
              LEFT JOIN ({}) d ON d.node_id = n.node_id \
-             WHERE n.node_id = ANY ($1) AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id)",
+             WHERE n.node_id = ANY ($1) AND (n.quarantine IS NULL OR n.quarantine NOT LIKE 'blocked: %')",
             degrees_sql("(SELECT x AS node_id FROM unnest($1::pg_catalog.int8[]) x)")
         )),
         &[nodes.to_vec().into()],
@@ -79,6 +86,22 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
     Ok(ids)
 }
 
+/// Judges every identifier with enough edges to be a hub.
+pub fn judge_all(ws: &Workspace, rules: &Rules) -> Result<(), CdpError> {
+    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let nodes = spi::rows(
+        &ws.sql(
+            "SELECT n.node_id FROM @ws@.node n WHERE n.quarantine IS NOT NULL UNION SELECT x.node_id FROM ( \
+               SELECT e.from_node AS node_id FROM @ws@.edge e WHERE e.state <> 'weak' UNION ALL SELECT e.to_node FROM @ws@.edge e WHERE e.state <> 'weak') x \
+             WHERE $1 IS NOT NULL GROUP BY 1 HAVING count(*) > $1",
+        ),
+        &[least.into()],
+        |row| spi::must::<i64>(row, 1),
+    )?;
+    judge(ws, rules, &nodes)?;
+    Ok(())
+}
+
 /// Writes why identifiers link nobody; `None` that they link.
 pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -> Result<(), CdpError> {
     spi::run_cached(
@@ -90,7 +113,7 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
 }
 
 /// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
-/// some before. Who is quarantined already stays so, since rows only add neighbours; but the words may become those of the other cap, which come first.
+/// some before. Who is quarantined already stays so, since rows only add neighbours; see [`may_turn`] for the words.
 pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
         return Ok(Vec::new());
@@ -98,14 +121,30 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     // The sum of old and new edges is never less than the number of distinct neighbours; counting stops where it is enough.
     spi::rows(
         &ws.sql(
-            "SELECT c.node_id FROM (SELECT x.node_id, count(*) AS fresh FROM ( \
-                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1) c \
-             JOIN @ws@.node n ON n.node_id = c.node_id \
-             JOIN @ws@.identifier_type t ON t.type_id = n.type_id \
-             WHERE (n.quarantine IS NULL OR (t.degree_cap IS NOT NULL AND n.quarantine LIKE 'hub: % person-level neighbours')) AND (c.fresh > $1 OR (n.profile_id IS NOT NULL AND (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1))",
+            "WITH c AS MATERIALIZED (SELECT x.node_id, count(*) AS fresh FROM ( \
+                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1), \
+             old AS MATERIALIZED (SELECT DISTINCT i.node_id FROM pg_temp.cdp_identifier i WHERE i.known AND i.quarantine IS NULL) \
+             SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) WHERE c.fresh > $1 AND n.quarantine IS NULL \
+             UNION SELECT c.node_id FROM c JOIN old USING (node_id) WHERE c.fresh <= $1 AND (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1 \
+             UNION SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) JOIN @ws@.identifier_type t USING (type_id) \
+                 WHERE t.degree_cap IS NOT NULL AND n.quarantine LIKE 'hub: % person-level neighbours'",
         ),
         &[i64::from(least).into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// Those of some identifiers that have enough edges to be hubs.
+pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let (Some(least), false) = (least, nodes.is_empty()) else { return Ok(Vec::new()) };
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT c.node_id FROM unnest($2::pg_catalog.int8[]) AS c(node_id) WHERE (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
+        ),
+        &[i64::from(least).into(), nodes.to_vec().into()],
         |row| spi::must::<i64>(row, 1),
     )
 }

@@ -4,14 +4,19 @@
 
 mod api;
 pub use api::{find, resolve};
+mod arrive;
+mod entity;
 mod follow;
 mod govern;
 mod graph;
 mod hub;
+mod identify;
 pub mod normalise;
 mod operate;
+mod preview;
 mod rules;
 mod shelf;
 pub mod stitch;
+mod types;
 mod value;
 mod verify;

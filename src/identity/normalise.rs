@@ -1,6 +1,7 @@
 //! The cleaning functions, public as SQL so that people can see what becomes of a value.
 
 use crate::error::CdpError;
+use crate::guc;
 use pg_cdp_core::norm::{self, Normaliser};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -38,4 +39,15 @@ fn cdp_norm_id_card(value: &str) -> Option<String> {
 fn _cdp_normalise(normaliser: &str, value: &str, region: &str) -> Result<Option<String>, ErrorReport> {
     let normaliser = Normaliser::parse(normaliser).map_err(CdpError::from)?;
     Ok(normaliser.apply(value, region).map_err(CdpError::from)?)
+}
+
+/// A normal form as identifiers of a type with storage hmac are kept: a keyed hash.
+#[pg_extern(stable, parallel_safe)]
+fn _cdp_keyed(
+    identifier_type: &str,
+    scope_separator: Option<&str>,
+    value: Option<&str>,
+) -> Result<Option<String>, ErrorReport> {
+    let Some(value) = value else { return Ok(None) };
+    Ok(Some(norm::keyed(&guc::hmac_key()?, identifier_type, scope_separator, value)))
 }

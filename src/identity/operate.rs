@@ -5,7 +5,7 @@
 
 use super::govern::{self, Cause, Outcome};
 use super::rules::Rules;
-use super::{hub, value};
+use super::{hub, types, value};
 use crate::error::{CdpError, given};
 use crate::event;
 use crate::pg::spi;
@@ -17,11 +17,13 @@ use pgrx::prelude::*;
 use serde_json::{Value, json};
 
 /// Enters an operation; gives its number.
-pub fn begin(ws: &Workspace, kind: &str, arguments: Value, reason: &str, actor: Option<&str>) -> Result<i64, CdpError> {
-    if reason.trim().is_empty() {
-        return Err(CdpError::invalid_parameter("a decision about identities needs a reason")
-            .with_hint("Say why, for whoever asks later: see the view identity_operations."));
-    }
+pub fn begin(
+    ws: &Workspace,
+    kind: &str,
+    arguments: Value,
+    reason: Option<&str>,
+    actor: Option<&str>,
+) -> Result<i64, CdpError> {
     spi::one::<i64>(
         &ws.sql(
             "INSERT INTO @ws@.identity_operation (kind, arguments, reason, actor) VALUES ($1, $2, $3, coalesce($4, SESSION_USER)) RETURNING operation_id",
@@ -31,10 +33,28 @@ pub fn begin(ws: &Workspace, kind: &str, arguments: Value, reason: &str, actor: 
     .ok_or_else(|| CdpError::internal("an operation was not entered"))
 }
 
+/// Why a decision is taken.
+///
+/// # Errors
+/// 22004 when it is null, 22023 when it says nothing.
+fn said(reason: Option<&str>) -> Result<&str, CdpError> {
+    let reason = given(reason, "reason")?;
+    if reason.trim().is_empty() {
+        return Err(CdpError::invalid_parameter("a decision about identities needs a reason")
+            .with_hint("Say why, for whoever asks later: see the view identity_operations."));
+    }
+    Ok(reason)
+}
+
 /// Judges what an operation is about, lets everything follow, and enters what changed. Gives it.
 pub fn finish(ws: &Workspace, operation_id: i64, seeds: &[i64]) -> Result<JsonB, CdpError> {
     let outcome = settle(ws, Cause { source_id: 0, operation_id: Some(operation_id) }, seeds)?;
-    let changed = report(Some(operation_id), &outcome);
+    enter(ws, operation_id, &outcome)
+}
+
+/// Enters what an operation changed; gives it.
+pub fn enter(ws: &Workspace, operation_id: i64, outcome: &Outcome) -> Result<JsonB, CdpError> {
+    let changed = report(Some(operation_id), outcome);
     spi::run_cached(
         &ws.sql("UPDATE @ws@.identity_operation SET changed = $2 WHERE operation_id = $1"),
         &[operation_id.into(), JsonB(changed.clone()).into()],
@@ -53,7 +73,7 @@ pub fn settle(ws: &Workspace, cause: Cause, seeds: &[i64]) -> Result<Outcome, Cd
 }
 
 /// What changed, for people.
-pub fn report(operation_id: Option<i64>, outcome: &Outcome) -> Value {
+fn report(operation_id: Option<i64>, outcome: &Outcome) -> Value {
     let pair = |(profile, other): &(i64, i64), names: [&str; 2]| json!({names[0]: profile, names[1]: other});
     json!({
         "operation": operation_id,
@@ -158,7 +178,7 @@ fn cdp_link(
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, given(reason, "reason")?);
+        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
@@ -173,7 +193,7 @@ fn cdp_link(
         if !lifted.is_empty() {
             arguments["lifted"] = json!(lifted);
         }
-        let operation = begin(ws, "link", arguments, reason, actor)?;
+        let operation = begin(ws, "link", arguments, Some(reason), actor)?;
         decide(ws, operation, "link", a, b)?;
         spi::run_cached(
             &ws.sql(
@@ -195,7 +215,7 @@ fn cdp_unlink(
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, given(reason, "reason")?);
+        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
@@ -212,7 +232,7 @@ fn cdp_unlink(
             ))
             .with_hint("See what ties them with cdp_identity_path(); keep them apart whatever ties them with cdp_cannot_link()."));
         }
-        let operation = begin(ws, "unlink", pair.arguments(), reason, actor)?;
+        let operation = begin(ws, "unlink", pair.arguments(), Some(reason), actor)?;
         decide(ws, operation, "unlink", a, b)?;
         finish(ws, operation, &around(ws, &rules, vec![a, b])?)
     })?)
@@ -228,12 +248,12 @@ fn cdp_cannot_link(
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, given(reason, "reason")?);
+        let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
         not_twice(ws, "cannot_link", a, b)?;
-        let operation = begin(ws, "cannot_link", pair.arguments(), reason, actor)?;
+        let operation = begin(ws, "cannot_link", pair.arguments(), Some(reason), actor)?;
         decide(ws, operation, "cannot_link", a, b)?;
         finish(ws, operation, &[a, b])
     })?)
@@ -250,7 +270,7 @@ fn cdp_block(
     actor: Option<&str>,
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, given(reason, "reason")?);
+        let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let ty = rules.named(kind)?;
@@ -274,7 +294,7 @@ fn cdp_block(
         )?
         .ok_or_else(|| CdpError::internal("an identifier was not entered"))?;
         not_twice(ws, "block", node, node)?;
-        let operation = begin(ws, "block", json!({"type": kind, "value": value}), reason, actor)?;
+        let operation = begin(ws, "block", json!({"type": kind, "value": value}), Some(reason), actor)?;
         decide(ws, operation, "block", node, node)?;
         hub::quarantine(ws, vec![node], vec![Some(format!("blocked: {reason}"))])?;
         finish(ws, operation, &hub::neighbours(ws, &[node])?)
@@ -291,7 +311,7 @@ fn cdp_unblock(
     actor: Option<&str>,
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, given(reason, "reason")?);
+        let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let node = value::strong(ws, &rules, kind, value)?.node_id;
@@ -312,7 +332,7 @@ fn cdp_split(
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
         let (profile_id, identifiers, reason) =
-            (given(profile_id, "profile_id")?, given(identifiers, "identifiers")?, given(reason, "reason")?);
+            (given(profile_id, "profile_id")?, given(identifiers, "identifiers")?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let Some(live) = super::resolve(ws, profile_id)? else {
@@ -348,7 +368,8 @@ fn cdp_split(
             return Err(CdpError::invalid_parameter("a split needs identifiers on both sides")
                 .with_hint("Name at least one identifier of the profile, and not all of them."));
         }
-        let operation = begin(ws, "split", json!({"profile_id": profile_id, "identifiers": names}), reason, actor)?;
+        let operation =
+            begin(ws, "split", json!({"profile_id": profile_id, "identifiers": names}), Some(reason), actor)?;
         spi::run_cached(
             &ws.sql(
                 "INSERT INTO @ws@.identity_override (operation_id, kind, node_id, other_id) \
@@ -383,7 +404,7 @@ fn cdp_identity_revert(
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (operation_id, reason) = (given(operation_id, "operation_id")?, given(reason, "reason")?);
+        let (operation_id, reason) = (given(operation_id, "operation_id")?, said(reason)?);
         ws.lock()?;
         revert(ws, operation_id, reason, actor)
     })?)
@@ -408,11 +429,21 @@ fn revert(ws: &Workspace, operation_id: i64, reason: &str, actor: Option<&str>) 
         return Err(CdpError::wrong_state(format!("operation {operation_id} only took another one back"))
             .with_hint("Do that one anew if it is to hold again."));
     }
-    let by = begin(ws, "revert", json!({"operation": operation_id}), reason, actor)?;
+    if kind == "policy" {
+        return Err(CdpError::wrong_state(format!("operation {operation_id} chose a policy"))
+            .with_hint("Choose the other one with cdp_identity_policy()."));
+    }
+    let by = begin(ws, "revert", json!({"operation": operation_id}), Some(reason), actor)?;
     spi::run_cached(
         &ws.sql("UPDATE @ws@.identity_operation SET reverted_by = $2 WHERE operation_id = $1"),
         &[operation_id.into(), by.into()],
     )?;
+    if kind == "rule" {
+        let name = arguments["type"].as_str().unwrap_or_default().to_owned();
+        let cause = Cause { source_id: 0, operation_id: Some(by) };
+        let outcome = types::change(ws, &[(name, arguments["before"].clone())], cause)?;
+        return enter(ws, by, &outcome);
+    }
     let rules = Rules::load(ws)?;
     let pairs = spi::rows_cached(
         &ws.sql(

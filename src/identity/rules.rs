@@ -4,7 +4,9 @@ use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// An identifier type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct IdentifierType {
     pub scope_separator: Option<String>,
     /// Whose a shared value is.
     pub shared: Shared,
+    /// Whether its values are kept as keyed hashes only.
+    pub hashed: bool,
     /// Neighbours of any type beyond which a value is a hub.
     pub degree_cap: Option<i32>,
     /// Neighbours of person-level types beyond which it is one.
@@ -42,6 +46,11 @@ impl IdentifierType {
     }
 }
 
+thread_local! {
+    /// The rules that were read last, with the workspace and the versions of their rows.
+    static KNOWN: RefCell<Option<((String, String), Rc<Rules>)>> = const { RefCell::new(None) };
+}
+
 /// Every identifier type, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -51,12 +60,29 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Reads them.
-    pub fn load(ws: &Workspace) -> Result<Self, CdpError> {
+    /// Those of the workspace. They are read again when a row of theirs is another version than the one that was read.
+    pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
+        let versions = spi::rows_cached(
+            &ws.sql("SELECT string_agg(t.xmin::pg_catalog.text || t.ctid::pg_catalog.text, ' ') FROM @ws@.identifier_type t"),
+            &[],
+            |row| Ok(row.get::<String>(1)?),
+        )?;
+        let key = (ws.name.clone(), versions.into_iter().next().flatten().unwrap_or_default());
+        if let Some(known) =
+            KNOWN.with_borrow(|known| known.as_ref().filter(|(k, _)| *k == key).map(|(_, r)| r.clone()))
+        {
+            return Ok(known);
+        }
+        let rules = Rc::new(Self::read(ws)?);
+        KNOWN.set(Some((key, rules.clone())));
+        Ok(rules)
+    }
+
+    fn read(ws: &Workspace) -> Result<Self, CdpError> {
         let types = spi::rows_cached(
             &ws.sql(
                 "SELECT t.type_id, t.name, t.normaliser, t.strength = 'strong', t.level = 'person', t.priority, t.max_per_profile, \
-                        (extract(epoch FROM t.max_window) * 1000000)::pg_catalog.int8, t.scope_separator, t.shared, t.degree_cap, t.person_cap \
+                        (extract(epoch FROM t.max_window) * 1000000)::pg_catalog.int8, t.scope_separator, t.shared, t.degree_cap, t.person_cap, t.storage = 'hmac' \
                  FROM @ws@.identifier_type t ORDER BY t.name COLLATE \"C\"",
             ),
             &[],
@@ -78,6 +104,7 @@ impl Rules {
                     },
                     degree_cap: row.get(11)?,
                     person_cap: row.get(12)?,
+                    hashed: spi::must(row, 13)?,
                 })
             },
         )?;

@@ -1,5 +1,6 @@
 //! Stitching a batch: nodes and edges from the rows, components from the edges, profiles from the components.
 
+use super::arrive;
 use super::follow::{self, Change, Created, Moved, Redirected, numbers};
 use super::govern::{self, Cause};
 use super::hub;
@@ -26,8 +27,8 @@ pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     )?;
     spi::run(
         &ws.sql(
-            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine) \
-             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine \
+            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine, known) \
+             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine, n.profile_id IS NOT NULL \
              FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value JOIN @ws@.identifier_type t ON t.type_id = i.type_id",
         ),
         &[],
@@ -55,6 +56,7 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
         ),
         &[source_id.into(), trust.into()],
     )?;
+    spi::run("ANALYZE pg_temp.cdp_pair", &[])?;
     Ok(())
 }
 
@@ -66,6 +68,9 @@ pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError>
 pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     let cause = Cause { source_id, operation_id: None };
     let rules = Rules::load(ws)?;
+    if ws.arrival {
+        return arrived(ws, &rules, cause);
+    }
     let turned = hub::judge(ws, &rules, &hub::candidates(ws, &rules)?)?;
     let mut around = if turned.is_empty() { Vec::new() } else { hub::neighbours(ws, &turned)? };
     around.extend(decided(ws)?);
@@ -75,6 +80,46 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     if batch.nodes.is_empty() && around.is_empty() {
         return Ok(false);
     }
+    join(ws, &rules, &batch, around, cause, true)?;
+    Ok(true)
+}
+
+/// As [`profiles`], under the policy `arrival`.
+fn arrived(ws: &Workspace, rules: &Rules, cause: Cause) -> Result<bool, CdpError> {
+    let mut rows: Vec<(i64, Vec<i64>)> = Vec::new();
+    for (rn, node) in spi::rows(
+        &ws.sql(
+            "SELECT i.rn, i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) WHERE i.strong AND n.quarantine IS NULL ORDER BY i.rn, i.node_id",
+        ),
+        &[],
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
+    )? {
+        match rows.last_mut() {
+            Some((last, row)) if *last == rn => row.push(node),
+            _ => rows.push((rn, vec![node])),
+        }
+    }
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let rows: Vec<Vec<i64>> = rows.into_iter().map(|(_, row)| row).collect();
+    let fresh = spi::rows("SELECT p.from_node, p.to_node FROM pg_temp.cdp_pair p", &[], |row| {
+        Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?))
+    })?;
+    arrive::arrive(ws, rules, &rows, &fresh.into_iter().collect(), cause, true)?;
+    arrive::settle_decided(ws, &decided(ws)?, cause, true)?;
+    Ok(true)
+}
+
+/// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say. Returns whether values have to be computed anew.
+pub fn join(
+    ws: &Workspace,
+    rules: &Rules,
+    batch: &Batch,
+    around: Vec<i64>,
+    cause: Cause,
+    prepared: bool,
+) -> Result<bool, CdpError> {
     let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
     let mut place_of: HashMap<Part, usize> = HashMap::new();
     for (place, component) in components.iter().enumerate() {
@@ -89,10 +134,10 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
     let mut slow: BTreeSet<usize> = BTreeSet::new();
     slow.extend(batch.contested.iter().filter_map(|profile| place_of.get(&Part::Profile(*profile)).copied()));
     slow.extend(around.iter().filter_map(|node| at(*node)));
-    slow.extend(limits(ws, &rules, &batch, &components, &slow)?);
+    slow.extend(limits(ws, rules, batch, &components, &slow)?);
 
     let change = joined(ws, &components, &slow)?;
-    follow::apply(ws, cause, &change, true)?;
+    let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch
         .nodes
         .iter()
@@ -100,10 +145,10 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
         .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
         .chain(around)
         .collect();
-    if !seeds.is_empty() {
-        govern::judge(ws, &seeds, cause, true)?;
+    if seeds.is_empty() {
+        return Ok(derived);
     }
-    Ok(true)
+    Ok(govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived)
 }
 
 /// A part that rows join: an identifier without a profile, or a profile.
@@ -113,12 +158,15 @@ enum Part {
     Profile(i64),
 }
 
-/// The rows of the batch that may change something, and what is known of their identifiers.
+/// The rows of a batch that may change something, and what is known of their identifiers.
 #[derive(Default)]
-struct Batch {
-    rows: Rows,
-    nodes: Vec<i64>,
-    type_of: HashMap<i64, i32>,
+pub struct Batch {
+    /// The rows: identifiers that link.
+    pub rows: Rows,
+    /// The identifiers of the rows.
+    pub nodes: Vec<i64>,
+    /// Their types.
+    pub type_of: HashMap<i64, i32>,
     profile_of: HashMap<i64, i64>,
     states: Vec<NodeState>,
     ages: Vec<Profile>,
@@ -126,6 +174,16 @@ struct Batch {
 }
 
 impl Batch {
+    /// Says which profile an identifier has.
+    pub fn know(&mut self, node: i64, profile_id: i64, created_at_micros: i64, contested: bool) {
+        self.states.push(NodeState { node, profile: Some(profile_id) });
+        self.ages.push(Profile { profile_id, created_at_micros });
+        self.profile_of.insert(node, profile_id);
+        if contested {
+            self.contested.insert(profile_id);
+        }
+    }
+
     /// Reads them. Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have
     /// a profile of their own.
     fn read(ws: &Workspace) -> Result<Self, CdpError> {
@@ -171,12 +229,7 @@ impl Batch {
                 ))
             },
         )? {
-            batch.states.push(NodeState { node, profile: Some(profile_id) });
-            batch.ages.push(Profile { profile_id, created_at_micros: created_at });
-            batch.profile_of.insert(node, profile_id);
-            if contested {
-                batch.contested.insert(profile_id);
-            }
+            batch.know(node, profile_id, created_at, contested);
         }
         batch.nodes = batch.type_of.keys().copied().collect();
         batch.nodes.sort_unstable();
@@ -317,28 +370,7 @@ fn joined(ws: &Workspace, components: &[Component], slow: &BTreeSet<usize>) -> R
             change.redirected.push(Redirected { profile_id: gone.profile_id, before: None, after: Some(home), cause });
         }
     }
-    if into.is_empty() {
-        return Ok(change);
-    }
-    let retired: Vec<i64> = into.keys().copied().collect();
-    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
-    for (node_id, before) in spi::rows_cached(
-        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
-        &[retired.clone().into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.moved.push(Moved { node_id, before: Some(before), after });
-    }
-    // A retired number points straight at the one that lives, so that resolving is one step for ever.
-    for (profile_id, before) in spi::rows_cached(
-        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
-        &[retired.into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
-    }
+    follow::take_over(ws, &into, &mut change)?;
     Ok(change)
 }
 

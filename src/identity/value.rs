@@ -2,13 +2,24 @@
 
 use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
+use crate::guc;
 use crate::pg::spi;
 use crate::workspace::Workspace;
-use pg_cdp_core::norm::Normaliser;
+use pg_cdp_core::norm::{Normaliser, keyed};
+
+/// The normal form of a value; `None` when it is no value of the type.
+pub fn plain_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
+    Ok(Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region))?)
+}
 
 /// The value in the form it is kept in; `None` when it is no value of the type.
 pub fn kept_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
-    Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region)).map_err(CdpError::from)
+    match plain_form(ws, ty, value)? {
+        Some(normal) if ty.hashed => {
+            Ok(Some(keyed(&guc::hmac_key()?, &ty.name, ty.scope_separator.as_deref(), &normal)))
+        }
+        normal => Ok(normal),
+    }
 }
 
 /// An identifier that is known.

@@ -119,7 +119,7 @@ fn part(
     after: i64,
 ) -> Result<(), CdpError> {
     let graph = Graph::load(ws, rules, seeds)?;
-    let verdict = verdict(rules, &graph)?;
+    let verdict = verdict(ws, rules, &graph)?;
     // The partition: one profile for each component, and one component for each profile.
     let mut profile_of: HashMap<u32, Option<i64>> = HashMap::new();
     let mut component_of: HashMap<i64, u32> = HashMap::new();
@@ -133,7 +133,7 @@ fn part(
         }
     }
     for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
-        let (word, reason) = govern::state(rules, &graph, pair.from, pair.to, is)?;
+        let (word, reason) = govern::state(ws, rules, &graph, pair, is)?;
         let right = pair.kept.as_ref().is_some_and(|(kept, why)| kept == word && *why == reason);
         checks.edges.see(right, || {
             let end = |place: u32| graph.nodes.get(place as usize).map_or(0, |n| n.node_id);
@@ -141,7 +141,9 @@ fn part(
         });
     }
     let whole: Vec<i64> = graph.nodes.iter().filter(|n| n.whole).map(|n| n.node_id).collect();
-    for (node_id, kept, is) in hub::recount(ws, rules, &whole)? {
+    // Rows that are settled as they come know no hubs.
+    let counted = if ws.arrival { Vec::new() } else { hub::recount(ws, rules, &whole)? };
+    for (node_id, kept, is) in counted {
         checks.hubs.see(kept.is_some() == is.is_some(), || format!("identifier {node_id}: {kept:?}, not {is:?}"));
     }
     // Stable numbers: the oldest profile founded in a component lives, the others lead to it.

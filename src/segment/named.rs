@@ -4,7 +4,6 @@ use super::refresh;
 use crate::bitmap::BitmapBytes;
 use crate::error::{CdpError, given};
 use crate::expr::catalog::Catalog;
-use crate::expr::definition;
 use crate::expr::dependencies::{self, Named};
 use crate::expr::question::{Moment, Question};
 use crate::pg::spi;
@@ -132,9 +131,8 @@ fn enter(
 }
 
 /// What a boolean expression that defines a segment names; an error when it is none.
-fn names_of(ws: &Workspace, name: &str, expression: &str) -> Result<BTreeSet<Named>, CdpError> {
+fn names_of(ws: &Workspace, expression: &str) -> Result<BTreeSet<Named>, CdpError> {
     let question = Question::ask(ws, expression, Some(Type::Boolean), Moment::new(None)?)?;
-    definition::acyclic(&definition::segment(name), &question.expr, &question.catalog)?;
     Ok(dependencies::named(&question.catalog, &question.expr))
 }
 
@@ -167,7 +165,7 @@ fn cdp_segment_create(
         let state = state_named(given(state, "state")?)?;
         ws.lock()?;
         // Checked before the segment exists, so that it cannot refer to itself.
-        let names = names_of(ws, name, expression)?;
+        let names = names_of(ws, expression)?;
         let segment = enter(ws, name, Some(expression.trim()), description, state, &names)?;
         if state == "active" {
             refresh(ws, &Catalog::load(ws)?, &segment, None)?;
@@ -252,7 +250,7 @@ fn cdp_segment_alter(
                 return Err(CdpError::wrong_state(format!("segment \"{name}\" is static"))
                     .with_hint("A frozen segment has no expression; drop it and create a dynamic one of this name."));
             }
-            let names = names_of(ws, name, expression)?;
+            let names = names_of(ws, expression)?;
             let version = segment.version + 1;
             dependencies::define(ws, Named::Segment(segment.segment_id), version, Some(expression.trim()), &names)?;
         }

@@ -42,7 +42,7 @@ pub fn prepare() -> Result<(), CdpError> {
     )?;
     temp::table(
         "cdp_identifier",
-        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8, type_id pg_catalog.int4, quarantine pg_catalog.text",
+        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8, type_id pg_catalog.int4, quarantine pg_catalog.text, known pg_catalog.bool",
     )
 }
 
@@ -148,20 +148,22 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
             "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at) AS seen, t.type_id, x.raw \
                  FROM pg_temp.cdp_row r CROSS JOIN LATERAL unnest(r.identifiers, $2::pg_catalog.int4[]) AS t(raw, type_id) CROSS JOIN LATERAL (SELECT t.raw) x(raw) \
                  WHERE x.raw IS NOT NULL AND x.raw <> ''), \
-             normal AS MATERIALIZED (SELECT d.type_id, d.raw, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
+             plain AS MATERIALIZED (SELECT d.type_id, d.raw, t.name, t.storage, t.scope_separator, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
                  FROM (SELECT DISTINCT type_id, raw FROM raw) d JOIN @ws@.identifier_type t USING (type_id)), \
-             cleaned AS MATERIALIZED (SELECT m.type_id, m.raw, m.value, n.node_id IS NOT NULL AS known \
+             normal AS MATERIALIZED (SELECT p.type_id, p.raw, p.value AS plain, \
+                 CASE p.storage WHEN 'plain' THEN p.value ELSE @ext@._cdp_keyed(p.name, p.scope_separator, p.value) END AS value FROM plain p), \
+             cleaned AS MATERIALIZED (SELECT m.type_id, m.raw, m.plain, m.value, n.node_id IS NOT NULL AS known \
                  FROM normal m LEFT JOIN @ws@.node n ON n.type_id = m.type_id AND n.value = m.value), \
              blocked AS MATERIALIZED (SELECT x.type_id, x.raw, min(x.reason) AS reason FROM ( \
-                 SELECT c.type_id, c.raw, b.reason FROM cleaned c JOIN @ws@.blocked_value b ON b.value = lower(c.value) AND (b.type_id IS NULL OR b.type_id = c.type_id) WHERE NOT c.known \
+                 SELECT c.type_id, c.raw, b.reason FROM cleaned c JOIN @ws@.blocked_value b ON b.value = lower(c.plain) AND (b.type_id IS NULL OR b.type_id = c.type_id) WHERE NOT c.known \
                  UNION ALL SELECT h.type_id, h.raw, b.reason FROM @ws@.blocked_value b CROSS JOIN LATERAL ( \
-                     SELECT c.type_id, c.raw FROM cleaned c WHERE NOT c.known AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.value) ~ b.pattern OFFSET 0) h \
+                     SELECT c.type_id, c.raw FROM cleaned c WHERE NOT c.known AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.plain) ~ b.pattern OFFSET 0) h \
                  WHERE b.pattern IS NOT NULL) x GROUP BY 1, 2), \
              checked AS MATERIALIZED (SELECT c.type_id, c.raw, c.value, \
                  CASE WHEN c.value IS NULL THEN 'not a valid value' WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' ELSE 'blocked: ' || b.reason END AS fault \
                  FROM cleaned c LEFT JOIN blocked b ON b.type_id = c.type_id AND b.raw = c.raw), \
              told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-                 SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', c.raw), 'identifier ' || t.name || ' is ' || c.fault \
+                 SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', CASE t.storage WHEN 'plain' THEN c.raw END), 'identifier ' || t.name || ' is ' || c.fault \
                  FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL ON CONFLICT DO NOTHING) \
              INSERT INTO pg_temp.cdp_value (rn, type_id, value, strong, priority, seen) \
              SELECT r.rn, r.type_id, c.value, t.strength = 'strong', t.priority, r.seen \

@@ -17,7 +17,7 @@ const BATCH_ROWS: i64 = 50_000;
 fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>, ErrorReport> {
     Ok(workspace::enter(|ws| {
         let ids = spi::rows(
-            &ws.sql("SELECT s.source_id FROM @ws@.source s WHERE $1 IS NULL OR s.name = $1 ORDER BY s.source_id"),
+            &ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.relation <> '' AND ($1 IS NULL OR s.name = $1) ORDER BY s.source_id"),
             &[source.into()],
             |row| spi::must::<i32>(row, 1),
         )?;

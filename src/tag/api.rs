@@ -4,7 +4,6 @@ use super::registry::{self, Tag};
 use super::{refresh, settings};
 use crate::error::{CdpError, given};
 use crate::expr::catalog::type_of;
-use crate::expr::definition;
 use crate::expr::dependencies::{self, Named};
 use crate::expr::question::{Moment, Question};
 use crate::pg::json::JsonText;
@@ -54,7 +53,6 @@ fn cdp_tag_create(
                     Type::Unknown => "text",
                     ty => type_name(ty),
                 };
-                definition::acyclic(&definition::tag(name), &question.expr, &question.catalog)?;
                 let names = dependencies::named(&question.catalog, &question.expr);
                 (Some(expression.trim()), names, kind_of(&question.expr), ty)
             }

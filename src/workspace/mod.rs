@@ -16,6 +16,8 @@ pub struct Workspace {
     pub time_zone: String,
     /// Region of phone numbers without a country code.
     pub phone_region: String,
+    /// Whether identities are settled in order of arrival and not judged by all edges.
+    pub arrival: bool,
     schema: String,
     extension: String,
 }
@@ -47,18 +49,21 @@ impl Workspace {
             name: name.to_owned(),
             time_zone: String::new(),
             phone_region: String::new(),
+            arrival: false,
             schema,
             extension: quote_identifier(extension),
         };
-        let settings =
-            spi::rows_cached(&workspace.sql("SELECT w.time_zone, w.phone_region FROM @ws@.workspace w"), &[], |row| {
-                Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?))
-            })?;
-        let Some((time_zone, phone_region)) = settings.into_iter().next() else {
+        let settings = spi::rows_cached(
+            &workspace.sql("SELECT w.time_zone, w.phone_region, w.identity_policy FROM @ws@.workspace w"),
+            &[],
+            |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
+        )?;
+        let Some((time_zone, phone_region, policy)) = settings.into_iter().next() else {
             return Err(CdpError::no_workspace(name));
         };
         workspace.time_zone = time_zone;
         workspace.phone_region = phone_region;
+        workspace.arrival = policy == "arrival";
         Ok(workspace)
     }
 
@@ -76,12 +81,17 @@ impl Workspace {
         &self.schema
     }
 
-    /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting.
+    /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting. Once is enough for a transaction.
     ///
     /// The row is updated and not only locked: a transaction at REPEATABLE READ or SERIALIZABLE that began before another writer committed cannot see what
     /// that one did, and would build on what is no longer so; it gets a serialization failure (40001) here and not a wrong answer later.
     pub fn lock(&self) -> Result<(), CdpError> {
-        spi::run_cached(&self.sql("UPDATE @ws@.workspace SET version = version"), &[])
+        spi::run_cached(
+            &self.sql(
+                "UPDATE @ws@.workspace w SET version = version WHERE w.xmin <> pg_current_xact_id()::pg_catalog.xid",
+            ),
+            &[],
+        )
     }
 }
 

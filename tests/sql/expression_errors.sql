@@ -152,7 +152,6 @@ UPDATE cdp.segment SET expression = 'grade = 1 OR vip' WHERE name = 'vip';
 SELECT cdp_segment_count('in_segment(''older'')') AS what_is_kept_is_read;
 SELECT cdp_segment_count('in_segment(''older'')', now());
 SELECT cdp_segment_count('grade > 0', now());
-SELECT cdp_segment_create('oldest', 'in_segment(''older'')');
 UPDATE cdp.segment SET expression = 'vip' WHERE name = 'vip';
 -- Tags that name a tag twice are written out twice, but not without end.
 DO $$ BEGIN

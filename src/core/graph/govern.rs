@@ -1,9 +1,9 @@
 //! Which edges join people, when rules say that not all of them may: constrained merging.
 //!
 //! Edges are tried in a total order that is made of what they say and never of when they came or how they are numbered: an
-//! operator's first, then by trust, by the priority of the weaker endpoint, by recency, and last by the identifiers themselves. An
-//! edge is accepted unless the union that it makes breaks a rule; then it is suspended, with the rule that did it. So the
-//! partition is a function of the *set* of nodes, edges and rules. And since nothing is asked but what lies in the two components
+//! operator's first, then by trust, by the priority of the weaker endpoint, by recency, by the priority of the stronger
+//! endpoint, and last by the identifiers themselves. An edge is accepted unless the union that it makes breaks a rule; then it
+//! is suspended, with the rule that did it. So the partition is a function of the *set* of nodes, edges and rules. And since nothing is asked but what lies in the two components
 //! that an edge would join, a set of nodes that no considered edge leaves can be governed alone, with the same result:
 //! a considered edge is one that is not unlinked and, unless forced, has no quarantined endpoint.
 
@@ -14,6 +14,7 @@ use crate::graph::union_find::UnionFind;
 mod components;
 mod order;
 mod tally;
+mod times;
 
 use components::Components;
 
@@ -92,7 +93,8 @@ pub enum Reason {
     Limit {
         /// The type's rule.
         rule: u32,
-        /// How many values the union would hold in one scope, and within one span when the limit has a window.
+        /// How many values the union would hold: in the scope with the most, and when the limit has a window, in the earliest span
+        /// that has too many.
         found: u32,
         /// How many it may hold.
         most: u32,

@@ -11,6 +11,7 @@ pub mod blocked;
 pub mod catalogue;
 mod email;
 mod id_card;
+mod keyed;
 mod phone;
 mod text;
 
@@ -18,6 +19,7 @@ use std::fmt;
 
 pub use email::email;
 pub use id_card::id_card;
+pub use keyed::keyed;
 pub use phone::{phone, phone_region};
 pub use text::{code, lower, text};
 

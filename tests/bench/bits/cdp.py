@@ -1,10 +1,11 @@
 """pg_cdp: the facts are written straight into a workspace, cdp_flush() builds the columns from them."""
 
+import datetime
 import json
 import os
 import time
 
-from generate import TAGS
+from generate import DAYS, TAGS
 from peers import FIRST, INTERESTS, LAST, timed
 
 Q1 = "gender = 'g2' AND tier = 't1' AND ltv >= 200000"
@@ -22,6 +23,9 @@ Q9 = "gender = 'g2' AND b16"
 TRAITS = [("gender", "text", "'g' || gender"), ("tier", "text", "'t' || tier"), ("rfm", "text", "'r' || rfm"),
           ("city", "text", "'c' || city"), ("interest", "text", "'i' || interest"),
           ("ltv", "bigint", "ltv"), ("age", "bigint", "age"), *((tag, "boolean", f"{tag} = 1") for tag in TAGS)]
+
+# Event types, in the order of their kinds, and their properties as SQL over ev.
+EVENTS = {"view": {"category": "'c5'"}, "purchase": {"category": "'c5'"}}
 
 SQL = {
     "Q1": f"SELECT cdp_segment_count($e${Q1}$e$)",
@@ -63,9 +67,19 @@ def copy(connection, table, path):
             sink.write(block)
 
 
-def load(connection, folder):
-    """Fills the tables w, ev, ids and the workspace cdp of an empty database."""
+def months(first, days):
+    """The months that so many days touch: the first day of each, and of the one after."""
+    month = first.replace(day=1)
+    while month < first + datetime.timedelta(days):
+        following = (month + datetime.timedelta(31)).replace(day=1)
+        yield month, following
+        month = following
+
+
+def load(connection, folder, traits=TRAITS, events=EVENTS, first=datetime.date(2026, 1, 1), days=DAYS):
+    """Fills the tables w, ev, ids and the workspace cdp of an empty database; day 0 of the events is `first`."""
     run = connection.execute
+    at = f"timestamptz '{first} 00:00+00' + day * interval '1 day' + second * interval '1 second'"
     small = ", ".join(f"{tag} smallint" for tag in TAGS)
     run(f"CREATE TABLE w (id integer, gender smallint, tier smallint, rfm smallint, city smallint, interest smallint, age smallint, ltv bigint, {small})")
     run("CREATE TABLE ev (id integer, kind smallint, day smallint, second integer)")
@@ -75,24 +89,28 @@ def load(connection, folder):
     run("CREATE EXTENSION pg_cdp")
     run("SELECT cdp_init(time_zone => 'UTC')")
     # The event types come with a source; its rows are written below, as cdp_sync() would.
-    for kind, event in ((1, "view"), (2, "purchase")):
+    for kind, (event, properties) in enumerate(events.items(), 1):
         run("SELECT cdp_source_create(%s, 'ev', %s)", (event, json.dumps({
             "key": "ctid::text", "filter": f"kind = {kind}", "identifiers": {"user_id": "id::text"},
-            "event": {"name": f"'{event}'", "properties": {"category": "'c5'"},
-                      "at": "timestamptz '2026-01-01 00:00+00' + day * interval '1 day' + second * interval '1 second'"}})))
-    for name, kind, _ in TRAITS:
+            "event": {"name": f"'{event}'", "properties": properties, "at": at}})))
+    for name, kind, _ in traits:
         run("SELECT cdp_trait_create(%s, %s)", (name, kind))
     step("facts: profiles", lambda: (
         run("INSERT INTO cdp.profile (profile_id, founding_node, created_at) SELECT id, id, '2026-01-01' FROM w"),
-        run("INSERT INTO cdp.profile_value (profile_id, " + ", ".join(t[0] for t in TRAITS) + ") SELECT id, " + ", ".join(t[2] for t in TRAITS) + " FROM w"),
+        run("INSERT INTO cdp.profile_value (profile_id, " + ", ".join(t[0] for t in traits) + ") SELECT id, " + ", ".join(t[2] for t in traits) + " FROM w"),
         run("INSERT INTO cdp.node (node_id, type_id, value, profile_id, source_id, first_seen, last_seen) OVERRIDING SYSTEM VALUE"
             " SELECT id, (SELECT type_id FROM cdp.identifier_type WHERE name = 'user_id'), id::text, id, 1, '2026-01-01', '2026-01-01' FROM w")))
-    for month in (1, 2, 3):
-        run(f"CREATE TABLE cdp.event_2026_0{month} PARTITION OF cdp.event FOR VALUES FROM ('2026-0{month}-01 00:00+00') TO ('2026-0{month + 1}-01 00:00+00')")
-    step("facts: events", lambda: run(
-        "INSERT INTO cdp.event (event_type_id, source_id, node_id, at, key, properties)"
-        " SELECT t.event_type_id, 1, e.id, timestamptz '2026-01-01 00:00+00' + e.day * interval '1 day' + e.second * interval '1 second', e.ctid::text, '{\"category\": \"c5\"}'"
-        " FROM ev e JOIN cdp.event_type t ON t.name = CASE e.kind WHEN 1 THEN 'view' ELSE 'purchase' END"))
+    for month, following in months(first, days):
+        run(f"CREATE TABLE cdp.event_y{month:%Y}m{month:%m} PARTITION OF cdp.event FOR VALUES FROM ('{month} 00:00+00') TO ('{following} 00:00+00')")
+
+    def facts():
+        for kind, (event, properties) in enumerate(events.items(), 1):
+            values = ", ".join(f"'{name}', {value}" for name, value in properties.items())
+            run("INSERT INTO cdp.event (event_type_id, source_id, node_id, at, key, properties)"
+                f" SELECT t.event_type_id, 1, e.id, {at}, e.ctid::text, jsonb_build_object({values})"
+                f" FROM ev e JOIN cdp.event_type t ON t.name = '{event}' WHERE e.kind = {kind}")
+
+    step("facts: events", facts)
     run("VACUUM ANALYZE cdp.profile_value, cdp.node, cdp.event")
     run("INSERT INTO cdp.pending (column_id, key, shard, cells) SELECT c.column_id, 0, (p.profile_id >> 20)::integer, _cdp_cells_agg((p.profile_id & 1048575)::integer, 1, 0)"
         " FROM cdp.profile p, cdp.store_column c WHERE c.kind = 'universe' GROUP BY 1, 3")

@@ -43,14 +43,14 @@ def profiles(n, seed=42):
     return out
 
 
-def events(n, seed=42):
+def events(n, seed=42, days=DAYS):
     """id, kind, day and second of each event, in the order of time."""
     rng = stream(seed, "events")
     count = n * 7 // 10
     # A few are very active: rank r has weight 1 / sqrt(r); ranks are dealt out at random.
     rank = np.minimum((rng.random(count) ** 2 * n).astype(np.int64), n - 1)
     who = rng.permutation(n).astype(np.uint32)[rank] + 1
-    moment = np.sort(rng.integers(0, DAYS * 86400, count))
+    moment = np.sort(rng.integers(0, days * 86400, count))
     return {
         "id": who,
         "kind": np.where(rng.random(count) < 0.85, 1, 2).astype(np.uint8),

@@ -7,37 +7,21 @@ Every time is a client's, the median (and least) of warm runs. Exit 1 when an an
 
 import os
 import pathlib
-import shutil
 import statistics
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bits"))
 
-import cdp
-import generate
 import peers
 from run import number
+from tags import TEXTS, cells, load
 
-# A multiplicative hash of the number of the profile, other bits for each tag.
-EXTRA = [(f"x{i}", "text", f"'v' || ((id::bigint * 2654435761 % 4294967296) >> {2 * i + 7}) % 100") for i in range(6)]
-TEXTS = ["gender", "tier", "rfm", "city", "interest", *generate.TAGS, *(name for name, _, _ in EXTRA)]
 SEGMENT = "gender = 'g2' AND b14"
+INSIDE = "(p.gender = 'g2' AND p.b14) IS TRUE"
 BASE = "tier IN ('t1', 't2', 't3')"
 SIZE = {"small": 0.001, "large": 0.1}
 TARGET = 300  # milliseconds, at 10M
-
-
-def cells(base):
-    """The same counts by one pass over the wide row and one sort for each attribute: what an analyst would write with GROUPING SETS."""
-    inside = "(p.gender = 'g2' AND p.b14) IS TRUE"
-    where = f"{inside} OR {base}" if base else "true"
-    counts = f"count(*) FILTER (WHERE {inside}), count(*) FILTER (WHERE {base or 'true'})"
-    label = "CASE " + " ".join(f"WHEN grouping(p.{name}) = 0 THEN '{name}'" for name in TEXTS) + " END"
-    value = "coalesce(" + ", ".join(f"p.{name}::text" for name in TEXTS) + ")"
-    sets = ", ".join(f"(p.{name})" for name in TEXTS)
-    return f"SELECT {label}, {value}, {counts} FROM cdp.profiles p WHERE {where} GROUP BY GROUPING SETS ({sets})"
 
 
 def insight(base):
@@ -52,17 +36,16 @@ def lookalike(size):
 
 def plain_lookalike(size):
     """Weights and scores from the wide row, one join an attribute."""
-    inside = "(p.gender = 'g2' AND p.b14) IS TRUE"
     label = "CASE " + " ".join(f"WHEN grouping(p.{name}) = 0 THEN '{name}'" for name in TEXTS) + " END"
     value = "coalesce(" + ", ".join(f"p.{name}::text" for name in TEXTS) + ")"
     sets = ", ".join(f"(p.{name})" for name in TEXTS)
     joins = " ".join(f"LEFT JOIN w w_{name} ON w_{name}.attribute = '{name}' AND w_{name}.value = p.{name}::text" for name in TEXTS)
     score = " + ".join(f"coalesce(w_{name}.weight, 0)" for name in TEXTS)
     return (
-        f"WITH n AS (SELECT count(*) AS nb, count(*) FILTER (WHERE {inside}) AS ns FROM cdp.profiles p),"
-        f" c AS (SELECT {label} AS attribute, {value} AS value, count(*) FILTER (WHERE {inside}) AS a, count(*) AS b FROM cdp.profiles p GROUP BY GROUPING SETS ({sets})),"
+        f"WITH n AS (SELECT count(*) AS nb, count(*) FILTER (WHERE {INSIDE}) AS ns FROM cdp.profiles p),"
+        f" c AS (SELECT {label} AS attribute, {value} AS value, count(*) FILTER (WHERE {INSIDE}) AS a, count(*) AS b FROM cdp.profiles p GROUP BY GROUPING SETS ({sets})),"
         " w AS MATERIALIZED (SELECT attribute, value, round(100 * ln((a + 1)::float8 * (nb - b + 1)::float8 / ((ns - a + 1)::float8 * (b + 1)::float8)))::int AS weight FROM c, n WHERE b >= 10 AND value IS NOT NULL)"
-        f" SELECT profile_id FROM (SELECT p.profile_id, {score} AS score FROM cdp.profiles p {joins} WHERE NOT ({inside})) s ORDER BY score DESC, profile_id LIMIT {size}"
+        f" SELECT profile_id FROM (SELECT p.profile_id, {score} AS score FROM cdp.profiles p {joins} WHERE NOT ({INSIDE})) s ORDER BY score DESC, profile_id LIMIT {size}"
     )
 
 
@@ -72,21 +55,6 @@ def measure(connection, sql):
     runs = 1 if seconds > 5 else max(3, min(31, int(2 / max(seconds, 1e-4))))
     times = [peers.timed(lambda: connection.execute(sql).fetchall())[0] * 1000 for _ in range(runs)]
     return statistics.median(times), min(times), sorted(rows, key=str)
-
-
-def load(connection, scale):
-    folder = tempfile.mkdtemp(prefix="insight-", dir=os.environ.get("SCRATCH"))
-    try:
-        duck = peers.DuckDB({"w": generate.profiles(scale), "ev": generate.events(scale), "ids": {"id": generate.sample(scale)}})
-        duck.export(folder)
-        cdp.TRAITS.extend(EXTRA)
-        cdp.load(connection, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    # Forward columns are built from the sets of the first.
-    cdp.step("forward columns", lambda: connection.execute("SELECT cdp_flush()"))
-    connection.execute("VACUUM ANALYZE cdp.chunk")
-    connection.execute("VACUUM ANALYZE cdp.profile_value")
 
 
 def main():
@@ -99,7 +67,7 @@ def main():
     engines = [peers.connect(), peers.connect()]
     engines[0].execute("SET cdp.cache_size = 0")
     engines[1].execute("SET cdp.cache_size = '2GB'")
-    questions = [("insight, everybody", insight(None), cells(None)), ("insight, a base", insight(BASE), cells(f"({BASE}) IS TRUE"))]
+    questions = [("insight, everybody", insight(None), cells(INSIDE, None)), ("insight, a base", insight(BASE), cells(INSIDE, f"({BASE}) IS TRUE"))]
     for name, share in SIZE.items():
         size = int(scale * share)
         questions.append((f"lookalike of {size:,}", lookalike(size), plain_lookalike(size)))

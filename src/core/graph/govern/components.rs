@@ -13,9 +13,18 @@ struct Side {
     tallies: Tallies,
     /// The cannot-link pairs that have a node here, by their place in [`Components::pairs`].
     opponents: Vec<u32>,
+    /// How often it grew.
+    grown: u32,
 }
 
+/// How much there may be to look at before a refusal is kept in mind.
+const EFFORT: usize = 8;
+
 impl Side {
+    fn effort(&self) -> usize {
+        self.tallies.values() as usize + self.opponents.len()
+    }
+
     fn weight(&self) -> usize {
         self.tallies.len() + self.opponents.len()
     }
@@ -25,13 +34,11 @@ pub(super) struct Components {
     sets: UnionFind,
     /// Per root.
     sides: Vec<Side>,
-    /// Per root: how often it grew.
-    grown: Vec<u32>,
     /// The limits, by the key of a tally: a rule that has a limit, in one scope.
     limits: Vec<Limit>,
     /// The cannot-link pairs in the order of their identifiers, with their index.
     pairs: Vec<(u32, u32, u32)>,
-    /// Unions that were refused, by their roots, with how often these had grown: a hub has many edges into one component.
+    /// Unions between large sides that were refused, by their roots, with how often these had grown.
     refused: HashMap<(u32, u32), (u32, u32, Reason)>,
 }
 
@@ -60,7 +67,7 @@ impl Components {
             }
         }
         let len = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-        Self { sets: UnionFind::new(len), sides, grown: vec![0; nodes.len()], limits, pairs, refused: HashMap::new() }
+        Self { sets: UnionFind::new(len), sides, limits, pairs, refused: HashMap::new() }
     }
 
     /// Joins what an edge joins, unless a rule forbids it; then that is the answer.
@@ -82,15 +89,19 @@ impl Components {
 
     /// Why the components of two roots may not be joined.
     fn refusal(&mut self, a: u32, b: u32) -> Option<Reason> {
-        let grown = |root: u32| self.grown.get(root as usize).copied().unwrap_or_default();
-        let (grown_a, grown_b) = (grown(a), grown(b));
-        if let Some(&(then_a, then_b, reason)) = self.refused.get(&(a, b))
+        let side = |root: u32| self.sides.get(root as usize);
+        let (grown_a, grown_b) = (side(a).map_or(0, |s| s.grown), side(b).map_or(0, |s| s.grown));
+        let effort = side(a).map_or(0, Side::effort).min(side(b).map_or(0, Side::effort));
+        if effort > EFFORT
+            && let Some(&(then_a, then_b, reason)) = self.refused.get(&(a, b))
             && (then_a, then_b) == (grown_a, grown_b)
         {
             return Some(reason);
         }
         let reason = self.apart(a, b).or_else(|| self.breach(a, b))?;
-        self.refused.insert((a, b), (grown_a, grown_b, reason));
+        if effort > EFFORT {
+            self.refused.insert((a, b), (grown_a, grown_b, reason));
+        }
         Some(reason)
     }
 
@@ -122,6 +133,7 @@ impl Components {
         let Some((kept, gone)) = self.sets.union(a, b) else { return };
         let lost = self.sides.get_mut(gone as usize).map(mem::take).unwrap_or_default();
         let Some(side) = self.sides.get_mut(kept as usize) else { return };
+        let grown = side.grown.wrapping_add(1);
         let light = if lost.weight() > side.weight() { mem::replace(side, lost) } else { lost };
         side.tallies.add(light.tallies);
         if light.opponents.len() > side.opponents.len() {
@@ -130,8 +142,6 @@ impl Components {
         } else {
             side.opponents.extend(light.opponents);
         }
-        if let Some(grown) = self.grown.get_mut(kept as usize) {
-            *grown = grown.wrapping_add(1);
-        }
+        side.grown = grown;
     }
 }

@@ -21,6 +21,8 @@ struct Key {
     by_first: bool,
     /// When first seen, or the complement of when last seen.
     staleness: i64,
+    /// Of the stronger endpoint: the edges of one row are seen at one time, and what is tied to a person goes before what is tied to a device.
+    stronger: i32,
     smaller: u32,
     larger: u32,
     edge: u32,
@@ -28,9 +30,11 @@ struct Key {
 
 impl<'a> Order<'a> {
     pub(super) fn new(rules: &'a [TypeRule], nodes: &'a [Node<'a>]) -> Result<Self, GovernError> {
-        // Most nodes differ within the first bytes, which lie together here: the strings are visited for few comparisons.
-        let mut places: Vec<(u32, u128, u32)> =
-            (0u32..).zip(nodes).map(|(i, n)| (n.rule, first_bytes(n.value), i)).collect();
+        // Most values differ in the first bytes after what all of their type begin with. These bytes lie together here, so that
+        // the values themselves are visited for few comparisons.
+        let common = common_bytes(rules.len(), nodes);
+        let bytes = |n: &Node<'_>| first_bytes(n.value, common.get(n.rule as usize).copied().unwrap_or_default());
+        let mut places: Vec<(u32, u128, u32)> = (0u32..).zip(nodes).map(|(i, n)| (n.rule, bytes(n), i)).collect();
         let whole = |&(_, _, i): &(u32, u128, u32)| nodes.get(i as usize).map(|n| (n.rule, n.value, n.scope));
         places.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| whole(a).cmp(&whole(b))));
         if let Some([a, b]) = places.array_windows().find(|[a, b]| (a.0, a.1) == (b.0, b.1) && whole(a) == whole(b)) {
@@ -96,7 +100,7 @@ impl<'a> Order<'a> {
         let (smaller, larger) = self.endpoints(edge);
         // Of two endpoints of one priority the later identifier is the weaker.
         let (before, after) = (self.rule(smaller), self.rule(larger));
-        let weaker = if before.priority > after.priority { before } else { after };
+        let (stronger, weaker) = if before.priority > after.priority { (after, before) } else { (before, after) };
         let by_first = weaker.shared == Shared::First;
         Key {
             unforced: !edge.forced,
@@ -104,6 +108,7 @@ impl<'a> Order<'a> {
             priority: weaker.priority,
             by_first,
             staleness: if by_first { edge.first_seen } else { !edge.last_seen },
+            stronger: stronger.priority,
             smaller: self.rank(smaller),
             larger: self.rank(larger),
             edge: i,
@@ -111,10 +116,23 @@ impl<'a> Order<'a> {
     }
 }
 
-/// The first sixteen bytes as a number that sorts as they do; a shorter value is filled up with zeros.
-fn first_bytes(value: &str) -> u128 {
+/// Per rule: how many bytes all values begin with.
+fn common_bytes(rules: usize, nodes: &[Node<'_>]) -> Vec<usize> {
+    let mut common: Vec<Option<&str>> = vec![None; rules];
+    for node in nodes {
+        if let Some(slot) = common.get_mut(node.rule as usize) {
+            let known = slot.unwrap_or(node.value);
+            let same = known.bytes().zip(node.value.bytes()).take_while(|(a, b)| a == b).count();
+            *slot = known.get(..known.floor_char_boundary(same));
+        }
+    }
+    common.into_iter().map(|known| known.map_or(0, str::len)).collect()
+}
+
+/// The first sixteen bytes after `skip` as a number that sorts as they do; a shorter value is filled up with zeros.
+fn first_bytes(value: &str, skip: usize) -> u128 {
     let mut bytes = [0; 16];
-    for (slot, &byte) in bytes.iter_mut().zip(value.as_bytes()) {
+    for (slot, &byte) in bytes.iter_mut().zip(value.as_bytes().iter().skip(skip)) {
         *slot = byte;
     }
     u128::from_be_bytes(bytes)

@@ -1,7 +1,10 @@
 //! How many values of each limited type a component holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
+
+use super::times::Times;
 
 /// A type's limit in one scope.
 pub(super) struct Limit {
@@ -25,21 +28,36 @@ struct Tally {
     times: Times,
 }
 
-/// When values were first seen, where a window asks for it.
-enum Times {
-    Unasked,
-    Once(i64),
-    /// Times with how many values were first seen then.
-    Many(BTreeMap<i64, u32>),
-}
-
 /// The tallies of a component. Nearly all have a handful, which are searched one by one; the others get an index.
 #[derive(Default)]
 pub(super) struct Tallies {
     list: Vec<Tally>,
     /// Key to place in `list`.
     #[expect(clippy::box_collection, reason = "most components have none: it is one word for them")]
-    index: Option<Box<HashMap<u32, u32>>>,
+    index: Option<Box<HashMap<u32, u32, BuildHasherDefault<Scatter>>>>,
+    /// How many values there are, all tallies together.
+    values: u32,
+}
+
+/// Keys are numbers of our own, given in order: to scatter them is enough, nobody can choose them so that they collide.
+#[derive(Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        let product = (self.0 ^ u64::from(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
 }
 
 /// How many tallies are searched without an index.
@@ -49,14 +67,20 @@ impl Tallies {
     /// Those of a single value.
     pub(super) fn one(key: u32, first_seen: Option<i64>) -> Self {
         let times = first_seen.map_or(Times::Unasked, Times::Once);
-        Self { list: vec![Tally { key, count: 1, times }], index: None }
+        Self { list: vec![Tally { key, count: 1, times }], index: None, values: 1 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// The limit that the union of two components breaks: of several the one of the first rule, and its largest excess.
+    /// How much there is to look at.
+    pub(super) fn values(&self) -> u32 {
+        self.values
+    }
+
+    /// The limit that the union of two components breaks: of several the one of the first rule, and of its scopes the
+    /// largest excess.
     pub(super) fn breach(a: &Self, b: &Self, limits: &[Limit]) -> Option<Breach> {
         let (light, heavy) = if a.len() <= b.len() { (a, b) } else { (b, a) };
         let mut worst: Option<Breach> = None;
@@ -66,7 +90,7 @@ impl Tallies {
                 continue;
             }
             let Some(other) = heavy.get(tally.key) else { continue };
-            let found = tally.together(other, limit);
+            let found = tally.excess(other, limit);
             let is_worse = |w: &Breach| limit.rule < w.rule || found > w.found;
             if found > limit.most && worst.as_ref().is_none_or(is_worse) {
                 worst = Some(Breach { rule: limit.rule, found, most: limit.most });
@@ -77,6 +101,7 @@ impl Tallies {
 
     /// Adds those of another component.
     pub(super) fn add(&mut self, other: Self) {
+        self.values = self.values.saturating_add(other.values);
         for tally in other.list {
             match self.place(tally.key).and_then(|place| self.list.get_mut(place)) {
                 Some(mine) => mine.add(tally),
@@ -110,15 +135,16 @@ impl Tallies {
 }
 
 impl Tally {
-    /// The most values in a span that has values of both; 0 when that is surely within the limit.
-    fn together(&self, other: &Self, limit: &Limit) -> u32 {
+    /// How many values there are in the earliest span that has values of both and too many; 0 when there is none.
+    fn excess(&self, other: &Self, limit: &Limit) -> u32 {
         let all = self.count.saturating_add(other.count);
-        let Some(window) = limit.window else { return all };
-        if all <= limit.most || window <= 0 {
-            return 0;
+        match limit.window {
+            _ if all <= limit.most => 0,
+            None => all,
+            Some(window) if window <= 0 => 0,
+            Some(window) if self.count <= other.count => self.times.excess(&other.times, window, limit.most),
+            Some(window) => other.times.excess(&self.times, window, limit.most),
         }
-        let (light, heavy) = if self.count <= other.count { (self, other) } else { (other, self) };
-        light.times.crowd(&heavy.times, window)
     }
 
     fn add(&mut self, mut other: Self) {
@@ -126,69 +152,6 @@ impl Tally {
             mem::swap(self, &mut other);
         }
         self.count = self.count.saturating_add(other.count);
-        let mut grown = match mem::replace(&mut self.times, Times::Unasked) {
-            Times::Unasked => return,
-            Times::Once(time) => BTreeMap::from([(time, 1)]),
-            Times::Many(times) => times,
-        };
-        other.times.each(i64::MIN, i64::MAX, |time, count| {
-            let sum = grown.entry(time).or_insert(0);
-            *sum = sum.saturating_add(count);
-        });
-        self.times = Times::Many(grown);
-    }
-}
-
-impl Times {
-    /// Visits the times from `first` to `last`, both included, in order.
-    fn each(&self, first: i64, last: i64, mut visit: impl FnMut(i64, u32)) {
-        match self {
-            Self::Unasked => {}
-            Self::Once(time) => {
-                if (first..=last).contains(time) {
-                    visit(*time, 1);
-                }
-            }
-            Self::Many(times) => {
-                if first <= last {
-                    times.range(first..=last).for_each(|(&time, &count)| visit(time, count));
-                }
-            }
-        }
-    }
-
-    /// The most values within a half-open span of positive length `window` that has values of both.
-    fn crowd(&self, other: &Self, window: i64) -> u32 {
-        // Such a span holds one of mine, so that the others in it are near that one.
-        let reach = window - 1;
-        let mut near: Vec<(i64, u32, u32)> = Vec::new();
-        let mut unvisited = Some(i64::MIN);
-        self.each(i64::MIN, i64::MAX, |time, count| {
-            near.push((time, count, 0));
-            if let Some(from) = unvisited {
-                let last = time.saturating_add(reach);
-                other.each(time.saturating_sub(reach).max(from), last, |time, count| near.push((time, 0, count)));
-                unvisited = last.checked_add(1);
-            }
-        });
-        near.sort_unstable();
-
-        // Every span may be moved on until it begins with a value, and holds no fewer then.
-        let (mut most, mut mine, mut others) = (0u32, 0u32, 0u32);
-        let mut ahead = near.iter().peekable();
-        for &(start, my_count, other_count) in &near {
-            while let Some(&(_, my_count, other_count)) =
-                ahead.next_if(|(time, ..)| time.abs_diff(start) < window.unsigned_abs())
-            {
-                mine = mine.saturating_add(my_count);
-                others = others.saturating_add(other_count);
-            }
-            if mine > 0 && others > 0 {
-                most = most.max(mine.saturating_add(others));
-            }
-            mine = mine.saturating_sub(my_count);
-            others = others.saturating_sub(other_count);
-        }
-        most
+        self.times.add(other.times);
     }
 }
