@@ -12,19 +12,7 @@ use pgrx::prelude::*;
 use std::collections::HashMap;
 
 /// A row of the chain.
-type Row = (
-    i32,
-    String,
-    String,
-    String,
-    String,
-    String,
-    f32,
-    TimestampWithTimeZone,
-    TimestampWithTimeZone,
-    bool,
-    bool,
-);
+type Row = (i32, String, String, String, String, String, f32, TimestampWithTimeZone, TimestampWithTimeZone, bool, bool);
 
 #[expect(clippy::type_complexity, reason = "the columns of the function")]
 #[pg_extern(stable, parallel_unsafe)]
@@ -66,8 +54,10 @@ fn cdp_identity_path(
             return Err(apart(ws, CdpError::wrong_state(who), one, other)?);
         }
         let Some(steps) = path(&links(ws, one)?, a.node_id, b.node_id) else {
-            return Err(CdpError::corrupted(&format!("nothing that is accepted ties the identifiers of profile {one}"))
-                .with_hint("SELECT * FROM cdp_identity_verify() WHERE NOT ok says what is wrong."));
+            return Err(CdpError::corrupted(&format!(
+                "nothing that is accepted ties the identifiers of profile {one}"
+            ))
+            .with_hint("SELECT * FROM cdp_identity_verify() WHERE NOT ok says what is wrong."));
         };
         Ok(TableIterator::new(rows(ws, &steps)?))
     })?)

@@ -140,10 +140,8 @@ impl Part {
     /// What stands in the box of an identifier.
     fn lines(&self, node: &Node) -> Vec<String> {
         let mut lines = vec![node.kind.clone(), node.value.clone()];
-        match node.profile {
-            Some(profile) if !self.own(node) => lines.push(format!("profile {profile}")),
-            _ => lines.extend(node.quarantine.clone()),
-        }
+        lines.extend(node.quarantine.clone());
+        lines.extend(node.profile.filter(|_| !self.own(node)).map(|profile| format!("profile {profile}")));
         lines
     }
 }
@@ -264,10 +262,12 @@ fn cdp_identity_dot(profile_id: Option<i64>) -> Result<String, ErrorReport> {
     Ok(workspace::enter_reading(|ws| Ok(dot(&Part::read(ws, profile_id)?)))?)
 }
 
-/// A string of DOT, quoted; lines are separated by what DOT takes for a new line.
+/// A string of DOT, quoted; lines are separated by what DOT takes for a new line. Besides backslashes it knows the entities of HTML.
 fn dot_label(lines: &[String]) -> String {
-    let quoted: Vec<String> =
-        lines.iter().map(|line| one_line(line).replace('\\', "\\\\").replace('"', "\\\"")).collect();
+    let quoted: Vec<String> = lines
+        .iter()
+        .map(|line| one_line(line).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\""))
+        .collect();
     format!("\"{}\"", quoted.join("\\n"))
 }
 
@@ -296,8 +296,7 @@ fn dot(part: &Part) -> String {
             Style::Suspended => ", style=dashed, color=red, fontcolor=red",
             Style::Weak => ", style=dotted",
         };
-        let _ =
-            writeln!(out, "  n{} -- n{} [label={}{style}];", from.node_id, to.node_id, dot_label(&drawn.lines));
+        let _ = writeln!(out, "  n{} -- n{} [label={}{style}];", from.node_id, to.node_id, dot_label(&drawn.lines));
     }
     out.push_str("}\n");
     out
@@ -315,8 +314,11 @@ fn mermaid_label(lines: &[String]) -> String {
         if i > 0 {
             out.push_str("<br/>");
         }
-        for c in one_line(line).chars() {
-            if c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-' | '@' | '+' | '/' | '\'' | '(' | ')') {
+        for (at, c) in one_line(line).chars().enumerate() {
+            // A label may not begin as a list of Markdown does.
+            let plain = c.is_alphanumeric()
+                || matches!(c, ' ' | '.' | ',' | ':' | '-' | '_' | '@' | '+' | '/' | '\'' | '(' | ')');
+            if plain && (i > 0 || at > 0 || c.is_alphabetic()) {
                 out.push(c);
             } else {
                 let _ = write!(out, "#{};", u32::from(c));

@@ -41,7 +41,10 @@ SELECT * FROM cdp_identity_path('email', 'ann@example.com', 'device_id', 'd2');
 SELECT kind, from_type, from_value, to_type, to_value, source, trust, state, reason, bridge, belongs_to FROM cdp_identity_graph(cdp_profile_id('email', 'ann@example.com'));
 SELECT kind, from_value, state, first_seen, last_seen FROM cdp_identity_graph(cdp_profile_id('cookie', 'c3')) WHERE kind = 'node';
 -- A retired number stands for the one that lives.
-SELECT count(*) > 0 AS same FROM cdp_identity_graph((SELECT min(profile_id) FROM cdp.profile WHERE merged_into = cdp_profile_id('email', 'ann@example.com')));
+SELECT cdp_link('email', 'ann@example.com', 'email', 'bob@example.com', 'a couple') ->> 'merged' AS merged;
+SELECT count(*) AS differ FROM ((SELECT * FROM cdp_identity_graph(2) EXCEPT SELECT * FROM cdp_identity_graph(1)) UNION ALL (SELECT * FROM cdp_identity_graph(1) EXCEPT SELECT * FROM cdp_identity_graph(2))) x;
+SELECT source, trust, state, bridge FROM cdp_identity_graph(2) WHERE kind = 'edge' AND from_type = 'email' AND to_type = 'email';
+SELECT cdp_identity_revert((SELECT max(operation_id) FROM cdp.identity_operations), 'no couple') ->> 'split' AS split;
 -- All of it, once: every edge that touches the profile.
 SELECT count(*) FROM cdp_identity_graph(cdp_profile_id('email', 'ann@example.com')) g WHERE g.kind = 'edge'
 EXCEPT SELECT count(*) FROM cdp.edges e JOIN cdp.identifiers f ON f.type = e.from_type AND f.value = e.from_value JOIN cdp.identifiers t ON t.type = e.to_type AND t.value = e.to_value
