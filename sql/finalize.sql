@@ -21,6 +21,7 @@ COMMENT ON FUNCTION _cdp_sync_end(bigint, text) IS 'ends a run of cdp_sync()';
 COMMENT ON FUNCTION _cdp_sync_fold() IS 'folds what a run of cdp_sync() left pending';
 COMMENT ON FUNCTION _cdp_sync_refused(integer) IS 'enters a run of cdp_sync() that could not begin';
 COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() takes';
+COMMENT ON FUNCTION cdp_components(text) IS 'connected components of the edges that a query of two integer columns returns: every node with the smallest node of its component, by node';
 COMMENT ON FUNCTION cdp_block(text, text, text, text) IS 'an identifier links nobody from now on: whom it tied comes apart';
 COMMENT ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) IS 'keeps two identifiers in different profiles, whatever ties them';
 COMMENT ON FUNCTION cdp_identify(jsonb, text, timestamptz) IS 'takes note of identifiers seen together, an object of types to values; returns the profile of the most telling one';

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The benchmarks, on a private server with the release build. SUITE chooses:
 #   bits (default)   tests/bench/bits: questions on the engine, beside DuckDB, ClickHouse and plain PostgreSQL; answers checked equal
+#   identity         tests/bench/identity: components of edges in a table, and stitching of text identifiers, beside pgRouting, Splink, DuckDB and plain
+#                    SQL; answers checked equal. SCALE is a number of identifiers; ONLY=components, stitch or "stitch live" measures a part
 #   insight          tests/bench/insight: cdp_segment_insight() over more than a thousand tag values and cdp_segment_lookalike(), beside plain SQL
 #   expressions      tests/bench/expressions: expressions over attributes and windows of events, insight and a refresh, beside plain SQL
 #   sync             tests/bench/sync: cdp_sync() of generated sources, then questions beside the plain SQL they are equal to
@@ -12,15 +14,30 @@ run_dir
 suite=${SUITE:-bits}
 case $suite in
     bits | insight | expressions) python=yes ;;
-    sync | segments) python= ;;
-    *) die "SUITE=$suite: give bits, insight, expressions, sync or segments" ;;
+    identity | sync | segments) python= ;;
+    *) die "SUITE=$suite: give bits, identity, insight, expressions, sync or segments" ;;
 esac
 
 if [ -n "$python" ]; then
     tools/setup-debian.sh bench
     tools/setup-python.sh bench
 fi
+if [ "$suite" = identity ]; then
+    tools/setup-debian.sh bench
+    tools/setup-python.sh identity
+    # The benchmark says so when it is missing.
+    [ "$PG_CONFIG" != "$DEBIAN_PG_CONFIG" ] || tools/setup-debian.sh peers || say "no pgRouting for PostgreSQL $(pg_major) from the package manager"
+    logged bench-floor cargo build --release --example components -p pg_cdp_core
+    export FLOOR=$TARGET/release/examples/components
+fi
 tools/server.sh release
+if [ "$suite" = identity ]; then
+    # Extensions that came after the copy was made.
+    root=$(server_root "$(pg_major)")
+    for dir in "$("$PG_CONFIG" --pkglibdir)" "$("$PG_CONFIG" --sharedir)/extension"; do
+        find "$dir" -maxdepth 1 \( -name '*pgrouting*' -o -name 'postgis*' -o -name '*pgr-*' \) -exec cp -a {} "$root$dir/" \;
+    done
+fi
 tools/cluster.sh start "bench-$suite" bench
 trap 'tools/cluster.sh stop "bench-$suite"' EXIT
 use_cluster "bench-$suite"
@@ -31,6 +48,10 @@ if [ -n "$python" ]; then
     SCRATCH=${SCRATCH:-$TARGET/bench}
     mkdir -p "$SCRATCH"
     SCRATCH=$SCRATCH "$BENCH_VENV/bin/python" "tests/bench/$suite/run.py" </dev/null
+elif [ "$suite" = identity ]; then
+    SCRATCH=${SCRATCH:-$TARGET/bench}
+    mkdir -p "$SCRATCH"
+    SCRATCH=$SCRATCH "$IDENTITY_VENV/bin/python" tests/bench/identity/run.py </dev/null
 else
     "tests/bench/$suite/run.sh" "$@" </dev/null
 fi

@@ -39,6 +39,8 @@ CACHE=${PG_CDP_CACHE:-$CACHE}
 VENV=$CACHE/venv
 # shellcheck disable=SC2034
 BENCH_VENV=$CACHE/bench-venv
+# shellcheck disable=SC2034
+IDENTITY_VENV=$CACHE/identity-venv
 CARGO_PGRX_ROOT=$CACHE/cargo-pgrx-$CARGO_PGRX_VERSION
 mkdir -p "$LOG"
 export PATH="$CARGO_PGRX_ROOT/bin:$PATH"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: `setup-debian.sh build` for building and running,
-# `setup-debian.sh test` for the tests too, `bench` for the benchmark. Calls apt only when something is missing.
+# `setup-debian.sh test` for the tests too, `bench` for the benchmark, `peers` for what one suite compares with. Calls apt only when something is missing.
 . "$(dirname "$0")/lib.sh"
 
 packages=(gcc libc6-dev pkg-config libssl-dev libclang-dev)
@@ -9,6 +9,7 @@ packages=(gcc libc6-dev pkg-config libssl-dev libclang-dev)
 case ${1:-build} in
     test) packages+=(patchelf libipc-run-perl python3-venv) ;;
     bench) packages+=(python3-venv) ;;
+    peers) packages+=(postgresql-15-pgrouting) ;;
 esac
 
 missing=()

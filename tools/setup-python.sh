@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# A virtual environment in the cache with what a requirements.txt pins: that of the tests, or with "bench" that of the benchmark.
+# A virtual environment in the cache with what a requirements.txt pins: that of the tests, with "bench" that of the benchmark, with "identity" that of
+# its suite of this name.
 . "$(dirname "$0")/lib.sh"
 
 venv=$VENV requirements=tools/requirements.txt
-if [ "${1:-}" = bench ]; then venv=$BENCH_VENV requirements=tests/bench/bits/requirements.txt; fi
+case ${1:-} in
+    bench) venv=$BENCH_VENV requirements=tests/bench/bits/requirements.txt ;;
+    identity) venv=$IDENTITY_VENV requirements=tests/bench/identity/requirements.txt ;;
+esac
 
 stamp=$venv/installed-requirements.txt
 if cmp -s "$requirements" "$stamp" && "$venv/bin/python" -c '' 2>/dev/null; then exit 0; fi

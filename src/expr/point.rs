@@ -10,7 +10,7 @@ use crate::store::SHARD_BITS;
 use crate::store::read::{Listing, Wanted};
 use pg_cdp_core::bitmap::Portable;
 use pg_cdp_core::cells::Encoding;
-use pg_cdp_core::expr::ast::{Expr, Node};
+use pg_cdp_core::expr::ast::{Expr, Node, Sequence};
 use pg_cdp_core::expr::sql::{self, Point, SqlContext};
 use pg_cdp_core::expr::walk;
 use pgrx::datum::DatumWithOid;
@@ -69,12 +69,30 @@ pub fn values<T>(
         let index = segments.iter().position(|n| n == name)?;
         Some(format!("${}::pg_catalog.bool", index + 3))
     };
-    // The moment is a parameter too, so that the statement is the same for every one.
-    let now = question.moment.as_of.as_ref().map(|_| "$2::pg_catalog.text::pg_catalog.timestamptz");
-    let point = Point { profile: "$1::pg_catalog.int8", in_segment: &parameter, now };
+    let point = Point { profile: "$1::pg_catalog.int8", in_segment: &parameter, now: now(question) };
     let sql = sql::select_sql(columns, None, &SqlContext { point: Some(point), ..question.context() });
     let rows = settings::scoped(&PLANNED, || spi::rows_cached(&sql, &args, read))?;
     Ok(rows.into_iter().next())
+}
+
+/// At most so many events of a live profile that have a part in a sequence, in their order; the columns are those of
+/// [`sql::sequence_events_sql`].
+pub fn sequence_events<T>(
+    question: &Question,
+    sequence: &Sequence,
+    profile_id: i64,
+    most: usize,
+    read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
+) -> Result<Vec<T>, CdpError> {
+    let point = Point { profile: "$1::pg_catalog.int8", in_segment: &|_| None, now: now(question) };
+    let events = sql::sequence_events_sql(sequence, &SqlContext { point: Some(point), ..question.context() });
+    let args = [profile_id.into(), question.moment.as_of.as_deref().into()];
+    settings::scoped(&PLANNED, || spi::rows_cached(&format!("{events}\nLIMIT {most}"), &args, read))
+}
+
+/// The moment is a parameter too, so that the statement is the same for every one.
+fn now(question: &Question) -> Option<&'static str> {
+    question.moment.as_of.as_ref().map(|_| "$2::pg_catalog.text::pg_catalog.timestamptz")
 }
 
 /// The segments an expression names.

@@ -277,22 +277,25 @@ fn by_range(question: &Question, groups: &Groups, column_id: i32) -> Result<Rang
         low = cut.checked_add(1);
     }
     ranges.extend(low.map(|low| (low, i64::MAX)));
-    let mut tallies = Tallies::new();
-    for (place, (low, high)) in (0..).zip(&ranges) {
-        let range = |slot| Node::Range { slot, low: *low, high: *high };
+    // Who has a number up to the end of a range is counted: with one bound that takes half of what two take.
+    let (mut tallies, mut below) = (Tallies::new(), (Counts::default(), 0));
+    for (place, (_, high)) in (0..).zip(&ranges) {
+        let range = |slot| Node::Range { slot, low: i64::MIN, high: *high };
         let all = Program { slots: vec![Encoding::Number], root: range(0) };
         let inside =
             Program { slots: vec![Encoding::Set, Encoding::Number], root: Node::And(vec![Node::Present(0), range(1)]) };
-        let (counts, total) = tallies.entry(place).or_default();
+        let (mut counts, mut total) = (Counts::default(), 0);
         for (shard, chunk) in &chunks {
             if groups.base.is_none() {
-                *total += program::count(&all, &[vec![chunk.bytes()]])?;
+                total += program::count(&all, &[vec![chunk.bytes()]])?;
             }
             groups.each(*shard, |people, number| {
-                *number(counts) += program::count(&inside, &[vec![people], vec![chunk.bytes()]])?;
+                *number(&mut counts) += program::count(&inside, &[vec![people], vec![chunk.bytes()]])?;
                 Ok(())
             })?;
         }
+        tallies.insert(place, (counts.minus(below.0), total - below.1));
+        below = (counts, total);
     }
     Ok((ranges, cuts, tallies))
 }

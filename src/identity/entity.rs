@@ -129,6 +129,7 @@ fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
 /// A row of the report of a refresh.
 type Refreshed = (String, i64, i64, i64, f64);
 
+#[expect(clippy::type_complexity, reason = "pgrx reads the columns here")]
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_entity_refresh(
     name: default!(Option<&str>, "NULL"),

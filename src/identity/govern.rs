@@ -61,7 +61,7 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
     // The live profile of each component, by its smallest place; new ones get a number.
     let mut home: HashMap<u32, i64> = HashMap::new();
     let mut founders: BTreeMap<i64, u32> = BTreeMap::new();
-    let mut founder_of: HashMap<u32, i64> = HashMap::new();
+    let mut founder_of: HashMap<u32, (i32, i64)> = HashMap::new();
     for (place, node) in (0u32..).zip(&graph.nodes).filter(|(_, node)| node.whole) {
         let root = root(&verdict, place);
         match homes.survivor.get(root as usize).copied().flatten() {
@@ -69,12 +69,14 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
                 home.insert(root, profile);
             }
             None => {
-                let founder = founder_of.entry(root).or_insert(node.node_id);
-                *founder = (*founder).min(node.node_id);
+                // On the most telling one: a shared device would take the number along when it moves on.
+                let telling = (rules.at(node.rule)?.priority, node.node_id);
+                let founder = founder_of.entry(root).or_insert(telling);
+                *founder = (*founder).min(telling);
             }
         }
     }
-    for (root, founder) in founder_of {
+    for (root, (_, founder)) in founder_of {
         founders.insert(founder, root);
     }
     let founding: Vec<i64> = founders.keys().copied().collect();

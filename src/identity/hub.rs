@@ -21,30 +21,25 @@ fn degrees_sql(nodes: &str) -> String {
     )
 }
 
-/// Whether more neighbours can change what is kept of an identifier: it may become a hub, or exceed the other cap too, whose words come first.
-pub fn may_turn(ty: &IdentifierType, quarantine: Option<&str>) -> bool {
-    quarantine.is_none_or(|kept| {
-        ty.degree_cap.is_some() && kept.starts_with("hub: ") && kept.ends_with(" person-level neighbours")
-    })
+/// The words for a hub; `None` when the numbers are within its caps. They name the caps of the type and not the numbers, which grow with every row.
+pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
+    let over = |cap: Option<i32>, number: i64| cap.is_some_and(|cap| number > i64::from(cap));
+    if !over(ty.degree_cap, degree) && !over(ty.person_cap, persons) {
+        return None;
+    }
+    let caps = [
+        ty.degree_cap.map(|cap| format!("{cap} neighbours")),
+        ty.person_cap.map(|cap| format!("{cap} that name persons")),
+    ];
+    let caps: Vec<String> = caps.into_iter().flatten().collect();
+    Some(format!("hub: more than {}", caps.join(", or ")))
 }
 
-/// The words for a hub; `None` when the numbers are within its caps. They name the cap and not the number, which grows with every row.
-pub fn reason(ty: &IdentifierType, degree: i64, persons: i64) -> Option<String> {
-    if let Some(cap) = ty.degree_cap.filter(|cap| degree > i64::from(*cap)) {
-        return Some(format!("hub: more than {cap} neighbours"));
-    }
-    if let Some(cap) = ty.person_cap.filter(|cap| persons > i64::from(*cap)) {
-        return Some(format!("hub: more than {cap} person-level neighbours"));
-    }
-    None
-}
+/// An identifier, why it is quarantined, and why it is by its numbers.
+pub type Recount = (i64, Option<String>, Option<String>);
 
 /// The neighbours of some strong identifiers counted anew: of each that is not blocked, what is kept and what the numbers say.
-pub fn recount(
-    ws: &Workspace,
-    rules: &Rules,
-    nodes: &[i64],
-) -> Result<Vec<(i64, Option<String>, Option<String>)>, CdpError> {
+pub fn recount(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<Recount>, CdpError> {
     if nodes.is_empty() {
         return Ok(Vec::new());
     }
@@ -113,7 +108,7 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
 }
 
 /// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
-/// some before. Who is quarantined already stays so, since rows only add neighbours; see [`may_turn`] for the words.
+/// some before. Who is quarantined already stays so: rows only add neighbours.
 pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
         return Ok(Vec::new());
@@ -126,9 +121,7 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
              old AS MATERIALIZED (SELECT DISTINCT i.node_id FROM pg_temp.cdp_identifier i WHERE i.known AND i.quarantine IS NULL) \
              SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) WHERE c.fresh > $1 AND n.quarantine IS NULL \
              UNION SELECT c.node_id FROM c JOIN old USING (node_id) WHERE c.fresh <= $1 AND (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1 \
-             UNION SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) JOIN @ws@.identifier_type t USING (type_id) \
-                 WHERE t.degree_cap IS NOT NULL AND n.quarantine LIKE 'hub: % person-level neighbours'",
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
         ),
         &[i64::from(least).into()],
         |row| spi::must::<i64>(row, 1),

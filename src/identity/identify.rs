@@ -138,8 +138,7 @@ fn see(
     if !fresh.is_empty() {
         let grown: Vec<i64> = seen
             .iter()
-            .filter(|s| rules.get(s.type_id).is_ok_and(|ty| hub::may_turn(ty, s.quarantine.as_deref())))
-            .filter(|s| fresh.iter().any(|(a, b)| *a == s.node_id || *b == s.node_id))
+            .filter(|s| s.quarantine.is_none() && fresh.iter().any(|(a, b)| *a == s.node_id || *b == s.node_id))
             .map(|s| s.node_id)
             .collect();
         let turned = hub::judge(ws, rules, &hub::many(ws, rules, &grown)?)?;

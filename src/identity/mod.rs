@@ -5,6 +5,7 @@
 mod api;
 pub use api::{find, resolve};
 mod arrive;
+mod components;
 mod entity;
 mod follow;
 mod govern;

@@ -46,9 +46,12 @@ impl IdentifierType {
     }
 }
 
+/// A workspace and the versions of the rows of its rules.
+type Versions = (String, String);
+
 thread_local! {
     /// The rules that were read last, with the workspace and the versions of their rows.
-    static KNOWN: RefCell<Option<((String, String), Rc<Rules>)>> = const { RefCell::new(None) };
+    static KNOWN: RefCell<Option<(Versions, Rc<Rules>)>> = const { RefCell::new(None) };
 }
 
 /// Every identifier type, by name.

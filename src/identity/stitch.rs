@@ -136,7 +136,7 @@ pub fn join(
     slow.extend(around.iter().filter_map(|node| at(*node)));
     slow.extend(limits(ws, rules, batch, &components, &slow)?);
 
-    let change = joined(ws, &components, &slow)?;
+    let change = joined(ws, rules, batch, &components, &slow)?;
     let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch
         .nodes
@@ -348,7 +348,18 @@ fn limits(
 }
 
 /// The change that joining does in the components that no rule is against.
-fn joined(ws: &Workspace, components: &[Component], slow: &BTreeSet<usize>) -> Result<Change, CdpError> {
+fn joined(
+    ws: &Workspace,
+    rules: &Rules,
+    batch: &Batch,
+    components: &[Component],
+    slow: &BTreeSet<usize>,
+) -> Result<Change, CdpError> {
+    // A new profile is founded on the most telling of its identifiers: a shared device would take the number along when it moves on.
+    let telling = |node: &i64| {
+        let priority = batch.type_of.get(node).and_then(|ty| rules.get(*ty).ok()).map_or(i32::MAX, |ty| ty.priority);
+        (priority, *node)
+    };
     let mut change = Change::default();
     let fast = || components.iter().enumerate().filter(|(place, _)| !slow.contains(place)).map(|(_, c)| c);
     let mut numbers = numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
@@ -359,7 +370,8 @@ fn joined(ws: &Workspace, components: &[Component], slow: &BTreeSet<usize>) -> R
             None => {
                 let profile_id =
                     numbers.next().ok_or_else(|| CdpError::internal("fewer profile numbers than new profiles"))?;
-                change.created.push(Created { profile_id, founding: component.founding, from: None });
+                let founding = component.newcomers.iter().copied().min_by_key(telling).unwrap_or(component.founding);
+                change.created.push(Created { profile_id, founding, from: None });
                 profile_id
             }
         };

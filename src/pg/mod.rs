@@ -16,6 +16,7 @@ pub mod memory;
 pub mod message;
 pub mod pieces;
 pub mod planner;
+pub mod receive;
 pub mod scan;
 pub mod selectivity;
 pub mod settings;

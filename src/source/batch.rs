@@ -137,12 +137,26 @@ const EARLIEST_EVENT: &str = "4600-01-01 00:00:00+00 BC";
 /// See [`EARLIEST_EVENT`].
 const LATEST_EVENT: &str = "100000-01-01 00:00:00+00";
 
+/// Patterns that cannot be part of a larger one: with options or references of their own.
+const ALONE: &str = r"^(\*\*\*|\(\?[a-z]+\))|\\[1-9]";
+
+/// One regular expression that matches whatever any pattern of the blocked values does, but for those that stand [alone](ALONE): most values match none, and one
+/// look is enough to see it.
+fn any_pattern(ws: &Workspace) -> Result<String, CdpError> {
+    let all = spi::one::<String>(
+        &ws.sql("SELECT string_agg('(?:' || b.pattern || ')', '|') FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL AND b.pattern !~ $1"),
+        &[ALONE.into()],
+    )?;
+    // Nothing matches a character before the beginning.
+    Ok(all.unwrap_or_else(|| r"^.\A".to_owned()))
+}
+
 /// Splits the rows into identifiers, normalised; values that are invalid or blocked are told to the rejects, rows without any strong identifier
 /// and rows whose event has no time are rejected. Returns how many rows were rejected.
 pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
     let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
-    // Each distinct raw value is cleaned and checked once; what is a node already was checked when it became one. A pattern goes through all values before the
-    // next one does: PostgreSQL keeps only a few compiled patterns.
+    // Each distinct raw value is cleaned and checked once; what is a node already was checked when it became one. A pattern goes through all suspects before
+    // the next one does: PostgreSQL keeps only a few compiled patterns.
     spi::run(
         &ws.sql(
             "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at) AS seen, t.type_id, x.raw \
@@ -154,10 +168,11 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
                  CASE p.storage WHEN 'plain' THEN p.value ELSE @ext@._cdp_keyed(p.name, p.scope_separator, p.value) END AS value FROM plain p), \
              cleaned AS MATERIALIZED (SELECT m.type_id, m.raw, m.plain, m.value, n.node_id IS NOT NULL AS known \
                  FROM normal m LEFT JOIN @ws@.node n ON n.type_id = m.type_id AND n.value = m.value), \
+             suspect AS MATERIALIZED (SELECT c.type_id, c.raw, c.plain, lower(c.plain) ~ $4 AS suspect FROM cleaned c WHERE NOT c.known), \
              blocked AS MATERIALIZED (SELECT x.type_id, x.raw, min(x.reason) AS reason FROM ( \
                  SELECT c.type_id, c.raw, b.reason FROM cleaned c JOIN @ws@.blocked_value b ON b.value = lower(c.plain) AND (b.type_id IS NULL OR b.type_id = c.type_id) WHERE NOT c.known \
-                 UNION ALL SELECT h.type_id, h.raw, b.reason FROM @ws@.blocked_value b CROSS JOIN LATERAL ( \
-                     SELECT c.type_id, c.raw FROM cleaned c WHERE NOT c.known AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.plain) ~ b.pattern OFFSET 0) h \
+                 UNION ALL SELECT h.type_id, h.raw, b.reason FROM (SELECT v.*, v.pattern ~ $5 AS alone FROM @ws@.blocked_value v) b CROSS JOIN LATERAL ( \
+                     SELECT c.type_id, c.raw FROM suspect c WHERE (c.suspect OR b.alone) AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.plain) ~ b.pattern OFFSET 0) h \
                  WHERE b.pattern IS NOT NULL) x GROUP BY 1, 2), \
              checked AS MATERIALIZED (SELECT c.type_id, c.raw, c.value, \
                  CASE WHEN c.value IS NULL THEN 'not a valid value' WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' ELSE 'blocked: ' || b.reason END AS fault \
@@ -169,7 +184,7 @@ pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
              SELECT r.rn, r.type_id, c.value, t.strength = 'strong', t.priority, r.seen \
              FROM raw r JOIN checked c ON c.type_id = r.type_id AND c.raw = r.raw AND c.fault IS NULL JOIN @ws@.identifier_type t ON t.type_id = r.type_id",
         ),
-        &[plan.source.source_id.into(), types.into(), ws.phone_region.as_str().into()],
+        &[plan.source.source_id.into(), types.into(), ws.phone_region.as_str().into(), any_pattern(ws)?.into(), ALONE.into()],
     )?;
     let rejected = spi::one::<i64>(
         &ws.sql(

@@ -144,10 +144,9 @@ class Twin:
             near = {y for p, known in pairs.items() if x in p and p not in unlinked and set(known) - {"operator"} for y in p - {x}}
             rule = self.rules[x[0]]
             persons = sum(self.rules[y[0]]["person"] for y in near)
-            if rule["degree_cap"] is not None and len(near) > rule["degree_cap"]:
-                hubs[x] = f"hub: more than {rule['degree_cap']} neighbours"
-            elif rule["person_cap"] is not None and persons > rule["person_cap"]:
-                hubs[x] = f"hub: more than {rule['person_cap']} person-level neighbours"
+            caps = [(rule["degree_cap"], len(near), "neighbours"), (rule["person_cap"], persons, "that name persons")]
+            if any(cap is not None and number > cap for cap, number, _ in caps):
+                hubs[x] = "hub: more than " + ", or ".join(f"{cap} {what}" for cap, _, what in caps if cap is not None)
             if x in hubs or self.blocked(x):
                 quarantined.add(x)
 

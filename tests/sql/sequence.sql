@@ -48,6 +48,17 @@ SELECT q.n, q.expression, q.as_of, q.expected, a.who, a.agrees FROM asked q CROS
 SELECT cdp_segment_sql('sequence(view, cart(sku => ''hat''), NOT buy, within => ''2 hours'', by => sku)') \g (format=unaligned tuples_only=on)
 SELECT cdp_segment_sql('sequence(view, NOT buy, cart)', '2024-06-01 00:00Z') \g (format=unaligned tuples_only=on)
 
+-- What a definition names is kept: the events of all steps, and types of identifier.
+SELECT cdp_segment_create('left', 'sequence(view, NOT buy, cart) AND has_identifier(''user_id'')');
+SELECT cdp_tag_create('again', 'CASE WHEN sequence(buy, buy) THEN 1 END');
+SELECT kind, name, needs_kind, needs FROM cdp.dependencies ORDER BY 1, 2, 3, 4;
+SELECT cdp_segment_drop('left'), cdp_tag_drop('again');
+
+-- Why: how far each came, when, and what would turn it.
+SELECT e AS sequence, p.name, w.result, w.value, w.reason
+FROM unnest(ARRAY['view, cart, buy', 'view, cart, within => ''2 hours''', 'view, NOT view, cart, buy', 'view, cart, NOT buy, within => ''150 minutes''', 'view, cart, by => sku', 'view(price => 9), buy']) WITH ORDINALITY x(e, i), cdp.profiles p,
+    cdp_segment_why('sequence(' || e || ')', p.profile_id, '2024-05-01 12:30-04') w ORDER BY i, name;
+
 -- A property of one name and two types: each filter reads its own events only.
 INSERT INTO deed VALUES (61, 'gus', 'score', '2024-05-01 10:00-04', 'hat', 1, '7'), (62, 'gus', 'mark', '2024-05-01 10:01-04', 'hat', 1, 'A');
 SELECT cdp_source_create('marks', 'deed', '{"key": "id", "identifiers": {"user_id": "person"}, "event": {"name": "''m_'' || kind", "at": "at", "id": "id", "properties": {"score": "score"}}}');
@@ -94,11 +105,48 @@ rolled AS (SELECT n, i, 1 + floor(random() * 4)::int AS k, i > 1 AND random() < 
 steps AS (SELECT r.n, string_agg(CASE WHEN r.absent THEN 'NOT ' ELSE '' END || s.said, ', ' ORDER BY i) AS said, array_agg(CASE WHEN r.absent THEN '!' ELSE '' END || s.sql ORDER BY i) AS sql
     FROM rolled r JOIN (SELECT row_number() OVER () AS k, * FROM step) s USING (k) GROUP BY r.n),
 chosen AS (SELECT *, (ARRAY['0 minutes', '30 minutes', '90 minutes', '3 hours', NULL])[1 + n % 5] AS within, n % 3 = 0 AS same FROM steps)
-SELECT n, 'sequence(' || said || coalesce(', within => ' || quote_literal(within), '') || CASE WHEN same THEN ', by => sku' ELSE '' END || ')' AS expression, ARRAY(SELECT chains(sql, within::interval, same)) AS truth FROM chosen;
+SELECT n, 'sequence(' || said || coalesce(', within => ' || quote_literal(within), '') || CASE WHEN same THEN ', by => sku' ELSE '' END || ')' AS expression, ARRAY(SELECT chains(sql, within::interval, same)) AS truth, said AS steps, within, same FROM chosen;
 SELECT count(*) AS tried, count(*) FILTER (WHERE cardinality(truth) > 0) > 100 AS most_are_somebody, count(*) FILTER (WHERE cdp_segment(expression)::bigint[] = truth) AS as_the_twin FROM tried;
 SELECT expression, cardinality(truth) AS twin, cdp_segment_count(expression) AS n FROM tried WHERE cdp_segment(expression)::bigint[] <> truth ORDER BY length(expression) LIMIT 5;
 
-DROP FUNCTION ask, chains;
+-- cdp_segment_why() counts as many steps as the longest beginning of the sequence has that is true; and what it says would turn it does, with the first event left out it does not.
+CREATE FUNCTION told(t tried, who bigint, OUT steps int, OUT longest int) LANGUAGE plpgsql STABLE AS $$
+DECLARE part text; prefix text := ''; n int := 0;
+BEGIN
+    steps := (SELECT split_part(w.value, ' of ', 1) FROM cdp_segment_why(t.expression, who) w);
+    longest := 0;
+    FOREACH part IN ARRAY string_to_array(t.steps, ', ') LOOP
+        prefix := prefix || CASE WHEN prefix = '' THEN '' ELSE ', ' END || part;
+        CONTINUE WHEN part LIKE 'NOT %';
+        n := n + 1;
+        IF cdp_segment_contains('sequence(' || prefix || coalesce(', within => ' || quote_literal(t.within), '') || CASE WHEN t.same THEN ', by => sku' ELSE '' END || ')', who) THEN longest := n; END IF;
+    END LOOP;
+END $$;
+SELECT count(*) > 500 AS told, count(*) FILTER (WHERE x.steps = x.longest) = count(*) AS so, count(DISTINCT x.steps) AS lengths FROM tried t, cdp.profiles p, told(t, p.profile_id) x WHERE t.n % 5 = 2 AND p.profile_id % 3 = 0;
+CREATE FUNCTION turns(expression text, who bigint, as_of timestamptz, OUT said text, OUT turned boolean, OUT less boolean) LANGUAGE plpgsql SET TimeZone = 'America/New_York' AS $$
+DECLARE was boolean; steps text[]; sku text; now_is boolean;
+BEGIN
+    SELECT w.result, substring(w.reason FROM '([^;]*) would turn it$') INTO was, said FROM cdp_segment_why(expression, who, as_of) w;
+    IF said IS NULL THEN RETURN; END IF;
+    sku := coalesce(substring(said FROM ' with the sku (\w+)'), 'hat');
+    steps := string_to_array(regexp_replace(ltrim(said), ' (with|by|or) .*', ''), ', then ');
+    FOR skipped IN 0..1 LOOP
+        BEGIN
+            INSERT INTO cdp.event (event_type_id, source_id, node_id, at, key, properties)
+            SELECT t.event_type_id, 1, (SELECT min(n.node_id) FROM cdp.node n WHERE n.profile_id = who), as_of, 'turn' || s.i, jsonb_build_object('sku', sku)
+            FROM unnest(steps) WITH ORDINALITY s(step, i) JOIN cdp.event_type t ON t.name = s.step WHERE s.i > skipped ORDER BY s.i;
+            now_is := cdp_segment_contains(expression, who, as_of);
+            RAISE EXCEPTION 'undone';
+        EXCEPTION WHEN raise_exception THEN NULL;
+        END;
+        IF skipped = 0 THEN turned := was <> now_is; ELSE less := was <> now_is; END IF;
+    END LOOP;
+END $$;
+SELECT count(t.said) > 300 AS said, count(*) FILTER (WHERE t.turned) = count(t.said) AS so, count(*) FILTER (WHERE t.less) AS with_less, count(*) FILTER (WHERE t.said IS NULL) > 50 AS nothing_turns
+FROM unnest(ARRAY['view, cart, buy', 'view, cart, within => ''2 hours''', 'view, NOT view, cart, NOT view, buy, within => ''3 hours''', 'view, cart, NOT buy, within => ''90 minutes''', 'view, NOT cart, buy, NOT view, NOT cart', 'buy, view, by => sku', 'view, cart, NOT buy, within => ''9 hours'', by => sku', 'buy, buy, buy, buy, buy']) e, cdp.profiles p,
+    turns('sequence(' || e || ')', p.profile_id, '2024-03-10 06:00-04') t WHERE t.said IS NULL OR t.said NOT LIKE '%each of%';
+
+DROP FUNCTION ask, chains, told, turns;
 DROP VIEW scored;
 DROP TABLE deed, asked, tried;
 DROP SCHEMA cdp CASCADE;

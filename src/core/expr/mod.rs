@@ -9,6 +9,7 @@ pub mod fold;
 pub mod json;
 pub mod parse;
 pub mod print;
+pub mod progress;
 mod sequence_sql;
 pub mod sql;
 pub mod walk;

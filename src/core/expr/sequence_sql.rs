@@ -34,7 +34,7 @@ pub(super) fn join(s: &Sequence, style: &Plain<'_>) -> String {
     let window = format!("PARTITION BY profile_id{same} ORDER BY at, event_id");
     let within = s.within.as_ref().map(|x| interval(x, style));
 
-    let mut query = events(s, &gaps, style);
+    let mut query = events("profile_id, at, event_id", s, &gaps, style);
     // Wraps the query so far into one more column.
     let mut level = 0;
     let mut add = |query: String, column: String| {
@@ -82,9 +82,35 @@ pub(super) fn join(s: &Sequence, style: &Plain<'_>) -> String {
     )
 }
 
-/// The events that are a step: which (`m1` …), which must not come (`x1` …), and where a chain begins (`s1`).
-fn events(s: &Sequence, gaps: &[(&Step, Vec<&Step>)], style: &Plain<'_>) -> String {
-    let mut list = String::from("      SELECT profile_id, at, event_id");
+/// A query of the events that are steps or must not come, in their order, as [`super::progress`] takes them: `event`, `at` and its text, `since`, the
+/// text of `at` plus `within`, what `by` gives, `steps`, `absent`, and the `since` of now.
+pub(super) fn progress(s: &Sequence, style: &Plain<'_>) -> String {
+    let gaps = gaps(s);
+    let query = events("event, at, event_id", s, &gaps, style);
+    let mask = |here: Vec<(u32, String)>| {
+        let bits = here.into_iter().map(|(k, is)| format!("CASE WHEN {is} THEN {} ELSE 0 END", 1 << (k - 1)));
+        bits.reduce(|sum, bit| format!("{sum} + {bit}")).unwrap_or_else(|| "0".to_owned())
+    };
+    let step = |k| if k == 1 { "s1 IS NOT NULL".to_owned() } else { format!("m{k}") };
+    let steps = mask((1..).zip(&gaps).map(|(k, _)| (k, step(k))).collect());
+    let absent =
+        mask((1..).zip(&gaps).filter(|(_, (_, x))| !x.is_empty()).map(|(k, _)| (k, format!("x{k}"))).collect());
+    let (since, until, now) = match s.within.as_ref().map(|x| interval(x, style)) {
+        Some(within) => {
+            (format!("at - {within}"), format!("(at + {within})::text"), format!("{} - {within}", style.now()))
+        }
+        None => ("NULL::timestamptz".to_owned(), "NULL::text".to_owned(), "NULL::timestamptz".to_owned()),
+    };
+    let same = if s.by.is_some() { "same::text" } else { "NULL::text" };
+    format!(
+        "SELECT event, at, at::text, {since}, {until}, {same}, steps, absent, {now}\nFROM (\n    SELECT *, {steps} AS steps, {absent} AS absent\n    \
+         FROM (\n{query}\n    ) AS q1\n) AS q\nWHERE steps + absent > 0\nORDER BY q.at, q.event_id"
+    )
+}
+
+/// The events concerned, with these columns: which step each is (`m2` …), which must not come (`x1` …), and where a chain begins (`s1`).
+fn events(columns: &str, s: &Sequence, gaps: &[(&Step, Vec<&Step>)], style: &Plain<'_>) -> String {
+    let mut list = format!("      SELECT {columns}");
     let mut names: Vec<&str> = Vec::new();
     for step in &s.steps {
         if !names.contains(&step.event.as_str()) {

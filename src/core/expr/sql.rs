@@ -76,6 +76,11 @@ pub fn scalar_sql(expr: &Expr, ctx: &SqlContext<'_>, attribute: &dyn Fn(&str) ->
     out
 }
 
+/// The events of one profile that have a part in a sequence, see [`super::progress`].
+pub fn sequence_events_sql(sequence: &super::ast::Sequence, ctx: &SqlContext<'_>) -> String {
+    super::sequence_sql::progress(sequence, &Plain::over(ctx, None))
+}
+
 /// A constant, see [`super::fold::constants`].
 pub fn constant_sql(expr: &Expr, ctx: &SqlContext<'_>) -> String {
     scalar_sql(expr, ctx, &|_| None)

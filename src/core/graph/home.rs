@@ -26,7 +26,8 @@ pub struct Homes {
 ///
 /// `component` is per node the smallest node of its component, as [`govern`](crate::graph::govern()) gives it. Merge and
 /// split are symmetric: what was ever founded in a component decides, not what it was part of in between, so that a merge that
-/// is undone leaves every id where it was. A record founded outside the nodes given is nobody's and left as it is.
+/// is undone leaves every id where it was. A new profile is best founded on a node of the strongest type of its component: one that
+/// people share would take the id along when it moves on to another of them. A record founded outside the nodes given is nobody's and left as it is.
 pub fn homes(component: &[u32], records: &[Record]) -> Homes {
     let root = |record: &Record| component.get(record.founding as usize).map(|&root| root as usize);
     let mut oldest: Vec<Option<(i64, i64)>> = vec![None; component.len()];

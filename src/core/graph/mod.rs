@@ -3,6 +3,7 @@
 
 pub mod arrival;
 pub mod batch;
+pub mod components;
 pub mod govern;
 pub mod home;
 pub mod hub;
@@ -11,6 +12,7 @@ pub mod union_find;
 
 pub use arrival::Arrival;
 pub use batch::{Component, NodeState, Profile, Retired, Rows, StitchError, stitch};
+pub use components::{Components, Edges, TooManyNodes};
 pub use govern::{GovernError, govern};
 pub use home::{Homes, Record, homes};
 pub use hub::{Hub, HubRule, hubs};

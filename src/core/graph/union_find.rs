@@ -66,6 +66,30 @@ impl UnionFind {
         Some((kept, gone))
     }
 
+    /// Lets every element know the root of its set, so that [`UnionFind::find`] is one step from then on.
+    ///
+    /// Roots are smallest, so in ascending order an element's parent knows already. Steps do not wait for each other's memory: on sets that
+    /// are much larger than the caches this is many times as fast as as many calls of `find`.
+    pub fn flatten(&mut self) {
+        for x in 0..self.parent.len() {
+            let root = self.parent.get(x).map_or(0, |&parent| self.parent(parent));
+            if let Some(slot) = self.parent.get_mut(x) {
+                *slot = root;
+            }
+        }
+    }
+
+    /// Joins the sets of each pair. As [`UnionFind::union`] in turn; what the pairs need is brought into the caches for all of them first, which
+    /// takes about as long as for one.
+    pub fn union_all(&mut self, pairs: &[(u32, u32)]) {
+        let near = pairs.iter().fold(0, |x, &(a, b)| x ^ self.parent(a) ^ self.parent(b));
+        let far = pairs.iter().fold(0, |x, &(a, b)| x ^ self.parent(self.parent(a)) ^ self.parent(self.parent(b)));
+        std::hint::black_box((near, far));
+        for &(a, b) in pairs {
+            self.union(a, b);
+        }
+    }
+
     /// Whether `a` and `b` are in one set.
     pub fn same(&mut self, a: u32, b: u32) -> bool {
         self.find(a) == self.find(b)
@@ -109,6 +133,10 @@ mod tests {
                 }
             }
             let expected = closure(len, &edges);
+            let mut at_once = UnionFind::new(len);
+            at_once.union_all(&edges);
+            at_once.flatten();
+            prop_assert_eq!(&at_once.parent, &expected);
             let found: Vec<u32> = (0..len).map(|x| uf.find(x)).collect();
             prop_assert_eq!(&found, &expected);
             let roots = (0..len).filter(|&x| found[x as usize] == x).count();
@@ -120,6 +148,7 @@ mod tests {
     fn numbers_outside_are_alone() {
         let mut uf = UnionFind::new(2);
         assert_eq!(uf.find(7), 7);
+        uf.union_all(&[(0, 7), (7, 7)]);
         assert_eq!(uf.union(0, 7), None);
         assert_eq!(uf.union(7, 7), None);
         assert!(!uf.same(0, 7));

@@ -1,6 +1,7 @@
 //! Why a profile is in a segment or not: the truth of every condition, the value it looks at, and the nearest change that would turn it.
 
 mod reason;
+mod sequence;
 
 use super::point;
 use super::question::Question;
@@ -61,12 +62,13 @@ pub fn why(question: &Question, profile_id: i64) -> Result<Vec<Line>, CdpError> 
     };
     let mut lines = Vec::with_capacity(conditions.len());
     for (i, (condition, of)) in conditions.iter().zip(&found).enumerate() {
-        let reason = match &of.failure {
-            Some(failure) => Some(failure.clone()),
-            None if condition.joins > 0 => joined(condition, of, &inner(&conditions, &found, i)),
-            None => reason::of(&condition.expr, of),
+        let (value, reason) = match (&of.failure, &condition.expr.node) {
+            (Some(failure), _) => (None, Some(failure.clone())),
+            (None, Node::Sequence(s)) => sequence::of(question, s, profile_id)?.unzip(),
+            _ if condition.joins > 0 => (None, joined(condition, of, &inner(&conditions, &found, i))),
+            _ => (of.value.clone(), reason::of(&condition.expr, of)),
         };
-        lines.push((condition.depth, condition.text.clone(), of.result, of.value.clone(), reason));
+        lines.push((condition.depth, condition.text.clone(), of.result, value, reason));
     }
     Ok(lines)
 }

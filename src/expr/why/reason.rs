@@ -43,8 +43,6 @@ pub(super) fn of(condition: &Expr, found: &Found) -> Option<String> {
         Node::InSegment(name) => Some(format!("a member of segment \"{name}\"")),
         Node::HasIdentifier(name) if wanted => Some(format!("no identifier of type \"{name}\"")),
         Node::HasIdentifier(name) => Some(format!("an identifier of type \"{name}\"")),
-        Node::Sequence(_) if wanted => Some("it did not happen in this order".to_owned()),
-        Node::Sequence(_) => Some("it happened in this order".to_owned()),
         _ => None,
     }
 }

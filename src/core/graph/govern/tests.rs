@@ -72,6 +72,15 @@ fn a_shared_cookie_goes_to_nobody() {
 }
 
 #[test]
+fn a_refused_link_of_an_operator_sets_nothing_aside() {
+    let (nodes, edges) = kiosk();
+    let forced = [Edge { forced: true, ..edges[0] }, edges[1]];
+    let verdict = govern(&rules(Shared::Nobody), &nodes, &forced, &[(2, 0)]).unwrap();
+    assert_eq!(verdict.states, [State::Suspended(Reason::CannotLink { pair: 0 }), State::Accepted]);
+    assert_eq!(verdict.component, [0, 1, 1]);
+}
+
+#[test]
 fn nobody_is_found_in_steps() {
     // The first cookie is refused at once; without it the two people meet at the second one, where the union that the first made
     // had hidden that.
