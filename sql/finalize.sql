@@ -25,6 +25,10 @@ COMMENT ON FUNCTION cdp_components(text) IS 'connected components of the edges t
 COMMENT ON FUNCTION cdp_block(text, text, text, text) IS 'an identifier links nobody from now on: whom it tied comes apart';
 COMMENT ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) IS 'keeps two identifiers in different profiles, whatever ties them';
 COMMENT ON FUNCTION cdp_identify(jsonb, text, timestamptz) IS 'takes note of identifiers seen together, an object of types to values; returns the profile of the most telling one';
+COMMENT ON FUNCTION cdp_identity_dot(bigint) IS 'the identifiers of a profile and what ties them, as a graph in the language of Graphviz';
+COMMENT ON FUNCTION cdp_identity_graph(bigint) IS 'the identifiers of a profile and every edge of theirs, those that a rule suspends too, as rows';
+COMMENT ON FUNCTION cdp_identity_mermaid(bigint) IS 'the identifiers of a profile and what ties them, as a Mermaid diagram';
+COMMENT ON FUNCTION cdp_identity_path(text, text, text, text) IS 'the chain of evidence that makes two identifiers one profile, with its weakest step; an error says what keeps them apart';
 COMMENT ON FUNCTION cdp_identity_policy(text, text, text) IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes';
 COMMENT ON FUNCTION cdp_identity_preview(jsonb) IS 'what a change of rules, an object of identifier type to settings, would do to profiles and segments';
 COMMENT ON FUNCTION cdp_identity_revert(bigint, text, text) IS 'takes an operation on identities back';
@@ -32,6 +36,7 @@ COMMENT ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) IS 'chang
 COMMENT ON FUNCTION cdp_identifier_type_create(text, jsonb) IS 'makes an identifier type';
 COMMENT ON FUNCTION cdp_identity_verify(double precision) IS 'computes profiles, edges, hubs and numbers anew from the edges, for a share of the profiles or all, and says what differs from what is kept';
 COMMENT ON FUNCTION cdp_link(text, text, text, text, text, text) IS 'two identifiers are one profile, whatever limits say';
+COMMENT ON FUNCTION cdp_profile_at(text, text, timestamptz) IS 'the profile that held an identifier at a moment; null before it was known';
 COMMENT ON FUNCTION cdp_split(bigint, text[], text, text) IS 'splits identifiers, each as type:value, off a profile';
 COMMENT ON FUNCTION cdp_unblock(text, text, text, text) IS 'a blocked identifier links again, with all that was seen of it meanwhile';
 COMMENT ON FUNCTION cdp_unlink(text, text, text, text, text, text) IS 'that two identifiers were seen together no longer means anything';

@@ -14,6 +14,8 @@ mod hub;
 mod identify;
 pub mod normalise;
 mod operate;
+mod path;
+mod picture;
 mod preview;
 mod rules;
 mod shelf;

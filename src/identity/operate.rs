@@ -462,9 +462,16 @@ fn revert(ws: &Workspace, operation_id: i64, reason: &str, actor: Option<&str>) 
                     &ws.sql("DELETE FROM @ws@.edge e WHERE e.from_node = $1 AND e.to_node = $2 AND e.source_id = 0"),
                     &[a.into(), b.into()],
                 )?;
-                for lifted in arguments["lifted"].as_array().into_iter().flatten().filter_map(Value::as_i64) {
-                    decide(ws, lifted, "unlink", a, b)?;
-                }
+                // What it lifted holds again, unless that was taken back in the meantime.
+                let lifted: Vec<i64> =
+                    arguments["lifted"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+                spi::run_cached(
+                    &ws.sql(
+                        "INSERT INTO @ws@.identity_override (operation_id, kind, node_id, other_id) \
+                         SELECT o.operation_id, 'unlink', $2, $3 FROM @ws@.identity_operation o WHERE o.operation_id = ANY ($1) AND o.reverted_by IS NULL",
+                    ),
+                    &[lifted.into(), a.into(), b.into()],
+                )?;
             }
             "block" => {
                 hub::quarantine(ws, vec![a], vec![None])?;

@@ -33,8 +33,8 @@ impl Shelf {
         if live.is_empty() {
             return Ok(None);
         }
-        // Survivors too: their own membership is what is left when the others part.
-        live.extend(change.retired().map(|(_, survivor)| survivor));
+        // Whoever takes a part over too, be it a live profile or one that was part of another: its own membership is what is left when they part.
+        live.extend(change.redirected.iter().filter_map(|r| r.after));
         let tags = emit::attribute_columns(ws, "tag")?;
         let segments = membership::of(ws, &live)?;
         if tags.is_empty() && segments.is_empty() {

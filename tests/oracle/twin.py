@@ -10,12 +10,16 @@ NOW = 4_000_000_000  # Later than any row says; what has no time of its own is a
 
 class Twin:
     def __init__(self, rules, trust):
-        self.rules = rules  # type to its settings
+        self.change(rules)
         self.trust = trust  # source to hundredths
-        self.places = {name: place for place, name in enumerate(sorted(rules))}
         self.first_seen = {}
         self.edges = {}  # frozenset of two identifiers: source to [trust, first seen, last seen]
         self.operations = {}  # name to a dictionary: kind, pair, pairs, node, lifted, reverted
+
+    def change(self, rules):
+        """New rules: type to its settings."""
+        self.rules = rules
+        self.places = {name: place for place, name in enumerate(sorted(rules))}
 
     # --- What is known ---------------------------------------------------------------------------
     def strong(self, x):
@@ -29,10 +33,9 @@ class Twin:
         return self.places[x[0]], x[1]
 
     def see(self, source, identifiers, at, step):
-        """A row; `at` is None when it says no time."""
-        strong = any(self.strong(x) for x in identifiers)
-        if not strong:
-            return
+        """A row; `at` is None when it says no time. Gives whether it was taken."""
+        if not any(self.strong(x) for x in identifiers):
+            return False
         for x in identifiers:
             if at is not None:
                 self.first_seen[x] = min(self.first_seen.get(x, at), at)
@@ -47,6 +50,7 @@ class Twin:
                 elif at is not None:
                     known[source][1] = min(known[source][1], at)
                     known[source][2] = max(known[source][2], at)
+        return True
 
     def holds(self, kind):
         """Operations of a kind that were not taken back."""
@@ -197,14 +201,14 @@ class Twin:
                 continue
             most = 0
             for scope in {self.scope(x) for x in union if x[0] == name}:
-                held = [x for x in union if x[0] == name and self.scope(x) == scope]
+                held = sorted((x for x in union if x[0] == name and self.scope(x) == scope), key=self.first_seen.get)
                 if rule["window"] is None:
                     spans = [held]
                 else:
                     spans = [[y for y in held if 0 <= self.first_seen[y] - self.first_seen[x] < rule["window"]] for x in held]
-                for span in spans:
-                    if any(x in one for x in span) and any(x in other for x in span):
-                        most = max(most, len(span))
+                # Of the scopes the one with the most, in each the earliest span that has too many.
+                found = (len(span) for span in spans if len(span) > rule["limit"] and any(x in one for x in span) and any(x in other for x in span))
+                most = max(most, next(found, 0))
             if most > rule["limit"]:
                 return f"limit: {most} {name}, at most {rule['limit']}" + (" within its window" if rule["window"] is not None else "")
         return None

@@ -97,6 +97,12 @@ SELECT * FROM people();
 SELECT cdp_identity_revert(operation('perhaps not'), 'as it was');
 SELECT * FROM wrong();
 
+-- An unlink that was taken back while a link had lifted it does not come back with that.
+SELECT cdp_unlink('cookie', 'c1', 'email', 'ann@example.com', 'once more') ->> 'moved' AS moved, cdp_link('cookie', 'c1', 'email', 'ann@example.com', 'for sure') ->> 'moved' AS moved;
+SELECT cdp_identity_revert(operation('once more'), 'enough') ->> 'moved' AS moved, cdp_identity_revert(operation('for sure'), 'enough') ->> 'moved' AS moved;
+SELECT * FROM people();
+SELECT * FROM wrong();
+
 -- 4. Two identifiers that may not be one: the edge that is believed least goes, whatever is seen later.
 SELECT cdp_cannot_link('device_id', 'd2', 'email', 'ann@example.com', 'two people');
 SELECT * FROM people();
@@ -194,6 +200,24 @@ SELECT * FROM wrong();
 -- A pair that an operator unlinks counts no longer: three of them, and the kiosk is a device again.
 SELECT cdp_unlink('device_id', 'kiosk', 'cookie', 'k1', 'test') ->> 'moved', cdp_unlink('device_id', 'kiosk', 'cookie', 'k2', 'test') ->> 'moved', cdp_unlink('device_id', 'kiosk', 'cookie', 'k3', 'test') ->> 'moved' AS moved;
 SELECT count(DISTINCT profile_id) AS people, count(*) AS identifiers FROM cdp.identifiers WHERE value ~ '^k';
+SELECT * FROM wrong();
+
+-- 8a. A number that was retired long ago may go on to a third profile: with it goes the membership that a refresh found, and back.
+INSERT INTO web VALUES (30, 'z1', 'z2', NULL, '/z', '2024-05-01 00:00+00');
+CALL cdp_sync('web');
+INSERT INTO crm VALUES (30, 'w@example.com', NULL, NULL, 'Oslo', '2024-05-01'), (31, 'u@example.com', NULL, NULL, NULL, '2024-05-01');
+CALL cdp_sync('crm');
+INSERT INTO web VALUES (31, 'z1', NULL, 'u@example.com', '/z', '2024-05-02 00:00+00');
+CALL cdp_sync('web');
+SELECT cdp_cannot_link('email', 'w@example.com', 'device_id', 'z2', 'two people') ->> 'split' AS split;
+SELECT name, added FROM cdp_segment_refresh('viewers');
+UPDATE kept SET before = everything();
+SELECT who(profile_id), segment FROM cdp.profiles LEFT JOIN cdp.segment_members USING (profile_id) WHERE who(profile_id) ~ 'z2|w@' ORDER BY 1;
+SELECT cdp_link('email', 'w@example.com', 'email', 'u@example.com', 'one address') ->> 'moved' AS moved;
+SELECT who(profile_id), segment FROM cdp.profiles LEFT JOIN cdp.segment_members USING (profile_id) WHERE who(profile_id) ~ 'z2|w@' ORDER BY 1;
+SELECT * FROM wrong();
+SELECT cdp_identity_revert(operation('one address'), 'two addresses') ->> 'moved' AS moved;
+SELECT key, before -> key AS before, value AS now FROM kept, jsonb_each(everything()) WHERE value IS DISTINCT FROM before -> key;
 SELECT * FROM wrong();
 
 -- 9. Errors.
