@@ -126,8 +126,12 @@ fn see(
         let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
         let cause = Cause { source_id, operation_id: None };
         let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
-        if arrive::settle_decided(ws, &if overridden { decided(ws, &linking)? } else { Vec::new() }, cause, derived)?
-            || derived
+        if arrive::settle_decided(
+            ws,
+            &if overridden { decided(ws, &seen, &linking)? } else { Vec::new() },
+            cause,
+            derived,
+        )? || derived
         {
             profile::observe::survive(ws)?;
             event::land::emit(ws)?;
@@ -147,7 +151,7 @@ fn see(
         }
     }
     if overridden {
-        around.extend(decided(ws, &linking)?);
+        around.extend(decided(ws, &seen, &linking)?);
     }
     around.extend(crowded(ws, rules, &linking)?);
     if settled && around.is_empty() {
@@ -352,9 +356,10 @@ fn edges(
     Ok(fresh.into_iter().filter(|(_, _, fresh)| *fresh).map(|(a, b, _)| (a, b)).collect())
 }
 
-/// Identifiers about which operators decided: a pair among them, or a profile that is to stay apart from another one.
-fn decided(ws: &Workspace, linking: &[&Seen]) -> Result<Vec<i64>, CdpError> {
-    let ids: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
+/// Identifiers about which operators decided: a pair among them, of which a link counts for quarantined ones too, or a profile that is to stay apart from
+/// another one.
+fn decided(ws: &Workspace, seen: &[Seen], linking: &[&Seen]) -> Result<Vec<i64>, CdpError> {
+    let ids: Vec<i64> = seen.iter().map(|s| s.node_id).collect();
     let profiles: Vec<i64> = linking.iter().filter_map(|s| s.profile.map(|p| p.0)).collect();
     spi::rows_cached(
         &ws.sql(

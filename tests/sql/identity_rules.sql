@@ -220,6 +220,13 @@ SELECT cdp_identity_revert(operation('one address'), 'two addresses') ->> 'moved
 SELECT key, before -> key AS before, value AS now FROM kept, jsonb_each(everything()) WHERE value IS DISTINCT FROM before -> key;
 SELECT * FROM wrong();
 
+-- 8b. A link of a blocked identifier holds for what another source shows too.
+SELECT cdp_block('email', 'v@example.com', 'a list') ->> 'created' IS NOT NULL AS blocked, cdp_identify('{"phone": "13912340009"}') > 0 AS known;
+SELECT cdp_link('email', 'v@example.com', 'phone', '13912340009', 'on a list, and known') ->> 'accepted' AS accepted;
+SELECT cdp_identify('{"email": "v@example.com", "phone": "13912340009", "cookie": "v1"}', 'app') = cdp_profile_id('email', 'v@example.com') AS one;
+SELECT from_value, to_value, source, state, reason FROM cdp.edges WHERE 'v@example.com' IN (from_value, to_value) ORDER BY 1, 2, 3;
+SELECT * FROM wrong();
+
 -- 9. Errors.
 SELECT cdp_link('cookie', 'c1', 'mail', 'ann@example.com', 'x');
 SELECT cdp_link('cookie', 'nope', 'email', 'ann@example.com', 'x');
