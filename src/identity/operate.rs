@@ -182,6 +182,11 @@ fn cdp_link(
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
+        if let (Some(link), Some(unlink)) = (holding(ws, "link", a, b)?, holding(ws, "unlink", a, b)?) {
+            return Err(CdpError::duplicate_object("decision", "link")
+                .with_detail(format!("Operation {link} links the pair; operation {unlink} unlinked it, and counts."))
+                .with_hint(format!("SELECT cdp_identity_revert({unlink}, 'reason') takes the unlink back.")));
+        }
         not_twice(ws, "link", a, b)?;
         // The last word counts: what said that they are not to link is lifted, and comes back when this is reverted.
         let lifted = spi::rows_cached(

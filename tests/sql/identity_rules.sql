@@ -228,6 +228,8 @@ SELECT from_value, to_value, source, state, reason FROM cdp.edges WHERE 'v@examp
 SELECT * FROM wrong();
 
 -- 9. Errors.
+SELECT cdp_link('cookie', 'k60', 'cookie', 'k61', 'one') ->> 'operation' IS NOT NULL AS linked, cdp_unlink('cookie', 'k60', 'cookie', 'k61', 'two') ->> 'operation' IS NOT NULL AS unlinked;
+SELECT cdp_link('cookie', 'k60', 'cookie', 'k61', 'one again');
 SELECT cdp_link('cookie', 'c1', 'mail', 'ann@example.com', 'x');
 SELECT cdp_link('cookie', 'nope', 'email', 'ann@example.com', 'x');
 SELECT cdp_link('cookie', 'c1', 'cookie', ' c1 ', 'x');
