@@ -61,8 +61,8 @@ CREATE FUNCTION live.unmerge(times int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE t timestamptz; e record; side bigint[];
 BEGIN
     FOR e IN SELECT x.from_node, x.to_node, f.value AS fv, ft.name AS ft, g.value AS gv, gt.name AS gt FROM (
-                SELECT DISTINCT ON (n.profile_id) e.from_node, e.to_node FROM (SELECT n.profile_id FROM cdp.node n WHERE n.profile_id IN (SELECT k.profile_id FROM live.known k WHERE i % 7 = 0 LIMIT 20000)
-                    GROUP BY 1 HAVING count(*) BETWEEN 5 AND 15 LIMIT 2000) p JOIN cdp.node n USING (profile_id) JOIN cdp.edge e ON e.from_node = n.node_id WHERE e.state = 'accepted' ORDER BY n.profile_id, e.from_node DESC, e.to_node LIMIT times) x
+                SELECT DISTINCT ON (n.profile_id) d.from_node, d.to_node FROM (SELECT n.profile_id FROM cdp.node n WHERE n.profile_id IN (SELECT k.profile_id FROM live.known k WHERE i % 7 = 0 LIMIT 20000)
+                    GROUP BY 1 HAVING count(*) BETWEEN 5 AND 15 LIMIT 2000) p JOIN cdp.node n USING (profile_id) JOIN cdp.edge d ON d.from_node = n.node_id WHERE d.state = 'accepted' ORDER BY n.profile_id, d.from_node DESC, d.to_node LIMIT times) x
              JOIN cdp.node f ON f.node_id = x.from_node JOIN cdp.identifier_type ft ON ft.type_id = f.type_id JOIN cdp.node g ON g.node_id = x.to_node JOIN cdp.identifier_type gt ON gt.type_id = g.type_id LOOP
         t := clock_timestamp();
         WITH RECURSIVE reach AS (SELECT e.from_node AS node UNION SELECT CASE WHEN y.from_node = r.node THEN y.to_node ELSE y.from_node END FROM reach r
