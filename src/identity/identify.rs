@@ -27,7 +27,7 @@ fn cdp_identify(
     source: Option<&str>,
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let Value::Object(identifiers) = given(identifiers, "identifiers")?.0 else {
             return Err(CdpError::invalid_parameter("identifiers are a JSON object of types and values")
                 .with_hint(r#"Write them as in '{"email": "ann@example.com", "cookie": ["c1", "c2"]}'."#));

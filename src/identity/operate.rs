@@ -177,7 +177,7 @@ fn cdp_link(
     reason: Option<&str>,
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
@@ -219,7 +219,7 @@ fn cdp_unlink(
     reason: Option<&str>,
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
@@ -252,7 +252,7 @@ fn cdp_cannot_link(
     reason: Option<&str>,
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (pair, reason) = (Pair::given(a_type, a_value, b_type, b_value)?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
@@ -274,7 +274,7 @@ fn cdp_block(
     reason: Option<&str>,
     actor: Option<&str>,
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
@@ -315,7 +315,7 @@ fn cdp_unblock(
     reason: Option<&str>,
     actor: Option<&str>,
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (kind, value, reason) = (given(kind, "type")?, given(value, "value")?, said(reason)?);
         ws.lock()?;
         let rules = Rules::load(ws)?;
@@ -335,7 +335,7 @@ fn cdp_split(
     reason: Option<&str>,
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (profile_id, identifiers, reason) =
             (given(profile_id, "profile_id")?, given(identifiers, "identifiers")?, said(reason)?);
         ws.lock()?;
@@ -408,7 +408,7 @@ fn cdp_identity_revert(
     reason: Option<&str>,
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_small(|ws| {
         let (operation_id, reason) = (given(operation_id, "operation_id")?, said(reason)?);
         ws.lock()?;
         revert(ws, operation_id, reason, actor)
