@@ -4,7 +4,7 @@
 //! accepted edges as under the other policy, so that unlinking, blocking and splitting work the same.
 
 use super::follow::{self, Change, Created, Moved, Redirected};
-use super::govern::{self, ARRIVAL, Cause};
+use super::govern::{ARRIVAL, Cause};
 use super::operate::{begin, finish};
 use super::rules::Rules;
 use crate::error::{CdpError, given};
@@ -238,12 +238,4 @@ fn cdp_identity_policy(
         }
         finish(&ws, operation, &seeds)
     })?)
-}
-
-/// Judges what operators decided about, after rows arrived.
-pub fn settle_decided(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Result<bool, CdpError> {
-    if seeds.is_empty() {
-        return Ok(false);
-    }
-    Ok(govern::judge(ws, seeds, cause, prepared)?.derived)
 }

@@ -43,13 +43,24 @@ pub struct Outcome {
 }
 
 /// A profile record as it is kept.
-struct Kept {
-    merged_into: Option<i64>,
-    contested: bool,
+pub struct Kept {
+    /// The profile.
+    pub profile_id: i64,
+    /// The identifier that founded it.
+    pub founding_node: i64,
+    /// When it was created.
+    pub created_at_micros: i64,
+    /// Whom it was merged into; `None` while it lives.
+    pub merged_into: Option<i64>,
+    /// Whether a rule keeps it from linking further.
+    pub contested: bool,
 }
 
 /// Judges everything that hangs together with the given identifiers. Needs the workspace lock. `prepared` tells that the temporary tables of a batch are there.
 pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Result<Outcome, CdpError> {
+    if seeds.is_empty() {
+        return Ok(Outcome::default());
+    }
     let rules = Rules::load(ws)?;
     let graph = Graph::load(ws, &rules, seeds)?;
     let verdict = verdict(ws, &rules, &graph)?;
@@ -266,32 +277,40 @@ fn records(ws: &Workspace, graph: &Graph) -> Result<(Vec<Record>, Vec<Kept>), Cd
     profiles.sort_unstable();
     profiles.dedup();
     let (mut records, mut kept) = (Vec::new(), Vec::new());
+    for profile in profiles_of(ws, &profiles)? {
+        let profile_id = profile.profile_id;
+        let Some(founding) = graph.place(profile.founding_node) else {
+            return Err(CdpError::corrupted(&format!(
+                "the identifier that founded profile {profile_id} is not where the profile is"
+            )));
+        };
+        records.push(Record { profile_id, founding, created_at_micros: profile.created_at_micros });
+        kept.push(profile);
+    }
+    Ok((records, kept))
+}
+
+/// Some profiles, and the retired ones that lead to them.
+pub fn profiles_of(ws: &Workspace, profiles: &[i64]) -> Result<Vec<Kept>, CdpError> {
+    let mut found = Vec::new();
     for side in ["p.profile_id = ANY ($1)", "p.merged_into = ANY ($1)"] {
-        for (profile_id, founding, created_at, merged_into, contested) in spi::rows_cached(
+        found.extend(spi::rows_cached(
             &ws.sql(&format!(
                 "SELECT p.profile_id, p.founding_node, p.created_at, p.merged_into, p.contested FROM @ws@.profile p WHERE {side}"
             )),
-            &[profiles.clone().into()],
+            &[profiles.to_vec().into()],
             |row| {
-                Ok((
-                    spi::must::<i64>(row, 1)?,
-                    spi::must::<i64>(row, 2)?,
-                    i64::from(spi::must::<TimestampWithTimeZone>(row, 3)?),
-                    row.get::<i64>(4)?,
-                    spi::must::<bool>(row, 5)?,
-                ))
+                Ok(Kept {
+                    profile_id: spi::must(row, 1)?,
+                    founding_node: spi::must(row, 2)?,
+                    created_at_micros: i64::from(spi::must::<TimestampWithTimeZone>(row, 3)?),
+                    merged_into: row.get(4)?,
+                    contested: spi::must(row, 5)?,
+                })
             },
-        )? {
-            let Some(founding) = graph.place(founding) else {
-                return Err(CdpError::corrupted(&format!(
-                    "the identifier that founded profile {profile_id} is not where the profile is"
-                )));
-            };
-            records.push(Record { profile_id, founding, created_at_micros: created_at });
-            kept.push(Kept { merged_into, contested });
-        }
+        )?);
     }
-    Ok((records, kept))
+    Ok(found)
 }
 
 /// An edge that ties a profile that is retired to what takes it over: the first, by its ends, with one end inside and the other outside.

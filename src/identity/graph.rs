@@ -77,8 +77,7 @@ const PAIR: &str = "SELECT e.from_node, e.to_node, (max(e.trust) * 100)::pg_cata
 impl Graph {
     /// Reads the strong ones of the given identifiers and everything that hangs together with them.
     pub fn load(ws: &Workspace, rules: &Rules, seeds: &[i64]) -> Result<Self, CdpError> {
-        let overridden =
-            !spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?.is_empty();
+        let overridden = overridden(ws)?;
         let mut graph = Self::default();
         let mut seen_profiles: HashSet<i64> = HashSet::new();
         let mut seen_pairs: HashSet<(u32, u32)> = HashSet::new();
@@ -217,6 +216,12 @@ impl Graph {
         self.nodes.push(node);
         Ok(Some(place))
     }
+}
+
+/// Whether any decision of an operator holds.
+pub fn overridden(ws: &Workspace) -> Result<bool, CdpError> {
+    let any = spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?;
+    Ok(!any.is_empty())
 }
 
 fn read_node(row: &SpiHeapTupleData, rules: &Rules) -> Result<Node, CdpError> {

@@ -144,6 +144,9 @@ pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, Cd
 
 /// The neighbours of identifiers: who has to be judged anew when these begin or stop to link.
 pub fn neighbours(ws: &Workspace, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut all = nodes.to_vec();
     for (near, far) in [("from_node", "to_node"), ("to_node", "from_node")] {
         all.extend(spi::rows_cached(

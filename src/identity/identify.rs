@@ -3,14 +3,12 @@
 //! It does what a row of a source does, without temporary tables: a handful of kept plans, of which known identifiers of one person need three.
 
 use super::arrive;
-use super::govern::Cause;
+use super::govern::{self, Cause};
 use super::rules::Rules;
 use super::stitch::{self, Batch};
-use super::{hub, value};
+use super::{hub, operate, value};
 use crate::error::{CdpError, given};
-use crate::event;
 use crate::pg::spi;
-use crate::profile;
 use crate::workspace::{self, Workspace};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
@@ -126,15 +124,9 @@ fn see(
         let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
         let cause = Cause { source_id, operation_id: None };
         let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
-        if arrive::settle_decided(
-            ws,
-            &if overridden { decided(ws, &seen, &linking)? } else { Vec::new() },
-            cause,
-            derived,
-        )? || derived
-        {
-            profile::observe::survive(ws)?;
-            event::land::emit(ws)?;
+        let decided = if overridden { decided(ws, &seen, &linking)? } else { Vec::new() };
+        if govern::judge(ws, &decided, cause, derived)?.derived || derived {
+            operate::derive(ws)?;
         }
         return home(ws, first);
     }
@@ -146,9 +138,7 @@ fn see(
             .map(|s| s.node_id)
             .collect();
         let turned = hub::judge(ws, rules, &hub::many(ws, rules, &grown)?)?;
-        if !turned.is_empty() {
-            around = hub::neighbours(ws, &turned)?;
-        }
+        around = hub::neighbours(ws, &turned)?;
     }
     if overridden {
         around.extend(decided(ws, &seen, &linking)?);
@@ -176,8 +166,7 @@ fn see(
         batch = Batch::default();
     }
     if stitch::join(ws, rules, &batch, around, Cause { source_id, operation_id: None }, false)? {
-        profile::observe::survive(ws)?;
-        event::land::emit(ws)?;
+        operate::derive(ws)?;
     }
     home(ws, first)
 }

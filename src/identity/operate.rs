@@ -66,10 +66,15 @@ pub fn enter(ws: &Workspace, operation_id: i64, outcome: &Outcome) -> Result<Jso
 pub fn settle(ws: &Workspace, cause: Cause, seeds: &[i64]) -> Result<Outcome, CdpError> {
     let outcome = govern::judge(ws, seeds, cause, false)?;
     if outcome.derived {
-        profile::observe::survive(ws)?;
-        event::land::emit(ws)?;
+        derive(ws)?;
     }
     Ok(outcome)
+}
+
+/// Computes anew what identifiers took along that changed hands outside a batch: traits and day columns.
+pub fn derive(ws: &Workspace) -> Result<(), CdpError> {
+    profile::observe::survive(ws)?;
+    event::land::emit(ws)
 }
 
 /// What changed, for people.
@@ -162,9 +167,7 @@ fn not_twice(ws: &Workspace, kind: &str, a: i64, b: i64) -> Result<(), CdpError>
 fn around(ws: &Workspace, rules: &Rules, nodes: Vec<i64>) -> Result<Vec<i64>, CdpError> {
     let turned = hub::judge(ws, rules, &nodes)?;
     let mut seeds = nodes;
-    if !turned.is_empty() {
-        seeds.extend(hub::neighbours(ws, &turned)?);
-    }
+    seeds.extend(hub::neighbours(ws, &turned)?);
     Ok(seeds)
 }
 

@@ -3,6 +3,7 @@
 use super::arrive;
 use super::follow::{self, Change, Created, Moved, Redirected, numbers};
 use super::govern::{self, Cause};
+use super::graph;
 use super::hub;
 use super::rules::Rules;
 use crate::error::CdpError;
@@ -72,7 +73,7 @@ pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
         return arrived(ws, &rules, cause);
     }
     let turned = hub::judge(ws, &rules, &hub::candidates(ws, &rules)?)?;
-    let mut around = if turned.is_empty() { Vec::new() } else { hub::neighbours(ws, &turned)? };
+    let mut around = hub::neighbours(ws, &turned)?;
     around.extend(decided(ws)?);
     around.extend(windows(ws, &rules)?);
 
@@ -107,7 +108,7 @@ fn arrived(ws: &Workspace, rules: &Rules, cause: Cause) -> Result<bool, CdpError
         Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?))
     })?;
     arrive::arrive(ws, rules, &rows, &fresh.into_iter().collect(), cause, true)?;
-    arrive::settle_decided(ws, &decided(ws)?, cause, true)?;
+    govern::judge(ws, &decided(ws)?, cause, true)?;
     Ok(true)
 }
 
@@ -145,9 +146,6 @@ pub fn join(
         .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
         .chain(around)
         .collect();
-    if seeds.is_empty() {
-        return Ok(derived);
-    }
     Ok(govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived)
 }
 
@@ -240,7 +238,7 @@ impl Batch {
 /// Identifiers of the batch about which operators decided: pairs that a row shows and that are to link or not to link, and whatever is in a profile that
 /// is to stay apart from another one.
 fn decided(ws: &Workspace) -> Result<Vec<i64>, CdpError> {
-    if spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?.is_empty() {
+    if !graph::overridden(ws)? {
         return Ok(Vec::new());
     }
     spi::rows(

@@ -364,9 +364,7 @@ fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) ->
     counted.sort_unstable();
     counted.dedup();
     let turned = hub::judge(ws, &rules, &counted)?;
-    if !turned.is_empty() {
-        seeds.extend(hub::neighbours(ws, &turned)?);
-    }
+    seeds.extend(hub::neighbours(ws, &turned)?);
     Ok(seeds)
 }
 

@@ -8,7 +8,6 @@ use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::home::{Record, homes};
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -149,27 +148,16 @@ fn part(
     // Stable numbers: the oldest profile founded in a component lives, the others lead to it.
     let profiles: Vec<i64> = component_of.keys().copied().collect();
     let (mut records, mut kept) = (Vec::new(), Vec::new());
-    for side in ["p.profile_id = ANY ($1)", "p.merged_into = ANY ($1)"] {
-        for (profile_id, founding, created_at, into, contested) in spi::rows_cached(
-            &ws.sql(&format!("SELECT p.profile_id, p.founding_node, p.created_at, p.merged_into, p.contested FROM @ws@.profile p WHERE {side}")),
-            &[profiles.clone().into()],
-            |row| {
-                Ok((
-                    spi::must::<i64>(row, 1)?,
-                    spi::must::<i64>(row, 2)?,
-                    i64::from(spi::must::<TimestampWithTimeZone>(row, 3)?),
-                    row.get::<i64>(4)?,
-                    spi::must::<bool>(row, 5)?,
-                ))
-            },
-        )? {
-            let Some(founding) = graph.place(founding) else {
-                checks.homes.see(false, || format!("profile {profile_id}: identifier {founding} that founded it is elsewhere"));
-                continue;
-            };
-            records.push(Record { profile_id, founding, created_at_micros: created_at });
-            kept.push((into, contested));
-        }
+    for profile in govern::profiles_of(ws, &profiles)? {
+        let (profile_id, founding) = (profile.profile_id, profile.founding_node);
+        let Some(founding) = graph.place(founding) else {
+            checks
+                .homes
+                .see(false, || format!("profile {profile_id}: identifier {founding} that founded it is elsewhere"));
+            continue;
+        };
+        records.push(Record { profile_id, founding, created_at_micros: profile.created_at_micros });
+        kept.push((profile.merged_into, profile.contested));
     }
     let homes = homes(&verdict.component, &records);
     for ((record, (into, contested)), is) in records.iter().zip(&kept).zip(&homes.into) {
