@@ -4,7 +4,7 @@
 //! identifiers was seen with it, or that it is one of them. The rules are judged as those of people are, and group numbers are stable in the same way. Nothing of it
 //! feeds back: who is a person does not depend on it.
 
-use super::rules::Rules;
+use super::rules::{Rules, shared};
 use crate::error::{CdpError, given};
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
@@ -212,11 +212,7 @@ fn refresh(ws: &Workspace, entity_id: i32, settings: &Value) -> Result<(i64, i64
             priority: ty.priority,
             limit: setting.max_per_profile,
             window_micros: None,
-            shared: match setting.shared.as_deref() {
-                Some("first") => Shared::First,
-                Some("nobody") => Shared::Nobody,
-                _ => Shared::Last,
-            },
+            shared: setting.shared.as_deref().map(shared).unwrap_or_default(),
         });
     }
     let person = u32::try_from(core.len()).map_err(|_| CdpError::limit("too many identifier types"))?;

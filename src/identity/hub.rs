@@ -83,7 +83,7 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
 
 /// Judges every identifier with enough edges to be a hub.
 pub fn judge_all(ws: &Workspace, rules: &Rules) -> Result<(), CdpError> {
-    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let least = rules.least_cap();
     let nodes = spi::rows(
         &ws.sql(
             "SELECT n.node_id FROM @ws@.node n WHERE n.quarantine IS NOT NULL UNION SELECT x.node_id FROM ( \
@@ -110,7 +110,7 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
 /// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
 /// some before. Who is quarantined already stays so: rows only add neighbours.
 pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
-    let Some(least) = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min() else {
+    let Some(least) = rules.least_cap() else {
         return Ok(Vec::new());
     };
     // The sum of old and new edges is never less than the number of distinct neighbours; counting stops where it is enough.
@@ -130,7 +130,7 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
 
 /// Those of some identifiers that have enough edges to be hubs.
 pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
-    let least = rules.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min();
+    let least = rules.least_cap();
     let (Some(least), false) = (least, nodes.is_empty()) else { return Ok(Vec::new()) };
     spi::rows_cached(
         &ws.sql(

@@ -100,11 +100,7 @@ impl Rules {
                     limit: row.get::<i32>(7)?.and_then(|limit| u32::try_from(limit).ok()),
                     window_micros: row.get(8)?,
                     scope_separator: row.get(9)?,
-                    shared: match spi::must::<String>(row, 10)?.as_str() {
-                        "first" => Shared::First,
-                        "nobody" => Shared::Nobody,
-                        _ => Shared::Last,
-                    },
+                    shared: shared(&spi::must::<String>(row, 10)?),
                     degree_cap: row.get(11)?,
                     person_cap: row.get(12)?,
                     hashed: spi::must(row, 13)?,
@@ -147,6 +143,11 @@ impl Rules {
         })
     }
 
+    /// The smallest cap of any type: whoever has no more neighbours is no hub. `None` when no type has one.
+    pub fn least_cap(&self) -> Option<i32> {
+        self.types.iter().flat_map(|t| [t.degree_cap, t.person_cap]).flatten().min()
+    }
+
     /// What the core needs, in the same order.
     pub fn core(&self) -> Vec<TypeRule> {
         self.types
@@ -158,5 +159,14 @@ impl Rules {
                 shared: t.shared,
             })
             .collect()
+    }
+}
+
+/// The setting `shared` by its word.
+pub fn shared(word: &str) -> Shared {
+    match word {
+        "first" => Shared::First,
+        "nobody" => Shared::Nobody,
+        _ => Shared::Last,
     }
 }
