@@ -224,6 +224,34 @@ pub fn overridden(ws: &Workspace) -> Result<bool, CdpError> {
     Ok(!any.is_empty())
 }
 
+/// Those of some identifiers about which operators decided: a pair among them, of which a link counts for quarantined ones too, or a profile that is to stay apart from
+/// another one. `profiles` are those that the identifiers are in.
+pub fn decided(ws: &Workspace, nodes: Vec<i64>, profiles: Vec<i64>) -> Result<Vec<i64>, CdpError> {
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT o.node_id FROM @ws@.identity_override o WHERE o.kind IN ('unlink', 'link') AND o.node_id = ANY ($1) AND o.other_id = ANY ($1) \
+             UNION ALL SELECT o.node_id FROM @ws@.identity_override o JOIN @ws@.node n ON n.node_id IN (o.node_id, o.other_id) \
+             WHERE o.kind = 'cannot_link' AND (n.node_id = ANY ($1) OR n.profile_id = ANY ($2))",
+        ),
+        &[nodes.into(), profiles.into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// Those of some identifiers of a type that are in profiles with more than `limit` values of it.
+pub fn crowded(ws: &Workspace, type_id: i32, limit: u32, nodes: Vec<i64>) -> Result<Vec<i64>, CdpError> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT n.node_id FROM @ws@.node n WHERE n.node_id = ANY ($3) AND (SELECT count(*) FROM @ws@.node o WHERE o.profile_id = n.profile_id AND o.type_id = $1) > $2",
+        ),
+        &[type_id.into(), i64::from(limit).into(), nodes.into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
 fn read_node(row: &SpiHeapTupleData, rules: &Rules) -> Result<Node, CdpError> {
     Ok(Node {
         node_id: spi::must(row, 1)?,

@@ -5,6 +5,7 @@ use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
+use std::collections::HashMap;
 
 /// SQL giving the distinct neighbours of identifiers: `node_id`, `degree`, `persons`. `nodes` is a FROM item with a column `node_id`.
 ///
@@ -107,25 +108,14 @@ pub fn quarantine(ws: &Workspace, ids: Vec<i64>, reasons: Vec<Option<String>>) -
     )
 }
 
-/// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had
-/// some before. Who is quarantined already stays so: rows only add neighbours.
-pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
-    let Some(least) = rules.least_cap() else {
-        return Ok(Vec::new());
-    };
-    // The sum of old and new edges is never less than the number of distinct neighbours; counting stops where it is enough.
-    spi::rows(
-        &ws.sql(
-            "WITH c AS MATERIALIZED (SELECT x.node_id, count(*) AS fresh FROM ( \
-                 SELECT p.from_node AS node_id FROM pg_temp.cdp_pair p UNION ALL SELECT p.to_node FROM pg_temp.cdp_pair p) x GROUP BY 1), \
-             old AS MATERIALIZED (SELECT DISTINCT i.node_id FROM pg_temp.cdp_identifier i WHERE i.known AND i.quarantine IS NULL) \
-             SELECT c.node_id FROM c JOIN @ws@.node n USING (node_id) WHERE c.fresh > $1 AND n.quarantine IS NULL \
-             UNION SELECT c.node_id FROM c JOIN old USING (node_id) WHERE c.fresh <= $1 AND (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
-        ),
-        &[i64::from(least).into()],
-        |row| spi::must::<i64>(row, 1),
-    )
+/// Why some identifiers link nobody; `None` of one that links.
+pub fn reasons(ws: &Workspace, nodes: &[i64]) -> Result<HashMap<i64, Option<String>>, CdpError> {
+    let found = spi::rows_cached(
+        &ws.sql("SELECT n.node_id, n.quarantine FROM @ws@.node n WHERE n.node_id = ANY ($1)"),
+        &[nodes.to_vec().into()],
+        |row| Ok((spi::must::<i64>(row, 1)?, row.get::<String>(2)?)),
+    )?;
+    Ok(found.into_iter().collect())
 }
 
 /// Those of some identifiers that have enough edges to be hubs.

@@ -165,7 +165,7 @@ fn see(
         around.extend(linking.iter().map(|s| s.node_id));
         batch = Batch::default();
     }
-    if stitch::join(ws, rules, &batch, around, Cause { source_id, operation_id: None }, false)? {
+    if stitch::join(ws, rules, batch, around, Cause { source_id, operation_id: None }, false)? {
         operate::derive(ws)?;
     }
     home(ws, first)

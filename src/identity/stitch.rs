@@ -1,4 +1,4 @@
-//! Stitching a batch: nodes and edges from the rows, components from the edges, profiles from the components.
+//! Stitching a batch: components from the edges that its rows show, profiles from the components.
 
 use super::arrive;
 use super::follow::{self, Change, Created, Moved, Redirected, numbers};
@@ -6,117 +6,99 @@ use super::govern::{self, Cause};
 use super::graph;
 use super::hub;
 use super::rules::Rules;
+use super::sight::{self, Identifier, Sights, Unwritten};
 use crate::error::CdpError;
-use crate::pg::{spi, temp};
+use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
-use pgrx::datum::TimestampWithTimeZone;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Enters the identifiers of the batch as nodes, in the order in which the rows show them, and tells each row its nodes. A row that says no time moves no
-/// `last_seen`: it may be the same row again.
-pub fn nodes(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
-    spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.node AS n (type_id, value, source_id, first_seen, last_seen) \
-             SELECT i.type_id, i.value, $1, coalesce(min(i.seen), now()), coalesce(max(i.seen), now()) FROM pg_temp.cdp_value i GROUP BY i.type_id, i.value \
-             HAVING max(i.seen) IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.node k WHERE k.type_id = i.type_id AND k.value = i.value) ORDER BY min(i.rn), i.type_id, i.value COLLATE \"C\" \
-             ON CONFLICT (type_id, value) DO UPDATE SET first_seen = least(n.first_seen, excluded.first_seen), last_seen = greatest(n.last_seen, excluded.last_seen) \
-             WHERE excluded.first_seen < n.first_seen OR excluded.last_seen > n.last_seen",
-        ),
-        &[source_id.into()],
-    )?;
-    spi::run(
-        &ws.sql(
-            "INSERT INTO pg_temp.cdp_identifier (rn, strong, priority, seen, node_id, type_id, quarantine, known) \
-             SELECT i.rn, i.strong, i.priority, i.seen, n.node_id, n.type_id, t.name || ': ' || n.quarantine, n.profile_id IS NOT NULL \
-             FROM pg_temp.cdp_value i JOIN @ws@.node n ON n.type_id = i.type_id AND n.value = i.value JOIN @ws@.identifier_type t ON t.type_id = i.type_id",
-        ),
-        &[],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_identifier", &[])?;
-    Ok(())
-}
-
-/// Enters an edge for every two identifiers that a row shows together. `cdp_pair` then has the strong ones that this source had not shown before.
-pub fn edges(ws: &Workspace, source_id: i32, trust: i32) -> Result<(), CdpError> {
-    temp::table("cdp_pair", "from_node pg_catalog.int8, to_node pg_catalog.int8")?;
-    // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
-    spi::run(
-        &ws.sql(
-            "WITH written AS ( \
-             INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
-             SELECT a.node_id, b.node_id, $1, $2 / 100.0, CASE WHEN NOT bool_and(a.strong AND b.strong) THEN 'weak' WHEN min(coalesce(a.quarantine, b.quarantine)) IS NULL THEN 'accepted' ELSE 'suspended' END, \
-                    CASE WHEN bool_and(a.strong AND b.strong) THEN min(coalesce(a.quarantine, b.quarantine)) END, coalesce(min(a.seen), now()), coalesce(max(a.seen), now()) \
-             FROM pg_temp.cdp_identifier a JOIN pg_temp.cdp_identifier b ON b.rn = a.rn AND a.node_id < b.node_id GROUP BY a.node_id, b.node_id \
-             HAVING max(a.seen) IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.edge k WHERE k.from_node = a.node_id AND k.to_node = b.node_id AND k.source_id = $1) \
-             ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
-             WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen \
-             RETURNING e.from_node, e.to_node, e.state, e.xmax = 0 AS fresh) \
-             INSERT INTO pg_temp.cdp_pair (from_node, to_node) SELECT w.from_node, w.to_node FROM written w WHERE w.fresh AND w.state <> 'weak'",
-        ),
-        &[source_id.into(), trust.into()],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_pair", &[])?;
-    Ok(())
-}
-
-/// Gives every strong node of the batch its profile: an old one, a new one, or the oldest of those it joins. Everything derived follows: columns of
-/// bits, wide rows, segments. `cdp_touched` then holds the profiles whose values changed hands. Returns whether any did.
+/// Enters what a batch shows and gives every strong identifier of it its profile: an old one, a new one, or the oldest of those it joins. Everything derived follows:
+/// columns of bits, wide rows, segments. `cdp_touched` then holds the profiles whose values changed hands. Returns whether any did.
 ///
 /// Rows whose identifiers no rule is against are joined as they come, which gives the same as judging all edges together. Where a rule could matter, what hangs
 /// together is judged as a whole: at a contested profile, a new hub, a pair that operators decided about, a limit that the join would break.
-pub fn profiles(ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
+pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, trust: i32) -> Result<bool, CdpError> {
     let cause = Cause { source_id, operation_id: None };
-    let rules = Rules::load(ws)?;
+    sights.note_times(ws)?;
+    let fresh = sights.edges(ws, rules, source_id, trust)?;
     if ws.arrival {
-        return arrived(ws, &rules, cause);
+        sight::write(ws, sights.unwritten(), source_id, |_| None)?;
+        let rows: Vec<Vec<i64>> = sights
+            .rows()
+            .map(|row| row.filter(|i| links(i)).map(|i| i.node_id).collect::<BTreeSet<i64>>().into_iter().collect())
+            .filter(|row: &Vec<i64>| !row.is_empty())
+            .collect();
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        arrive::arrive(ws, rules, &rows, &fresh.into_iter().collect(), cause, true)?;
+        govern::judge(ws, &decided(ws, sights)?, cause, true)?;
+        return Ok(true);
     }
-    let turned = hub::judge(ws, &rules, &hub::candidates(ws, &rules)?)?;
-    let mut around = hub::neighbours(ws, &turned)?;
-    around.extend(decided(ws)?);
-    around.extend(windows(ws, &rules)?);
-
-    let batch = Batch::read(ws)?;
+    let mut unwritten = sights.unwritten();
+    let candidates = candidates(ws, rules, sights, &fresh)?;
+    let mut around = Vec::new();
+    if !candidates.is_empty() {
+        // Who neighbours are is counted in the tables.
+        let near: HashSet<i64> = fresh
+            .iter()
+            .filter(|(a, b)| candidates.contains(a) || candidates.contains(b))
+            .flat_map(|(a, b)| [*a, *b])
+            .collect();
+        let (now, later): (Vec<_>, Vec<_>) = unwritten.into_iter().partition(|new| near.contains(&new.node_id));
+        unwritten = later;
+        sight::write(ws, now, source_id, |_| None)?;
+        let turned = hub::judge(ws, rules, &candidates.into_iter().collect::<Vec<i64>>())?;
+        if !turned.is_empty() {
+            sights.requarantine(&hub::reasons(ws, &turned)?);
+        }
+        around = hub::neighbours(ws, &turned)?;
+    }
+    around.extend(decided(ws, sights)?);
+    around.extend(crowded(ws, rules, sights)?);
+    let mut batch = Batch::of(sights);
+    batch.unwritten = unwritten;
     if batch.nodes.is_empty() && around.is_empty() {
+        sight::write(ws, batch.unwritten, source_id, |_| None)?;
         return Ok(false);
     }
-    join(ws, &rules, &batch, around, cause, true)?;
+    join(ws, rules, batch, around, cause, true)?;
     Ok(true)
 }
 
-/// As [`profiles`], under the policy `arrival`.
-fn arrived(ws: &Workspace, rules: &Rules, cause: Cause) -> Result<bool, CdpError> {
-    let mut rows: Vec<(i64, Vec<i64>)> = Vec::new();
-    for (rn, node) in spi::rows(
-        &ws.sql(
-            "SELECT i.rn, i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) WHERE i.strong AND n.quarantine IS NULL ORDER BY i.rn, i.node_id",
-        ),
-        &[],
-        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
-    )? {
-        match rows.last_mut() {
-            Some((last, row)) if *last == rn => row.push(node),
-            _ => rows.push((rn, vec![node])),
+/// Whether an identifier ties its rows to a profile.
+fn links(identifier: &Identifier) -> bool {
+    identifier.strong && identifier.quarantine.is_none()
+}
+
+/// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had some before. Who is quarantined already stays
+/// so: rows only add neighbours.
+fn candidates(ws: &Workspace, rules: &Rules, sights: &Sights, fresh: &[(i64, i64)]) -> Result<BTreeSet<i64>, CdpError> {
+    let Some(least) = rules.least_cap() else { return Ok(BTreeSet::new()) };
+    let mut gained: HashMap<i64, i64> = HashMap::new();
+    for node in fresh.iter().flat_map(|(a, b)| [*a, *b]) {
+        *gained.entry(node).or_default() += 1;
+    }
+    let (mut many, mut some) = (BTreeSet::new(), Vec::new());
+    for identifier in sights.identifiers().iter().filter(|i| links(i)) {
+        match gained.get(&identifier.node_id) {
+            Some(gained) if *gained > i64::from(least) => {
+                many.insert(identifier.node_id);
+            }
+            Some(_) if identifier.home.is_some() => some.push(identifier.node_id),
+            _ => {}
         }
     }
-    if rows.is_empty() {
-        return Ok(false);
-    }
-    let rows: Vec<Vec<i64>> = rows.into_iter().map(|(_, row)| row).collect();
-    let fresh = spi::rows("SELECT p.from_node, p.to_node FROM pg_temp.cdp_pair p", &[], |row| {
-        Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?))
-    })?;
-    arrive::arrive(ws, rules, &rows, &fresh.into_iter().collect(), cause, true)?;
-    govern::judge(ws, &decided(ws)?, cause, true)?;
-    Ok(true)
+    many.extend(hub::many(ws, rules, &some)?);
+    Ok(many)
 }
 
 /// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say. Returns whether values have to be computed anew.
 pub fn join(
     ws: &Workspace,
     rules: &Rules,
-    batch: &Batch,
+    mut batch: Batch,
     around: Vec<i64>,
     cause: Cause,
     prepared: bool,
@@ -135,9 +117,16 @@ pub fn join(
     let mut slow: BTreeSet<usize> = BTreeSet::new();
     slow.extend(batch.contested.iter().filter_map(|profile| place_of.get(&Part::Profile(*profile)).copied()));
     slow.extend(around.iter().filter_map(|node| at(*node)));
-    slow.extend(limits(ws, rules, batch, &components, &slow)?);
+    slow.extend(limits(ws, rules, &batch, &components, &slow)?);
 
-    let change = joined(ws, rules, batch, &components, &slow)?;
+    let mut change = joined(ws, rules, &batch, &components, &slow)?;
+    let unwritten = std::mem::take(&mut batch.unwritten);
+    if !unwritten.is_empty() {
+        let new: HashSet<i64> = unwritten.iter().map(|u| u.node_id).collect();
+        let home: HashMap<i64, i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
+        change.moved.retain(|m| !new.contains(&m.node_id));
+        sight::write(ws, unwritten, cause.source_id, |node| home.get(&node).copied())?;
+    }
     let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch
         .nodes
@@ -165,6 +154,8 @@ pub struct Batch {
     pub nodes: Vec<i64>,
     /// Their types.
     pub type_of: HashMap<i64, i32>,
+    /// New identifiers that are written with their profiles, ascending.
+    pub unwritten: Vec<Unwritten>,
     profile_of: HashMap<i64, i64>,
     states: Vec<NodeState>,
     ages: Vec<Profile>,
@@ -182,93 +173,53 @@ impl Batch {
         }
     }
 
-    /// Reads them. Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have
-    /// a profile of their own.
-    fn read(ws: &Workspace) -> Result<Self, CdpError> {
+    /// Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have a profile of their
+    /// own.
+    fn of(sights: &Sights) -> Self {
         let mut batch = Self::default();
-        let mut row: Vec<i64> = Vec::new();
-        let mut current: Option<i64> = None;
-        let found = spi::rows(
-            &ws.sql(
-                "SELECT i.rn, i.node_id, i.type_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
-                 WHERE i.strong AND n.quarantine IS NULL AND i.rn IN ( \
-                   SELECT i.rn FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id \
-                   WHERE i.strong AND n.quarantine IS NULL GROUP BY i.rn \
-                   HAVING bool_or(n.profile_id IS NULL) OR min(n.profile_id) <> max(n.profile_id) OR bool_or(p.contested)) ORDER BY i.rn",
-            ),
-            &[],
-            |r| Ok((spi::must::<i64>(r, 1)?, spi::must::<i64>(r, 2)?, spi::must::<i32>(r, 3)?)),
-        )?;
-        if found.is_empty() {
-            return Ok(batch);
-        }
-        for (rn, node, type_id) in found {
-            if current != Some(rn) {
-                batch.rows.push(&row);
-                row.clear();
-                current = Some(rn);
+        for identifier in sights.identifiers().iter().filter(|i| links(i)) {
+            if let Some(home) = identifier.home {
+                batch.know(identifier.node_id, home.profile_id, home.created_at_micros, home.contested);
             }
-            row.push(node);
-            batch.type_of.insert(node, type_id);
         }
-        batch.rows.push(&row);
-        for (node, profile_id, created_at, contested) in spi::rows(
-            &ws.sql(
-                "SELECT DISTINCT n.node_id, n.profile_id, p.created_at, p.contested \
-                 FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) JOIN @ws@.profile p ON p.profile_id = n.profile_id WHERE i.strong AND n.quarantine IS NULL",
-            ),
-            &[],
-            |r| {
-                Ok((
-                    spi::must::<i64>(r, 1)?,
-                    spi::must::<i64>(r, 2)?,
-                    i64::from(spi::must::<TimestampWithTimeZone>(r, 3)?),
-                    spi::must::<bool>(r, 4)?,
-                ))
-            },
-        )? {
-            batch.know(node, profile_id, created_at, contested);
+        for row in sights.rows() {
+            let row: Vec<&Identifier> = row.filter(|i| links(i)).collect();
+            let first = row.first().and_then(|i| i.home).map(|home| home.profile_id);
+            let settled = |i: &&Identifier| i.home.is_some_and(|h| !h.contested && Some(h.profile_id) == first);
+            if row.iter().all(settled) {
+                continue;
+            }
+            batch.type_of.extend(row.iter().map(|i| (i.node_id, i.type_id)));
+            let row: Vec<i64> = row.iter().map(|i| i.node_id).collect();
+            batch.rows.push(&row);
         }
         batch.nodes = batch.type_of.keys().copied().collect();
         batch.nodes.sort_unstable();
-        Ok(batch)
+        batch
     }
 }
 
-/// Identifiers of the batch about which operators decided: pairs that a row shows and that are to link or not to link, and whatever is in a profile that
-/// is to stay apart from another one.
-fn decided(ws: &Workspace) -> Result<Vec<i64>, CdpError> {
+/// Known identifiers of the batch about which operators decided: pairs that are to link or not to link, and whatever is in a profile that is to stay apart from another one.
+fn decided(ws: &Workspace, sights: &Sights) -> Result<Vec<i64>, CdpError> {
     if !graph::overridden(ws)? {
         return Ok(Vec::new());
     }
-    spi::rows(
-        &ws.sql(
-            "WITH seen AS (SELECT o.node_id, o.other_id FROM @ws@.identity_override o JOIN pg_temp.cdp_identifier a ON a.node_id = o.node_id \
-                 JOIN pg_temp.cdp_identifier b ON b.node_id = o.other_id AND b.rn = a.rn WHERE o.kind IN ('unlink', 'link')), \
-             apart AS (SELECT o.node_id FROM @ws@.identity_override o WHERE o.kind = 'cannot_link' UNION SELECT o.other_id FROM @ws@.identity_override o WHERE o.kind = 'cannot_link') \
-             SELECT s.node_id FROM seen s UNION SELECT s.other_id FROM seen s \
-             UNION SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN apart USING (node_id) WHERE i.strong \
-             UNION SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
-                 WHERE i.strong AND n.profile_id IN (SELECT f.profile_id FROM apart JOIN @ws@.node f USING (node_id))",
-        ),
-        &[],
-        |row| spi::must::<i64>(row, 1),
-    )
+    let known: Vec<i64> = sights.identifiers().iter().filter(|i| !i.fresh && i.strong).map(|i| i.node_id).collect();
+    let mut profiles: Vec<i64> =
+        sights.identifiers().iter().filter(|i| i.strong).filter_map(|i| Some(i.home?.profile_id)).collect();
+    profiles.sort_unstable();
+    profiles.dedup();
+    graph::decided(ws, known, profiles)
 }
 
 /// Identifiers of the batch whose type has a limit within a window, in profiles that hold more of them than that: an earlier sight can bring them together.
-fn windows(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
+fn crowded(ws: &Workspace, rules: &Rules, sights: &Sights) -> Result<Vec<i64>, CdpError> {
     let mut crowded = Vec::new();
     for ty in rules.types.iter().filter(|t| t.strong && t.window_micros.is_some()) {
         let Some(limit) = ty.limit else { continue };
-        crowded.extend(spi::rows_cached(
-            &ws.sql(
-                "SELECT i.node_id FROM pg_temp.cdp_identifier i JOIN @ws@.node n USING (node_id) \
-                 WHERE i.type_id = $1 AND (SELECT count(*) FROM @ws@.node o WHERE o.profile_id = n.profile_id AND o.type_id = $1) > $2",
-            ),
-            &[ty.type_id.into(), i64::from(limit).into()],
-            |row| spi::must::<i64>(row, 1),
-        )?);
+        let known = sights.identifiers().iter().filter(|i| i.type_id == ty.type_id && i.home.is_some());
+        let known: Vec<i64> = known.map(|i| i.node_id).collect();
+        crowded.extend(graph::crowded(ws, ty.type_id, limit, known)?);
     }
     Ok(crowded)
 }
@@ -322,7 +273,13 @@ fn limits(
     }
     if !newcomers.is_empty() {
         let place_of: HashMap<i64, usize> = newcomers.iter().copied().collect();
-        let ids: Vec<i64> = newcomers.into_iter().map(|(node, _)| node).collect();
+        for new in &batch.unwritten {
+            if let Some(place) = place_of.get(&new.node_id) {
+                held.push((*place, new.type_id, new.value.clone()));
+            }
+        }
+        let written = |node: &i64| batch.unwritten.binary_search_by_key(node, |new| new.node_id).is_err();
+        let ids: Vec<i64> = newcomers.into_iter().map(|(node, _)| node).filter(written).collect();
         for (node, type_id, value) in spi::rows_cached(
             &ws.sql("SELECT n.node_id, n.type_id, n.value FROM @ws@.node n WHERE n.node_id = ANY ($1)"),
             &[ids.into()],
@@ -382,16 +339,4 @@ fn joined(
     }
     follow::take_over(ws, &into, &mut change)?;
     Ok(change)
-}
-
-/// Tells each row the node its facts are kept on: the most telling strong identifier it has that links, else the most telling one.
-pub fn subjects() -> Result<(), CdpError> {
-    temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8")?;
-    spi::run(
-        "INSERT INTO pg_temp.cdp_subject (rn, node_id) \
-         SELECT DISTINCT ON (i.rn) i.rn, i.node_id FROM pg_temp.cdp_identifier i WHERE i.strong ORDER BY i.rn, i.quarantine IS NOT NULL, i.priority, i.node_id",
-        &[],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_subject", &[])?;
-    Ok(())
 }

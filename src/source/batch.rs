@@ -3,9 +3,12 @@
 use super::describe::as_text;
 use super::spool::Source;
 use crate::error::CdpError;
+use crate::identity::rules::Rules;
+use crate::identity::sight::{Refused, Row, Sights};
 use crate::pg::{spi, subtransaction, temp};
 use crate::workspace::Workspace;
 use pgrx::spi::quote_literal;
+use std::collections::HashSet;
 
 /// A trait of the mapping with its attribute.
 pub struct Trait {
@@ -29,20 +32,12 @@ pub struct Plan {
     pub properties: Vec<(String, String, String)>,
 }
 
-/// Makes or empties the temporary tables of a batch: its rows as mapped, and their identifiers.
+/// Makes or empties the temporary table of a batch: its rows as mapped.
 pub fn prepare() -> Result<(), CdpError> {
     temp::table(
         "cdp_row",
         "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
          event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb",
-    )?;
-    temp::table(
-        "cdp_value",
-        "rn pg_catalog.int8, type_id pg_catalog.int4, value pg_catalog.text, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz",
-    )?;
-    temp::table(
-        "cdp_identifier",
-        "rn pg_catalog.int8, strong pg_catalog.bool, priority pg_catalog.int4, seen pg_catalog.timestamptz, node_id pg_catalog.int8, type_id pg_catalog.int4, quarantine pg_catalog.text, known pg_catalog.bool",
     )
 }
 
@@ -137,77 +132,66 @@ const EARLIEST_EVENT: &str = "4600-01-01 00:00:00+00 BC";
 /// See [`EARLIEST_EVENT`].
 const LATEST_EVENT: &str = "100000-01-01 00:00:00+00";
 
-/// Patterns that cannot be part of a larger one: with options or references of their own.
-const ALONE: &str = r"^(\*\*\*|\(\?[a-z]+\))|\\[1-9]";
-
-/// One regular expression that matches whatever any pattern of the blocked values does, but for those that stand [alone](ALONE): most values match none, and one
-/// look is enough to see it.
-fn any_pattern(ws: &Workspace) -> Result<String, CdpError> {
-    let all = spi::one::<String>(
-        &ws.sql("SELECT string_agg('(?:' || b.pattern || ')', '|') FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL AND b.pattern !~ $1"),
-        &[ALONE.into()],
+/// What the batch shows of identifiers. Values that are invalid or blocked are told to the rejects; rows without any strong identifier and rows whose event is none
+/// are rejected. Returns how many rows were rejected.
+pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules) -> Result<(Sights, i64), CdpError> {
+    let rows = spi::rows(
+        "SELECT r.rn, coalesce(r.seen, r.event_at), r.identifiers, \
+            CASE WHEN r.event IS NULL THEN NULL WHEN r.event_at IS NULL THEN 'event time is null' WHEN NOT isfinite(r.event_at) THEN 'event time is infinite' \
+                 WHEN r.event_at < $1::pg_catalog.text::pg_catalog.timestamptz OR r.event_at >= $2::pg_catalog.text::pg_catalog.timestamptz THEN 'event time is out of range' \
+                 WHEN r.event_key IS NULL THEN 'event id is null' WHEN r.event = '' OR octet_length(r.event) > 63 THEN 'event name is not 1 to 63 bytes long' END \
+         FROM pg_temp.cdp_row r ORDER BY r.rn",
+        &[EARLIEST_EVENT.into(), LATEST_EVENT.into()],
+        |row| Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values: spi::must(row, 3)?, fault: row.get(4)? }),
     )?;
-    // Nothing matches a character before the beginning.
-    Ok(all.unwrap_or_else(|| r"^.\A".to_owned()))
+    let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
+    let (mut refused, mut useless) = (Vec::new(), Vec::new());
+    let sights = Sights::of(ws, rules, &types, &rows, &mut refused, &mut useless)?;
+    if !refused.is_empty() {
+        tell(ws, plan, refused)?;
+    }
+    let rejected = i64::try_from(useless.len()).map_err(|_| CdpError::limit("too many rejected rows"))?;
+    if !useless.is_empty() {
+        let useless: HashSet<i64> = useless.into_iter().collect();
+        let of = |row: &Row| row.fault.clone().unwrap_or_else(|| "no usable strong identifier".to_owned());
+        let (rns, reasons) = rows.iter().filter(|row| useless.contains(&row.rn)).map(|row| (row.rn, of(row))).unzip();
+        reject(ws, plan, rns, reasons)?;
+    }
+    spi::run("ANALYZE pg_temp.cdp_row", &[])?;
+    Ok((sights, rejected))
 }
 
-/// Splits the rows into identifiers, normalised; values that are invalid or blocked are told to the rejects, rows without any strong identifier
-/// and rows whose event has no time are rejected. Returns how many rows were rejected.
-pub fn identify(ws: &Workspace, plan: &Plan) -> Result<i64, CdpError> {
-    let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
-    // Each distinct raw value is cleaned and checked once; what is a node already was checked when it became one. A pattern goes through all suspects before
-    // the next one does: PostgreSQL keeps only a few compiled patterns.
+/// Tells the rejects which values are no identifiers.
+fn tell(ws: &Workspace, plan: &Plan, refused: Vec<Refused>) -> Result<(), CdpError> {
+    let (mut types, mut values, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    for value in refused {
+        types.push(value.type_name);
+        values.push(value.value);
+        faults.push(value.fault);
+    }
     spi::run(
         &ws.sql(
-            "WITH raw AS MATERIALIZED (SELECT r.rn, coalesce(r.seen, r.event_at) AS seen, t.type_id, x.raw \
-                 FROM pg_temp.cdp_row r CROSS JOIN LATERAL unnest(r.identifiers, $2::pg_catalog.int4[]) AS t(raw, type_id) CROSS JOIN LATERAL (SELECT t.raw) x(raw) \
-                 WHERE x.raw IS NOT NULL AND x.raw <> ''), \
-             plain AS MATERIALIZED (SELECT d.type_id, d.raw, t.name, t.storage, t.scope_separator, @ext@._cdp_normalise(t.normaliser, d.raw, $3) AS value \
-                 FROM (SELECT DISTINCT type_id, raw FROM raw) d JOIN @ws@.identifier_type t USING (type_id)), \
-             normal AS MATERIALIZED (SELECT p.type_id, p.raw, p.value AS plain, \
-                 CASE p.storage WHEN 'plain' THEN p.value ELSE @ext@._cdp_keyed(p.name, p.scope_separator, p.value) END AS value FROM plain p), \
-             cleaned AS MATERIALIZED (SELECT m.type_id, m.raw, m.plain, m.value, n.node_id IS NOT NULL AS known \
-                 FROM normal m LEFT JOIN @ws@.node n ON n.type_id = m.type_id AND n.value = m.value), \
-             suspect AS MATERIALIZED (SELECT c.type_id, c.raw, c.plain, lower(c.plain) ~ $4 AS suspect FROM cleaned c WHERE NOT c.known), \
-             blocked AS MATERIALIZED (SELECT x.type_id, x.raw, min(x.reason) AS reason FROM ( \
-                 SELECT c.type_id, c.raw, b.reason FROM cleaned c JOIN @ws@.blocked_value b ON b.value = lower(c.plain) AND (b.type_id IS NULL OR b.type_id = c.type_id) WHERE NOT c.known \
-                 UNION ALL SELECT h.type_id, h.raw, b.reason FROM (SELECT v.*, v.pattern ~ $5 AS alone FROM @ws@.blocked_value v) b CROSS JOIN LATERAL ( \
-                     SELECT c.type_id, c.raw FROM suspect c WHERE (c.suspect OR b.alone) AND (b.type_id IS NULL OR b.type_id = c.type_id) AND lower(c.plain) ~ b.pattern OFFSET 0) h \
-                 WHERE b.pattern IS NOT NULL) x GROUP BY 1, 2), \
-             checked AS MATERIALIZED (SELECT c.type_id, c.raw, c.value, \
-                 CASE WHEN c.value IS NULL THEN 'not a valid value' WHEN octet_length(c.value) > 1024 THEN 'longer than 1024 bytes' ELSE 'blocked: ' || b.reason END AS fault \
-                 FROM cleaned c LEFT JOIN blocked b ON b.type_id = c.type_id AND b.raw = c.raw), \
-             told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-                 SELECT $1, NULL, jsonb_build_object('identifier_type', t.name, 'value', CASE t.storage WHEN 'plain' THEN c.raw END), 'identifier ' || t.name || ' is ' || c.fault \
-                 FROM checked c JOIN @ws@.identifier_type t USING (type_id) WHERE c.fault IS NOT NULL ON CONFLICT DO NOTHING) \
-             INSERT INTO pg_temp.cdp_value (rn, type_id, value, strong, priority, seen) \
-             SELECT r.rn, r.type_id, c.value, t.strength = 'strong', t.priority, r.seen \
-             FROM raw r JOIN checked c ON c.type_id = r.type_id AND c.raw = r.raw AND c.fault IS NULL JOIN @ws@.identifier_type t ON t.type_id = r.type_id",
+            "INSERT INTO @ws@.reject (source_id, key, payload, reason) \
+             SELECT $1, NULL, jsonb_build_object('identifier_type', x.name, 'value', x.value), 'identifier ' || x.name || ' is ' || x.fault \
+             FROM unnest($2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(name, value, fault) ON CONFLICT DO NOTHING",
         ),
-        &[plan.source.source_id.into(), types.into(), ws.phone_region.as_str().into(), any_pattern(ws)?.into(), ALONE.into()],
+        &[plan.source.source_id.into(), types.into(), values.into(), faults.into()],
     )?;
-    let rejected = spi::one::<i64>(
+    Ok(())
+}
+
+/// Rejects rows of the batch.
+fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, reasons: Vec<String>) -> Result<(), CdpError> {
+    spi::run(
         &ws.sql(
-            "WITH unusable AS (DELETE FROM pg_temp.cdp_row r WHERE NOT EXISTS (SELECT FROM pg_temp.cdp_value i WHERE i.rn = r.rn AND i.strong) \
-                   OR (r.event IS NOT NULL AND (r.event_at IS NULL OR NOT isfinite(r.event_at) OR r.event_at < $2::pg_catalog.text::pg_catalog.timestamptz \
-                       OR r.event_at >= $3::pg_catalog.text::pg_catalog.timestamptz OR r.event_key IS NULL OR r.event = '' OR octet_length(r.event) > 63)) \
-                 RETURNING r.rn, r.event, r.event_at, r.event_key), \
-             gone AS (DELETE FROM pg_temp.cdp_value i USING unusable u WHERE i.rn = u.rn), \
-             told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-                 SELECT $1, s.k, to_jsonb(s.r), CASE WHEN u.event IS NOT NULL AND u.event_at IS NULL THEN 'event time is null' \
-                        WHEN u.event IS NOT NULL AND NOT isfinite(u.event_at) THEN 'event time is infinite' \
-                        WHEN u.event IS NOT NULL AND (u.event_at < $2::pg_catalog.text::pg_catalog.timestamptz OR u.event_at >= $3::pg_catalog.text::pg_catalog.timestamptz) THEN 'event time is out of range' \
-                        WHEN u.event IS NOT NULL AND u.event_key IS NULL THEN 'event id is null' \
-                        WHEN u.event = '' OR octet_length(u.event) > 63 THEN 'event name is not 1 to 63 bytes long' \
-                        ELSE 'no usable strong identifier' END \
-                 FROM unusable u JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING) \
-             SELECT count(*) FROM unusable",
+            "WITH x AS MATERIALIZED (SELECT * FROM unnest($2::pg_catalog.int8[], $3::pg_catalog.text[]) AS x(rn, reason)), \
+             gone AS (DELETE FROM pg_temp.cdp_row r USING x WHERE r.rn = x.rn) \
+             INSERT INTO @ws@.reject (source_id, key, payload, reason) \
+             SELECT $1, s.k, to_jsonb(s.r), x.reason FROM x JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING",
         ),
-        &[plan.source.source_id.into(), EARLIEST_EVENT.into(), LATEST_EVENT.into()],
+        &[plan.source.source_id.into(), rns.into(), reasons.into()],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_value", &[])?;
-    spi::run("ANALYZE pg_temp.cdp_row", &[])?;
-    Ok(rejected.unwrap_or(0))
+    Ok(())
 }
 
 /// Takes note of which rows were taken: the watermark, or their hashes.

@@ -3,6 +3,7 @@
 use super::batch::{self, Plan, Trait};
 use super::{event_type, spool};
 use crate::error::CdpError;
+use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
 use crate::workspace::{self, Workspace};
 use crate::{event, identity, profile, store};
@@ -88,27 +89,28 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
         &[after.into(), upto.into()],
     )?
     .unwrap_or(0);
+    let rules = Rules::load(ws)?;
     let mut rejected = batch::map(ws, &plan, after, upto)?;
-    rejected += batch::identify(ws, &plan)?;
-
-    identity::stitch::nodes(ws, plan.source.source_id)?;
-    identity::stitch::edges(ws, plan.source.source_id, plan.source.trust)?;
-    event::land::prepare()?;
-    let merged = identity::stitch::profiles(ws, plan.source.source_id)?;
-    identity::stitch::subjects()?;
-
-    let names: Vec<String> =
-        spi::rows("SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL", &[], |row| {
-            spi::must(row, 1)
-        })?;
-    if let Some(mapping) = &plan.source.mapping.event {
-        for name in &names {
-            event_type::ensure(ws, &plan.source.relation, mapping, name)?;
-        }
+    let (mut sights, useless) = batch::identify(ws, &plan, &rules)?;
+    rejected += useless;
+    if plan.source.mapping.event.is_some() || !plan.traits.is_empty() {
+        sights.subjects()?;
     }
+    event::land::prepare()?;
+    let merged = identity::stitch::see(ws, &rules, &mut sights, plan.source.source_id, plan.source.trust)?;
+
     profile::observe::observe(ws, plan.source.source_id, merged)?;
-    let first = first_run(ws, job_id, &plan)?;
-    event::land::land(ws, plan.source.source_id, first)?;
+    match &plan.source.mapping.event {
+        Some(mapping) => {
+            let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
+            for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
+                event_type::ensure(ws, &plan.source.relation, mapping, &name)?;
+            }
+            let first = first_run(ws, job_id, &plan)?;
+            event::land::land(ws, plan.source.source_id, first)?;
+        }
+        None => event::land::emit(ws)?,
+    }
     batch::remember(ws, &plan, after, upto)?;
     spi::run(
         &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),

@@ -1,0 +1,573 @@
+//! The sights of a batch: rows that show identifiers together, entered as nodes and edges.
+//!
+//! Each distinct identifier of the batch is cleaned, looked up and numbered once. New ones are not written yet: the stitch knows their profile a moment later, and a
+//! node that is written with it is not updated.
+
+use super::rules::Rules;
+use crate::error::CdpError;
+use crate::guc;
+use crate::pg::{spi, temp};
+use crate::workspace::Workspace;
+use pg_cdp_core::norm::{Normaliser, keyed};
+use pgrx::datum::TimestampWithTimeZone;
+use std::collections::{HashMap, HashSet};
+
+/// A row as its mapping gave it.
+pub struct Row {
+    /// Its number.
+    pub rn: i64,
+    /// The time it speaks of.
+    pub seen: Option<TimestampWithTimeZone>,
+    /// Its identifiers as they came, in the order of the types asked for.
+    pub values: Vec<Option<String>>,
+    /// Why it cannot be used, whatever its identifiers are.
+    pub fault: Option<String>,
+}
+
+/// A value that is no identifier, and why.
+pub struct Refused {
+    /// Name of the type.
+    pub type_name: String,
+    /// The value as it came; `None` for types of which only keyed hashes are kept.
+    pub value: Option<String>,
+    /// The fault.
+    pub fault: String,
+}
+
+/// A profile that an identifier has.
+#[derive(Debug, Clone, Copy)]
+pub struct Home {
+    /// Its number.
+    pub profile_id: i64,
+    /// When it was created, in microseconds.
+    pub created_at_micros: i64,
+    /// Whether a rule keeps it from linking further.
+    pub contested: bool,
+}
+
+/// A distinct identifier of the batch.
+pub struct Identifier {
+    /// Number of its type.
+    pub type_id: i32,
+    /// The value as it is kept.
+    pub value: String,
+    /// Its normal form, when that is not what is kept.
+    plain: Option<String>,
+    /// Whether it links.
+    pub strong: bool,
+    /// The lower, the more telling.
+    priority: i32,
+    /// Its number; 0 before it has one.
+    pub node_id: i64,
+    /// Whether the batch brings it.
+    pub fresh: bool,
+    /// Why it links nobody.
+    pub quarantine: Option<String>,
+    /// Its profile.
+    pub home: Option<Home>,
+    /// First and last time that a row of the batch speaks of.
+    span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
+}
+
+/// A new identifier that is not written yet.
+pub struct Unwritten {
+    /// Its number.
+    pub node_id: i64,
+    /// Number of its type.
+    pub type_id: i32,
+    /// The value as it is kept.
+    pub value: String,
+    span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
+}
+
+/// A row with its identifiers, by place.
+struct Sight {
+    rn: i64,
+    seen: Option<TimestampWithTimeZone>,
+    places: Vec<u32>,
+}
+
+/// Rows and their distinct identifiers.
+#[derive(Default)]
+pub struct Sights {
+    identifiers: Vec<Identifier>,
+    rows: Vec<Sight>,
+}
+
+/// The longest value that is kept: longer ones do not fit an index.
+const MOST_BYTES: usize = 1024;
+
+/// A distinct value as it came: place of its type in the mapping, the value, and the identifier that it is.
+struct Raw<'a> {
+    column: usize,
+    value: &'a str,
+    outcome: Result<u32, String>,
+}
+
+impl Sights {
+    /// Cleans and looks up the identifiers of rows; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets them.
+    /// The sights have no row yet.
+    fn distinct<'a>(
+        ws: &Workspace,
+        rules: &Rules,
+        types: &[i32],
+        rows: &'a [Row],
+        refused: &mut Vec<Refused>,
+    ) -> Result<(Self, Vec<HashMap<&'a str, Option<u32>>>), CdpError> {
+        let mut sights = Self::default();
+        let mut raws: Vec<Raw<'a>> = Vec::new();
+        for (column, type_id) in types.iter().enumerate() {
+            let ty = rules.get(*type_id)?;
+            let normaliser = Normaliser::parse(&ty.normaliser)?;
+            let key = if ty.hashed { guc::hmac_key()? } else { Default::default() };
+            let mut known: HashMap<String, u32> = HashMap::new();
+            let mut met: HashSet<&str> = HashSet::new();
+            for row in rows {
+                let Some(value) = row.values.get(column).and_then(|v| v.as_deref()).filter(|v| !v.is_empty()) else {
+                    continue;
+                };
+                if !met.insert(value) {
+                    continue;
+                }
+                let Some(normal) = normaliser.apply(value, &ws.phone_region)? else {
+                    raws.push(Raw { column, value, outcome: Err("not a valid value".to_owned()) });
+                    continue;
+                };
+                let (kept, plain) = if ty.hashed {
+                    (keyed(&key, &ty.name, ty.scope_separator.as_deref(), &normal), Some(normal))
+                } else {
+                    (normal, None)
+                };
+                if kept.len() > MOST_BYTES {
+                    let outcome = Err(format!("longer than {MOST_BYTES} bytes"));
+                    raws.push(Raw { column, value, outcome });
+                    continue;
+                }
+                let place = match known.get(&kept) {
+                    Some(place) => *place,
+                    None => {
+                        let place = u32::try_from(sights.identifiers.len())
+                            .map_err(|_| CdpError::limit("a batch has too many identifiers"))?;
+                        known.insert(kept.clone(), place);
+                        sights.identifiers.push(Identifier {
+                            type_id: *type_id,
+                            value: kept,
+                            plain,
+                            strong: ty.strong,
+                            priority: ty.priority,
+                            node_id: 0,
+                            fresh: true,
+                            quarantine: None,
+                            home: None,
+                            span: None,
+                        });
+                        place
+                    }
+                };
+                raws.push(Raw { column, value, outcome: Ok(place) });
+            }
+        }
+        sights.look_up(ws)?;
+        let blocked = sights.blocked(ws)?;
+        let mut place_of: Vec<HashMap<&str, Option<u32>>> = types.iter().map(|_| HashMap::new()).collect();
+        for raw in raws {
+            let fault = match &raw.outcome {
+                Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
+                Err(fault) => Some(fault.clone()),
+            };
+            let place = if fault.is_some() { None } else { raw.outcome.ok() };
+            if let Some(places) = place_of.get_mut(raw.column) {
+                places.insert(raw.value, place);
+            }
+            if let (Some(fault), Some(type_id)) = (fault, types.get(raw.column)) {
+                let ty = rules.get(*type_id)?;
+                let value = (!ty.hashed).then(|| raw.value.to_owned());
+                refused.push(Refused { type_name: ty.name.clone(), value, fault });
+            }
+        }
+        Ok((sights, place_of))
+    }
+
+    /// The sights of some rows, their new identifiers numbered in the order in which the rows show them. `refused` gets the values that are no identifiers, `useless` the numbers
+    /// of rows that have a fault or not one strong identifier.
+    pub fn of(
+        ws: &Workspace,
+        rules: &Rules,
+        types: &[i32],
+        rows: &[Row],
+        refused: &mut Vec<Refused>,
+        useless: &mut Vec<i64>,
+    ) -> Result<Self, CdpError> {
+        let (mut sights, place_of) = Self::distinct(ws, rules, types, rows, refused)?;
+        let mut fresh: Vec<(i64, u32)> = Vec::new();
+        for row in rows {
+            let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
+            for (value, place_of) in row.values.iter().zip(&place_of) {
+                let place = value.as_deref().and_then(|value| place_of.get(value).copied().flatten());
+                places.extend(place);
+            }
+            let strong = |place: &u32| sights.identifiers.get(*place as usize).is_some_and(|i| i.strong);
+            if row.fault.is_some() || !places.iter().any(strong) {
+                useless.push(row.rn);
+                continue;
+            }
+            for place in &places {
+                let Some(identifier) = sights.identifiers.get_mut(*place as usize) else { continue };
+                // A number of its own says that it is listed.
+                if identifier.fresh && identifier.node_id == 0 {
+                    identifier.node_id = -1;
+                    fresh.push((row.rn, *place));
+                }
+                if let Some(seen) = row.seen {
+                    let earlier = |a: TimestampWithTimeZone, b| if micros(a) <= micros(b) { a } else { b };
+                    let later = |a: TimestampWithTimeZone, b| if micros(a) >= micros(b) { a } else { b };
+                    identifier.span = Some(match identifier.span {
+                        None => (seen, seen),
+                        Some((first, last)) => (earlier(first, seen), later(last, seen)),
+                    });
+                }
+            }
+            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places });
+        }
+        sights.number(ws, fresh)?;
+        Ok(sights)
+    }
+
+    /// Says which of the identifiers are known.
+    fn look_up(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        let mut order: Vec<usize> = (0..self.identifiers.len()).collect();
+        // Neighbours in the index are looked up one after the other.
+        order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, i.value.as_str())));
+        let sorted = || order.iter().filter_map(|place| self.identifiers.get(*place));
+        let types: Vec<i32> = sorted().map(|i| i.type_id).collect();
+        let values: Vec<String> = sorted().map(|i| i.value.clone()).collect();
+        let known = spi::rows(
+            &ws.sql(
+                "SELECT x.i, n.node_id, n.quarantine, n.profile_id, p.created_at, p.contested \
+                 FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i) JOIN @ws@.node n ON n.type_id = x.type_id AND n.value = x.value \
+                 LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id",
+            ),
+            &[types.into(), values.into()],
+            |row| {
+                let home = match row.get::<i64>(4)? {
+                    Some(profile_id) => Some(Home {
+                        profile_id,
+                        created_at_micros: micros(spi::must(row, 5)?),
+                        contested: spi::must(row, 6)?,
+                    }),
+                    None => None,
+                };
+                Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, row.get::<String>(3)?, home))
+            },
+        )?;
+        for (nth, node_id, quarantine, home) in known {
+            let place = usize::try_from(nth - 1).ok().and_then(|nth| order.get(nth));
+            let Some(identifier) = place.and_then(|place| self.identifiers.get_mut(*place)) else {
+                return Err(CdpError::internal("an identifier was found that nobody looked for"));
+            };
+            (identifier.node_id, identifier.fresh) = (node_id, false);
+            (identifier.quarantine, identifier.home) = (quarantine, home);
+        }
+        Ok(())
+    }
+
+    /// Why some of the new identifiers are none, by place. What is a node already was checked when it became one. A pattern goes through all suspects before the next one
+    /// does: PostgreSQL keeps only a few compiled patterns.
+    fn blocked(&self, ws: &Workspace) -> Result<HashMap<u32, String>, CdpError> {
+        let (mut places, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, identifier) in (0u32..).zip(&self.identifiers).filter(|(_, i)| i.fresh) {
+            places.push(place);
+            types.push(identifier.type_id);
+            values.push(identifier.plain.clone().unwrap_or_else(|| identifier.value.clone()));
+        }
+        if places.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = spi::rows(
+            &ws.sql(
+                "WITH c AS MATERIALIZED (SELECT x.i, x.type_id, lower(x.value) AS value FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i)), \
+                 suspect AS MATERIALIZED (SELECT c.i, c.type_id, c.value, c.value ~ $3 AS suspect FROM c), \
+                 alone AS MATERIALIZED (SELECT b.type_id, b.pattern, b.reason, b.pattern ~ $4 AS alone FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL) \
+                 SELECT x.i, min(x.reason) FROM ( \
+                     SELECT c.i, b.reason FROM c JOIN @ws@.blocked_value b ON b.value = c.value AND (b.type_id IS NULL OR b.type_id = c.type_id) \
+                     UNION ALL SELECT h.i, b.reason FROM alone b CROSS JOIN LATERAL ( \
+                         SELECT s.i FROM suspect s WHERE (s.suspect OR b.alone) AND (b.type_id IS NULL OR b.type_id = s.type_id) AND s.value ~ b.pattern OFFSET 0) h) x GROUP BY 1",
+            ),
+            &[types.into(), values.into(), any_pattern(ws)?.into(), ALONE.into()],
+            |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<String>(row, 2)?)),
+        )?;
+        let place = |nth: i64| usize::try_from(nth - 1).ok().and_then(|nth| places.get(nth).copied());
+        Ok(found.into_iter().filter_map(|(nth, reason)| Some((place(nth)?, reason))).collect())
+    }
+
+    /// Numbers the new identifiers, given with the row that shows them first.
+    fn number(&mut self, ws: &Workspace, mut fresh: Vec<(i64, u32)>) -> Result<(), CdpError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let of = |place: u32| self.identifiers.get(place as usize).map(|i| (i.type_id, i.value.as_str()));
+        fresh.sort_unstable_by(|a, b| (a.0, of(a.1)).cmp(&(b.0, of(b.1))));
+        let count = i64::try_from(fresh.len()).map_err(|_| CdpError::limit("too many new identifiers"))?;
+        let numbers = spi::rows_cached(
+            "SELECT nextval(pg_get_serial_sequence($2, 'node_id')) FROM generate_series(1, $1)",
+            &[count.into(), format!("{}.node", ws.schema()).into()],
+            |row| spi::must::<i64>(row, 1),
+        )?;
+        for ((_, place), number) in fresh.into_iter().zip(numbers) {
+            if let Some(identifier) = self.identifiers.get_mut(place as usize) {
+                identifier.node_id = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the times at which known identifiers were seen. A row that says no time moves none: it may be the same row again.
+    pub fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
+        let (mut ids, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        for identifier in self.identifiers.iter().filter(|i| !i.fresh) {
+            let Some(span) = identifier.span else { continue };
+            ids.push(identifier.node_id);
+            first.push(span.0);
+            last.push(span.1);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        spi::run(
+            &ws.sql(
+                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
+                 WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
+            ),
+            &[ids.into(), first.into(), last.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Enters an edge for every two identifiers that a row shows together. Gives the pairs of strong ones that the source had not shown before.
+    pub fn edges(
+        &self,
+        ws: &Workspace,
+        rules: &Rules,
+        source_id: i32,
+        trust: i32,
+    ) -> Result<Vec<(i64, i64)>, CdpError> {
+        let mut shown: Vec<(u32, u32, Option<TimestampWithTimeZone>)> = Vec::new();
+        let node = |place: u32| self.identifiers.get(place as usize).map_or(0, |i| i.node_id);
+        for row in &self.rows {
+            for (nth, a) in row.places.iter().enumerate() {
+                for b in row.places.iter().skip(nth + 1).filter(|b| *b != a) {
+                    let (a, b) = if node(*a) < node(*b) { (*a, *b) } else { (*b, *a) };
+                    shown.push((a, b, row.seen));
+                }
+            }
+        }
+        shown.sort_unstable_by_key(|(a, b, seen)| (node(*a), node(*b), seen.map(micros)));
+        let mut fresh = Vec::new();
+        let (mut new, mut known) = (Edges::default(), Edges::default());
+        for group in shown.chunk_by(|x, y| (x.0, x.1) == (y.0, y.1)) {
+            let Some((a, b, _)) = group.first() else { continue };
+            let ends = (self.identifiers.get(*a as usize), self.identifiers.get(*b as usize));
+            let (Some(a), Some(b)) = ends else { continue };
+            let strong = a.strong && b.strong;
+            let hindered = [a, b].into_iter().find_map(|end| Some((end.type_id, end.quarantine.as_ref()?)));
+            let reason = match hindered.filter(|_| strong) {
+                Some((type_id, quarantine)) => Some(format!("{}: {quarantine}", rules.get(type_id)?.name)),
+                None => None,
+            };
+            // None comes first in the order.
+            let times: Vec<TimestampWithTimeZone> = group.iter().filter_map(|(.., seen)| *seen).collect();
+            let span = times.first().copied().zip(times.last().copied());
+            if a.fresh || b.fresh {
+                new.push(a.node_id, b.node_id, strong, reason, span);
+                if strong {
+                    fresh.push((a.node_id, b.node_id));
+                }
+            } else {
+                known.push(a.node_id, b.node_id, strong, reason, span);
+            }
+        }
+        // An edge of a new identifier is new.
+        new.write(ws, source_id, trust, "", |_| Ok(()))?;
+        // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
+        known.write(
+            ws,
+            source_id,
+            trust,
+            "WHERE x.first IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.edge k WHERE k.from_node = x.a AND k.to_node = x.b AND k.source_id = $7) \
+             ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
+             WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen \
+             RETURNING e.from_node, e.to_node, e.xmax = 0 AND e.state <> 'weak'",
+            |row| {
+                if spi::must::<bool>(row, 3)? {
+                    fresh.push((spi::must(row, 1)?, spi::must(row, 2)?));
+                }
+                Ok(())
+            },
+        )?;
+        Ok(fresh)
+    }
+
+    /// The identifiers.
+    pub fn identifiers(&self) -> &[Identifier] {
+        &self.identifiers
+    }
+
+    /// Says why some identifiers link nobody, or that they do.
+    pub fn requarantine(&mut self, reasons: &HashMap<i64, Option<String>>) {
+        for identifier in &mut self.identifiers {
+            if let Some(reason) = reasons.get(&identifier.node_id) {
+                identifier.quarantine.clone_from(reason);
+            }
+        }
+    }
+
+    /// The identifiers of each row.
+    pub fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = &Identifier>> {
+        self.rows.iter().map(|row| row.places.iter().filter_map(|place| self.identifiers.get(*place as usize)))
+    }
+
+    /// Tells each row the node its facts are kept on: the most telling strong identifier it has that links, else the most telling one.
+    pub fn subjects(&self) -> Result<(), CdpError> {
+        temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8")?;
+        let (mut rns, mut nodes) = (Vec::new(), Vec::new());
+        for (sight, row) in self.rows.iter().zip(self.rows()) {
+            let strong = row.filter(|i| i.strong);
+            let Some(most) = strong.min_by_key(|i| (i.quarantine.is_some(), i.priority, i.node_id)) else { continue };
+            rns.push(sight.rn);
+            nodes.push(most.node_id);
+        }
+        spi::run(
+            "INSERT INTO pg_temp.cdp_subject (rn, node_id) SELECT x.rn, x.node_id FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(rn, node_id)",
+            &[rns.into(), nodes.into()],
+        )?;
+        spi::run("ANALYZE pg_temp.cdp_subject", &[])?;
+        Ok(())
+    }
+
+    /// The new identifiers, to be written by [`write`] when it is known whose they are.
+    pub fn unwritten(&self) -> Vec<Unwritten> {
+        let shown = self.identifiers.iter().filter(|i| i.fresh && i.node_id > 0);
+        let mut unwritten: Vec<Unwritten> = shown
+            .map(|i| Unwritten { node_id: i.node_id, type_id: i.type_id, value: i.value.clone(), span: i.span })
+            .collect();
+        unwritten.sort_unstable_by_key(|u| u.node_id);
+        unwritten
+    }
+}
+
+/// Microseconds since 2000-01-01 UTC.
+fn micros(at: TimestampWithTimeZone) -> i64 {
+    i64::from(at)
+}
+
+/// Edges to be entered, column by column.
+#[derive(Default)]
+struct Edges {
+    from: Vec<i64>,
+    to: Vec<i64>,
+    strong: Vec<bool>,
+    reasons: Vec<Option<String>>,
+    first: Vec<Option<TimestampWithTimeZone>>,
+    last: Vec<Option<TimestampWithTimeZone>>,
+}
+
+impl Edges {
+    fn push(
+        &mut self,
+        from: i64,
+        to: i64,
+        strong: bool,
+        reason: Option<String>,
+        span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
+    ) {
+        self.from.push(from);
+        self.to.push(to);
+        self.strong.push(strong);
+        self.reasons.push(reason);
+        self.first.push(span.map(|s| s.0));
+        self.last.push(span.map(|s| s.1));
+    }
+
+    /// Writes them; `rest` ends the statement.
+    fn write(
+        self,
+        ws: &Workspace,
+        source_id: i32,
+        trust: i32,
+        rest: &str,
+        read: impl FnMut(&pgrx::spi::SpiHeapTupleData) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
+        if self.from.is_empty() {
+            return Ok(());
+        }
+        spi::rows(
+            &ws.sql(&format!(
+                "INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
+                 SELECT x.a, x.b, $7, $8 / 100.0, CASE WHEN NOT x.strong THEN 'weak' WHEN x.reason IS NULL THEN 'accepted' ELSE 'suspended' END, x.reason, coalesce(x.first, now()), coalesce(x.last, now()) \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.bool[], $4::pg_catalog.text[], $5::pg_catalog.timestamptz[], $6::pg_catalog.timestamptz[]) \
+                     AS x(a, b, strong, reason, first, last) {rest}"
+            )),
+            &[
+                self.from.into(),
+                self.to.into(),
+                self.strong.into(),
+                self.reasons.into(),
+                self.first.into(),
+                self.last.into(),
+                source_id.into(),
+                trust.into(),
+            ],
+            read,
+        )?;
+        Ok(())
+    }
+}
+
+/// Writes new identifiers with their profiles, of whom `home` tells.
+pub fn write(
+    ws: &Workspace,
+    unwritten: Vec<Unwritten>,
+    source_id: i32,
+    home: impl Fn(i64) -> Option<i64>,
+) -> Result<(), CdpError> {
+    if unwritten.is_empty() {
+        return Ok(());
+    }
+    let count = unwritten.len();
+    let (mut ids, mut types) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut values, mut homes) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut first, mut last) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for new in unwritten {
+        ids.push(new.node_id);
+        types.push(new.type_id);
+        values.push(new.value);
+        homes.push(home(new.node_id));
+        first.push(new.span.map(|s| s.0));
+        last.push(new.span.map(|s| s.1));
+    }
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.node (node_id, type_id, value, profile_id, source_id, first_seen, last_seen) OVERRIDING SYSTEM VALUE \
+             SELECT x.node_id, x.type_id, x.value, x.profile_id, $7, coalesce(x.first, now()), coalesce(x.last, now()) \
+             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int4[], $3::pg_catalog.text[], $4::pg_catalog.int8[], $5::pg_catalog.timestamptz[], $6::pg_catalog.timestamptz[]) \
+                 AS x(node_id, type_id, value, profile_id, first, last)",
+        ),
+        &[ids.into(), types.into(), values.into(), homes.into(), first.into(), last.into(), source_id.into()],
+    )?;
+    Ok(())
+}
+
+/// Patterns that cannot be part of a larger one: with options or references of their own.
+const ALONE: &str = r"^(\*\*\*|\(\?[a-z]+\))|\\[1-9]";
+
+/// One regular expression that matches whatever any pattern of the blocked values does, but for those that stand [alone](ALONE): most values match none, and one
+/// look is enough to see it.
+fn any_pattern(ws: &Workspace) -> Result<String, CdpError> {
+    let all = spi::one::<String>(
+        &ws.sql("SELECT string_agg('(?:' || b.pattern || ')', '|') FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL AND b.pattern !~ $1"),
+        &[ALONE.into()],
+    )?;
+    // Nothing matches a character before the beginning.
+    Ok(all.unwrap_or_else(|| r"^.\A".to_owned()))
+}
