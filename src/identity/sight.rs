@@ -8,7 +8,7 @@ use crate::error::CdpError;
 use crate::guc;
 use crate::pg::{spi, temp};
 use crate::workspace::Workspace;
-use pg_cdp_core::norm::{Normaliser, keyed};
+use pg_cdp_core::norm::{Normaliser, Screen, keyed};
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::{HashMap, HashSet};
 
@@ -271,29 +271,30 @@ impl Sights {
         Ok(())
     }
 
-    /// Why some of the new identifiers are none, by place. What is a node already was checked when it became one. A pattern goes through all suspects before the next one
-    /// does: PostgreSQL keeps only a few compiled patterns.
+    /// Why some of the new identifiers are none, by place. What is a node already was checked when it became one. Hardly any is suspect; PostgreSQL says of those.
     fn blocked(&self, ws: &Workspace) -> Result<HashMap<u32, String>, CdpError> {
+        let screen = screen(ws)?;
         let (mut places, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for (place, identifier) in (0u32..).zip(&self.identifiers).filter(|(_, i)| i.fresh) {
-            places.push(place);
-            types.push(identifier.type_id);
-            values.push(identifier.plain.clone().unwrap_or_else(|| identifier.value.clone()));
+            let value = identifier.plain.as_ref().unwrap_or(&identifier.value);
+            if screen.as_ref().is_none_or(|screen| screen.suspects(value)) {
+                places.push(place);
+                types.push(identifier.type_id);
+                values.push(value.clone());
+            }
         }
         if places.is_empty() {
             return Ok(HashMap::new());
         }
         let found = spi::rows(
             &ws.sql(
-                "WITH c AS MATERIALIZED (SELECT x.i, x.type_id, lower(x.value) AS value FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i)), \
-                 suspect AS MATERIALIZED (SELECT c.i, c.type_id, c.value, c.value ~ $3 AS suspect FROM c), \
-                 alone AS MATERIALIZED (SELECT b.type_id, b.pattern, b.reason, b.pattern ~ $4 AS alone FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL) \
+                "WITH c AS MATERIALIZED (SELECT x.i, x.type_id, lower(x.value) AS value FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i)) \
                  SELECT x.i, min(x.reason) FROM ( \
                      SELECT c.i, b.reason FROM c JOIN @ws@.blocked_value b ON b.value = c.value AND (b.type_id IS NULL OR b.type_id = c.type_id) \
-                     UNION ALL SELECT h.i, b.reason FROM alone b CROSS JOIN LATERAL ( \
-                         SELECT s.i FROM suspect s WHERE (s.suspect OR b.alone) AND (b.type_id IS NULL OR b.type_id = s.type_id) AND s.value ~ b.pattern OFFSET 0) h) x GROUP BY 1",
+                     UNION ALL SELECT h.i, b.reason FROM (SELECT v.* FROM @ws@.blocked_value v WHERE v.pattern IS NOT NULL OFFSET 0) b CROSS JOIN LATERAL ( \
+                         SELECT c.i FROM c WHERE (b.type_id IS NULL OR b.type_id = c.type_id) AND c.value ~ b.pattern OFFSET 0) h) x GROUP BY 1",
             ),
-            &[types.into(), values.into(), any_pattern(ws)?.into(), ALONE.into()],
+            &[types.into(), values.into()],
             |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<String>(row, 2)?)),
         )?;
         let place = |nth: i64| usize::try_from(nth - 1).ok().and_then(|nth| places.get(nth).copied());
@@ -309,7 +310,7 @@ impl Sights {
         fresh.sort_unstable_by(|a, b| (a.0, of(a.1)).cmp(&(b.0, of(b.1))));
         let count = i64::try_from(fresh.len()).map_err(|_| CdpError::limit("too many new identifiers"))?;
         let numbers = spi::rows_cached(
-            "SELECT nextval(pg_get_serial_sequence($2, 'node_id')) FROM generate_series(1, $1)",
+            "SELECT nextval(q.number) FROM (SELECT pg_get_serial_sequence($2, 'node_id')::pg_catalog.regclass AS number OFFSET 0) q, generate_series(1, $1)",
             &[count.into(), format!("{}.node", ws.schema()).into()],
             |row| spi::must::<i64>(row, 1),
         )?;
@@ -558,16 +559,18 @@ pub fn write(
     Ok(())
 }
 
-/// Patterns that cannot be part of a larger one: with options or references of their own.
-const ALONE: &str = r"^(\*\*\*|\(\?[a-z]+\))|\\[1-9]";
-
-/// One regular expression that matches whatever any pattern of the blocked values does, but for those that stand [alone](ALONE): most values match none, and one
-/// look is enough to see it.
-fn any_pattern(ws: &Workspace) -> Result<String, CdpError> {
-    let all = spi::one::<String>(
-        &ws.sql("SELECT string_agg('(?:' || b.pattern || ')', '|') FROM @ws@.blocked_value b WHERE b.pattern IS NOT NULL AND b.pattern !~ $1"),
-        &[ALONE.into()],
-    )?;
-    // Nothing matches a character before the beginning.
-    Ok(all.unwrap_or_else(|| r"^.\A".to_owned()))
+/// The look that lets most values pass; `None` where the database has letters of its own for ASCII in lower case.
+fn screen(ws: &Workspace) -> Result<Option<Screen>, CdpError> {
+    let ascii = spi::one::<bool>("SELECT lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'", &[])?;
+    if ascii != Some(true) {
+        return Ok(None);
+    }
+    let (mut values, mut patterns) = (Vec::new(), Vec::new());
+    for (value, pattern) in spi::rows(&ws.sql("SELECT b.value, b.pattern FROM @ws@.blocked_value b"), &[], |row| {
+        Ok((row.get::<String>(1)?, row.get::<String>(2)?))
+    })? {
+        values.extend(value);
+        patterns.extend(pattern);
+    }
+    Ok(Some(Screen::new(values.iter().map(String::as_str), patterns.iter().map(String::as_str))))
 }

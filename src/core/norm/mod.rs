@@ -13,6 +13,7 @@ mod email;
 mod id_card;
 mod keyed;
 mod phone;
+mod screen;
 mod text;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use email::email;
 pub use id_card::id_card;
 pub use keyed::keyed;
 pub use phone::{phone, phone_region};
+pub use screen::Screen;
 pub use text::{code, lower, text};
 
 /// A mistake in how a normaliser was asked for. A *value* that cannot be normalised is never an error: it is `None`.
