@@ -2,11 +2,11 @@
 
 use super::arrive;
 use super::follow::{self, Change, Created, Moved, Redirected, numbers};
+use super::gather::{self, Identifier, Sights, Unwritten};
 use super::govern::{self, Cause};
 use super::graph;
 use super::hub;
 use super::rules::Rules;
-use super::sight::{self, Identifier, Sights, Unwritten};
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
@@ -23,7 +23,7 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
     sights.note_times(ws)?;
     let fresh = sights.edges(ws, rules, source_id, trust)?;
     if ws.arrival {
-        sight::write(ws, sights.unwritten(), source_id, |_| None)?;
+        gather::write(ws, sights.unwritten(), source_id, |_| None)?;
         let rows: Vec<Vec<i64>> = sights
             .rows()
             .map(|row| row.filter(|i| links(i)).map(|i| i.node_id).collect::<BTreeSet<i64>>().into_iter().collect())
@@ -48,7 +48,7 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
             .collect();
         let (now, later): (Vec<_>, Vec<_>) = unwritten.into_iter().partition(|new| near.contains(&new.node_id));
         unwritten = later;
-        sight::write(ws, now, source_id, |_| None)?;
+        gather::write(ws, now, source_id, |_| None)?;
         let turned = hub::judge(ws, rules, &candidates.into_iter().collect::<Vec<i64>>())?;
         if !turned.is_empty() {
             sights.requarantine(&hub::reasons(ws, &turned)?);
@@ -60,7 +60,7 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
     let mut batch = Batch::of(sights);
     batch.unwritten = unwritten;
     if batch.nodes.is_empty() && around.is_empty() {
-        sight::write(ws, batch.unwritten, source_id, |_| None)?;
+        gather::write(ws, batch.unwritten, source_id, |_| None)?;
         return Ok(false);
     }
     join(ws, rules, batch, around, cause, true)?;
@@ -125,7 +125,7 @@ pub fn join(
         let new: HashSet<i64> = unwritten.iter().map(|u| u.node_id).collect();
         let home: HashMap<i64, i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
         change.moved.retain(|m| !new.contains(&m.node_id));
-        sight::write(ws, unwritten, cause.source_id, |node| home.get(&node).copied())?;
+        gather::write(ws, unwritten, cause.source_id, |node| home.get(&node).copied())?;
     }
     let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch

@@ -3,8 +3,8 @@
 use super::describe::as_text;
 use super::spool::Source;
 use crate::error::CdpError;
+use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
-use crate::identity::sight::{Refused, Row, Sights};
 use crate::pg::{spi, subtransaction, temp};
 use crate::workspace::Workspace;
 use pgrx::spi::quote_literal;
@@ -208,7 +208,7 @@ pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<()
     }
     spi::run(
         &ws.sql(
-            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 \
+            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 ORDER BY s.k \
              ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash",
         ),
         &[plan.source.source_id.into(), after.into(), upto.into()],

@@ -528,13 +528,15 @@ impl Edges {
 /// Writes new identifiers with their profiles, of whom `home` tells.
 pub fn write(
     ws: &Workspace,
-    unwritten: Vec<Unwritten>,
+    mut unwritten: Vec<Unwritten>,
     source_id: i32,
     home: impl Fn(i64) -> Option<i64>,
 ) -> Result<(), CdpError> {
     if unwritten.is_empty() {
         return Ok(());
     }
+    // The index of values is by far the largest: its pages are visited one after the other, each once.
+    unwritten.sort_unstable_by(|a, b| (a.type_id, &a.value).cmp(&(b.type_id, &b.value)));
     let count = unwritten.len();
     let (mut ids, mut types) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut values, mut homes) = (Vec::with_capacity(count), Vec::with_capacity(count));
