@@ -104,6 +104,9 @@ struct Raw<'a> {
     outcome: Result<u32, String>,
 }
 
+/// The identifiers that the values of a column are, by place; `None` for a value that is none.
+type Places<'a> = HashMap<&'a str, Option<u32>>;
+
 impl Sights {
     /// Cleans and looks up the identifiers of rows; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets them.
     /// The sights have no row yet.
@@ -113,7 +116,7 @@ impl Sights {
         types: &[i32],
         rows: &'a [Row],
         refused: &mut Vec<Refused>,
-    ) -> Result<(Self, Vec<HashMap<&'a str, Option<u32>>>), CdpError> {
+    ) -> Result<(Self, Vec<Places<'a>>), CdpError> {
         let mut sights = Self::default();
         let mut raws: Vec<Raw<'a>> = Vec::new();
         for (column, type_id) in types.iter().enumerate() {
@@ -169,7 +172,7 @@ impl Sights {
         }
         sights.look_up(ws)?;
         let blocked = sights.blocked(ws)?;
-        let mut place_of: Vec<HashMap<&str, Option<u32>>> = types.iter().map(|_| HashMap::new()).collect();
+        let mut place_of: Vec<Places<'a>> = types.iter().map(|_| HashMap::new()).collect();
         for raw in raws {
             let fault = match &raw.outcome {
                 Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
