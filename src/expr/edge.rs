@@ -103,9 +103,7 @@ fn kept(question: &Question, edge: &Edge) -> Result<Option<Parts>, CdpError> {
             let part = PartDay::new(low, high, found.remove(&value).unwrap_or_default());
             let grown = match &day.events {
                 None => part,
-                Some(events) => {
-                    events.joined(&part).ok_or_else(|| CdpError::internal("events of a day have a gap"))?
-                }
+                Some(events) => events.joined(&part).ok_or_else(|| CdpError::internal("events of a day have a gap"))?,
             };
             (day.events, day.grown) = (Some(Rc::new(grown)), true);
         }

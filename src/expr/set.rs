@@ -153,9 +153,9 @@ impl Inputs {
             "SELECT (q.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_offsets_agg((q.profile_id & {MASK})::integer) FROM ({query}) q GROUP BY 1"
         ));
         let rows = spi::rows(&sql, &[], |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)))?;
-        let extras = rows.into_iter().filter_map(|(shard, bytes)| {
-            bytes.map(|bytes| Extra { slot, shard, key: 0, delta: false, bytes })
-        });
+        let extras = rows
+            .into_iter()
+            .filter_map(|(shard, bytes)| bytes.map(|bytes| Extra { slot, shard, key: 0, delta: false, bytes }));
         self.extras.extend(extras);
         Ok(())
     }

@@ -77,7 +77,8 @@ impl Table {
         // SAFETY: the relation is open.
         let plain = unsafe {
             let class = (*table.relation).rd_rel;
-            (*class).relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
+            (*class).relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
+                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
         };
         if plain {
             return Some(table);

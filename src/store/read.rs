@@ -217,7 +217,11 @@ pub fn versions(ws: &Workspace, column_id: i32, keys: &[i64]) -> Result<Option<V
         }
         Ok(())
     };
-    if spi::reading() { read()? } else { transaction::on_new_snapshot(read)? }
+    if spi::reading() {
+        read()?
+    } else {
+        transaction::on_new_snapshot(read)?
+    }
     chunk.close();
     pending.close();
     Ok(Some(found))

@@ -1,8 +1,8 @@
 //! The events of one key of a day column that happened in some stretch of that day, each with its moment: what any part of the stretch adds to the
 //! day, or takes out of it, is a sum over a slice.
 
-use super::delta::Gather;
 use super::Cell;
+use super::delta::Gather;
 use crate::bitmap::{SHARD_BITS, SHARD_WIDTH};
 use crate::error::StoreError;
 use std::collections::BTreeMap;
@@ -115,7 +115,10 @@ mod tests {
 
     fn cells(deltas: &[(i32, Vec<u8>)]) -> BTreeMap<(i32, u32), (i64, i64)> {
         let all = deltas.iter().flat_map(|(shard, bytes)| {
-            delta::decode(bytes).unwrap().map(|cell| cell.unwrap()).map(|cell| ((*shard, cell.offset), (cell.n, cell.v)))
+            delta::decode(bytes)
+                .unwrap()
+                .map(|cell| cell.unwrap())
+                .map(|cell| ((*shard, cell.offset), (cell.n, cell.v)))
         });
         all.collect()
     }

@@ -138,9 +138,7 @@ impl<C: Columns> Planner<'_, C> {
         }
         let values = match &filter.property {
             None => None,
-            Some((name, values)) => {
-                Some((name.clone(), self.columns.property_codes(&aggregate.event, name, values)?))
-            }
+            Some((name, values)) => Some((name.clone(), self.columns.property_codes(&aggregate.event, name, values)?)),
         };
         let codes = codes(&values);
         let (whole, windows) = self.columns.split(filter.from, filter.to)?;
