@@ -179,11 +179,6 @@ impl Cache {
         }
     }
 
-    /// How many bytes can be kept.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Keeps bytes if there is room or room can be made among what this question does not use. A question over more than the
     /// cache holds so keeps what it read first, and finds that again when it is repeated.
     pub fn put(&mut self, key: Key, kept: Kept) {
