@@ -96,7 +96,7 @@ mod tests {
 
     /// Few moments and few profiles, on both sides of the border of a shard: many events coincide.
     fn events() -> impl Strategy<Value = Vec<Happened>> {
-        let profile = prop_oneof![0i64..4, (1i64 << 20) - 2..(1 << 20) + 2, 5 << 20..(5 << 20) + 2];
+        let profile = prop_oneof![0i64..4, (1i64 << 20) - 2..(1 << 20) + 2, 5i64 << 20..(5 << 20) + 2];
         let event = (0i64..40, profile, -3i64..4).prop_map(|(at, profile_id, v)| Happened { at, profile_id, v });
         vec(event, 0..60)
     }
