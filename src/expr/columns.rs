@@ -101,16 +101,22 @@ impl Columns for WorkspaceColumns<'_> {
         Some(DayColumn { column_id, scale })
     }
 
-    fn property_codes(&mut self, event: &str, property: &str, values: &[String]) -> Result<Vec<i32>, CdpError> {
+    fn property_codes(
+        &mut self,
+        event: &str,
+        property: &str,
+        values: &[String],
+    ) -> Result<Vec<(i32, String)>, CdpError> {
         let Some(dictionary_id) =
             self.catalog.events.get(event).and_then(|e| e.properties.get(property)).map(|p| p.dictionary_id)
         else {
             return Err(CdpError::internal(format!("event \"{event}\" lost its property \"{property}\"")));
         };
         self.used.dictionaries.insert(dictionary_id);
-        self.codes(
-            "SELECT d.code FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1",
+        spi::rows_cached(
+            &self.ws.sql("SELECT d.code, d.value FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = ANY ($2) ORDER BY 1"),
             &[dictionary_id.into(), values.to_vec().into()],
+            |row| Ok((spi::must(row, 1)?, spi::must(row, 2)?)),
         )
     }
 
@@ -186,36 +192,38 @@ impl Columns for WorkspaceColumns<'_> {
             start("x.day::integer + 1"),
             day_sql(&at)
         ));
-        let day_of = |micros: i64| -> Result<(i32, i64, i64), CdpError> {
+        // The whole day, as a part of itself.
+        let day_of = |micros: i64| -> Result<EdgeWindow, CdpError> {
             spi::rows_cached(&sql, &[micros.into()], |row| {
-                Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?))
+                let (begins, ends) = (spi::must(row, 2)?, spi::must::<i64>(row, 3)? - 1);
+                Ok(EdgeWindow { day: spi::must(row, 1)?, begins, ends, taken_out: false, from: begins, to: ends })
             })?
             .into_iter()
             .next()
             .ok_or_else(|| CdpError::internal("a day was not found"))
         };
-        let (last_day, last_start, last_end) = day_of(to)?;
+        let last = day_of(to)?;
         // The day that the window ends in. What happens after now is the future: there is hardly an event to take out.
-        let (last_whole, upper) = if to == last_end - 1 {
-            (last_day, None)
-        } else if to >= present_micros() || last_end - to < to - last_start {
-            (last_day, Some(EdgeWindow { outside: Some(last_day), from: to + 1, to: last_end - 1 }))
+        let (last_whole, upper) = if to == last.ends {
+            (last.day, None)
+        } else if to >= present_micros() || last.ends - to < to - last.begins {
+            (last.day, Some(EdgeWindow { taken_out: true, from: to + 1, ..last }))
         } else {
-            (last_day - 1, Some(EdgeWindow { outside: None, from: last_start, to }))
+            (last.day - 1, Some(EdgeWindow { to, ..last }))
         };
         let Some(from) = from else {
             return Ok((Some(WholeDays { first: None, last: last_whole }), upper.into_iter().collect()));
         };
-        let (first_day, first_start, first_end) = day_of(from)?;
-        if first_day == last_day && (from != first_start || to != last_end - 1) {
-            return Ok((None, vec![EdgeWindow { outside: None, from, to }]));
+        let first = day_of(from)?;
+        if first.day == last.day && (from != first.begins || to != last.ends) {
+            return Ok((None, vec![EdgeWindow { from, to, ..first }]));
         }
-        let (first_whole, lower) = if from == first_start {
-            (first_day, None)
-        } else if from - first_start < first_end - from {
-            (first_day, Some(EdgeWindow { outside: Some(first_day), from: first_start, to: from - 1 }))
+        let (first_whole, lower) = if from == first.begins {
+            (first.day, None)
+        } else if from - first.begins <= first.ends - from {
+            (first.day, Some(EdgeWindow { taken_out: true, to: from - 1, ..first }))
         } else {
-            (first_day + 1, Some(EdgeWindow { outside: None, from, to: first_end - 1 }))
+            (first.day + 1, Some(EdgeWindow { from, ..first }))
         };
         let edges = lower.into_iter().chain(upper).collect();
         let whole = (first_whole <= last_whole).then_some(WholeDays { first: Some(first_whole), last: last_whole });

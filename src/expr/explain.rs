@@ -4,6 +4,7 @@
 
 use super::catalog::Catalog;
 use super::columns::WorkspaceColumns;
+use super::edge;
 use super::question::{Moment, Question};
 use super::set::{self, Inputs};
 use crate::error::CdpError;
@@ -15,7 +16,7 @@ use pg_cdp_core::plan::{self, Source};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// Depth, condition, way, bytes of columns, rows that PostgreSQL expects of scans, profiles, milliseconds.
+/// Depth, condition, way, bytes of columns, rows that PostgreSQL expects of scans and of the events of part days, profiles, milliseconds.
 pub type Line = (i32, String, Option<String>, Option<i64>, Option<i64>, Option<i64>, Option<f64>);
 
 /// Every condition of a question, the whole first. Without `run` nothing is read but the lists of chunks.
@@ -73,8 +74,14 @@ fn line(question: &Question, condition: &Expr, run: bool) -> Result<Found, CdpEr
     let bytes = Inputs::chunks(&plan.sources).listing(&part, None)?.bytes();
     let mut rows = None;
     for source in &plan.sources {
-        if let Source::Query(query) = source {
-            rows = Some(rows.unwrap_or(0) + expected(query)?);
+        match source {
+            Source::Query(query) => rows = Some(rows.unwrap_or(0) + expected(query)?),
+            Source::Chunks { edges, .. } => {
+                for edge in edges {
+                    let events = edge::events_sql(&part, edge)?.map_or(Ok(0), |query| expected(&query))?;
+                    rows = Some(rows.unwrap_or(0) + events);
+                }
+            }
         }
     }
     let mut found = Found {

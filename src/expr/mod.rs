@@ -8,6 +8,7 @@ pub mod catalog;
 mod columns;
 pub mod definition;
 pub mod dependencies;
+mod edge;
 pub mod explain;
 pub mod measure;
 mod parallel;

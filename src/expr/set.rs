@@ -4,20 +4,18 @@
 //! [`super::parallel`]).
 
 use super::columns::WorkspaceColumns;
+use super::edge;
 use super::parallel;
 use super::question::Question;
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::spi;
 use crate::store::SHARD_BITS;
-use crate::store::column::{dictionary_text_sql, integer_sql, moment_of_micros_sql, property_sql};
 use crate::store::read::{Listing, Slots, Wanted};
 use crate::workspace::Workspace;
 use pg_cdp_core::bitmap::{Bytes, assemble};
-use pg_cdp_core::expr::print::type_name;
-use pg_cdp_core::plan::{self, Edge, Plan, Plans, Source};
+use pg_cdp_core::plan::{self, Plan, Plans, Source};
 use pg_cdp_core::program::{self, Program};
-use pgrx::spi::quote_literal;
 use std::rc::Rc;
 
 /// Who the question is true for, as portable 64-bit Roaring bytes.
@@ -142,31 +140,22 @@ impl Inputs {
         let mut inputs = Self::chunks(sources);
         for (slot, source) in sources.iter().enumerate() {
             match source {
-                Source::Chunks { edges, .. } => {
-                    for (index, edge) in edges.iter().enumerate() {
-                        let own = i64::try_from(index).map_err(|_| CdpError::internal("too many edges of windows"))?;
-                        let key = edge.taken_out_of.unwrap_or(-1 - own);
-                        inputs.query(slot, key, true, &edge_sql(question, edge)?)?;
-                    }
-                }
-                Source::Query(query) => inputs.query(
-                    slot,
-                    0,
-                    false,
-                    &question.ws.sql(&format!(
-                        "SELECT (q.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_offsets_agg((q.profile_id & {MASK})::integer) FROM ({query}) q GROUP BY 1"
-                    )),
-                )?,
+                Source::Chunks { edges, .. } => inputs.extras.extend(edge::extras(question, slot, edges)?),
+                Source::Query(query) => inputs.query(question, slot, query)?,
             }
         }
         Ok(inputs)
     }
 
-    /// Adds the rows (shard, bytes) of a query.
-    fn query(&mut self, slot: usize, key: i64, delta: bool, sql: &str) -> Result<(), CdpError> {
-        let rows = spi::rows(sql, &[], |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)))?;
-        let extras =
-            rows.into_iter().filter_map(|(shard, bytes)| bytes.map(|bytes| Extra { slot, shard, key, delta, bytes }));
+    /// Adds the answer of a query as sets.
+    fn query(&mut self, question: &Question, slot: usize, query: &str) -> Result<(), CdpError> {
+        let sql = question.ws.sql(&format!(
+            "SELECT (q.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_offsets_agg((q.profile_id & {MASK})::integer) FROM ({query}) q GROUP BY 1"
+        ));
+        let rows = spi::rows(&sql, &[], |row| Ok((spi::must::<i32>(row, 1)?, row.get::<Vec<u8>>(2)?)))?;
+        let extras = rows
+            .into_iter()
+            .filter_map(|(shard, bytes)| bytes.map(|bytes| Extra { slot, shard, key: 0, delta: false, bytes }));
         self.extras.extend(extras);
         Ok(())
     }
@@ -182,7 +171,7 @@ impl Inputs {
 }
 
 /// Low bits of a profile number: its offset in its shard.
-const MASK: i64 = (1 << SHARD_BITS) - 1;
+pub const MASK: i64 = (1 << SHARD_BITS) - 1;
 
 /// Closed intervals in ascending order, those that touch joined.
 fn joined(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
@@ -195,52 +184,4 @@ fn joined(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
         }
     }
     out
-}
-
-/// The events of part of a day, as one delta a shard: added, or taken out.
-fn edge_sql(question: &Question, edge: &Edge) -> Result<String, CdpError> {
-    let lost = || CdpError::internal(format!("event \"{}\" is gone", edge.event));
-    let event = question.catalog.events.get(&edge.event).ok_or_else(lost)?;
-    let typed = |name: &str| -> Result<(String, &'static str), CdpError> {
-        let ty = type_name(event.properties.get(name).ok_or_else(lost)?.ty);
-        Ok((property_sql("e.properties", name, ty), ty))
-    };
-    let mut condition = format!(
-        "e.event_type_id = {} AND e.at >= {} AND e.at <= {}",
-        event.event_type_id,
-        moment_sql(edge.from)?,
-        moment_sql(edge.to)?
-    );
-    if let Some((name, values)) = &edge.property {
-        let (sql, ty) = typed(name)?;
-        let values: Vec<String> = values.iter().map(quote_literal).collect();
-        condition.push_str(&format!(
-            " AND {} = ANY (ARRAY[{}]::pg_catalog.text[])",
-            dictionary_text_sql(ty, &sql),
-            values.join(", ")
-        ));
-    }
-    let mut v = "0::pg_catalog.int8".to_owned();
-    if let Some(name) = &edge.measure {
-        let (sql, ty) = typed(name)?;
-        let scale = i32::try_from(edge.scale).map_err(|_| CdpError::internal("scale out of range"))?;
-        v = integer_sql(ty, &sql, scale, true)?;
-        condition.push_str(&format!(" AND {sql} IS NOT NULL"));
-    }
-    let n = if edge.taken_out_of.is_some() { -1 } else { 1 };
-    Ok(question.ws.sql(&format!(
-        "SELECT (n.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_cells_agg((n.profile_id & {MASK})::integer, {n}, {n} * {v}) \
-         FROM @ws@.event e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND {condition} GROUP BY 1"
-    )))
-}
-
-/// A constant moment, so that partitions can be left out when the query is planned.
-fn moment_sql(micros: i64) -> Result<String, CdpError> {
-    let text = spi::rows_cached(
-        &format!("SELECT ({})::pg_catalog.text", moment_of_micros_sql("$1")),
-        &[micros.into()],
-        |row| spi::must::<String>(row, 1),
-    )?;
-    let text = text.into_iter().next().ok_or_else(|| CdpError::internal("a moment was not written"))?;
-    Ok(format!("{}::pg_catalog.timestamptz", quote_literal(text)))
 }

@@ -37,6 +37,8 @@ const MOST_COLUMNS: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     table: u32,
+    /// The file: VACUUM FULL and CLUSTER, which move rows without another transaction, write another one.
+    file: u32,
     block: u32,
     offset: u16,
     xmin: u32,
@@ -71,28 +73,46 @@ impl Table {
     /// Opens a table of a schema for the current user. `None` when it has to be read by a query: there is no such plain
     /// heap table, the user may not read all of it, or it has row security.
     pub fn open(schema: &str, name: &str) -> Option<Self> {
+        let table = Self::open_readable(schema, name)?;
+        // SAFETY: the relation is open.
+        let plain = unsafe {
+            let class = (*table.relation).rd_rel;
+            (*class).relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
+                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
+        };
+        if plain {
+            return Some(table);
+        }
+        table.close();
+        None
+    }
+
+    /// Whether a query of the current user would find every row of a table of any kind. It is locked as by the query.
+    pub fn is_readable(schema: &str, name: &str) -> bool {
+        Self::open_readable(schema, name).map(Self::close).is_some()
+    }
+
+    /// Opens a table that the user may read all of and that has no row security.
+    fn open_readable(schema: &str, name: &str) -> Option<Self> {
         let (schema, name) = (CString::new(schema).ok()?, CString::new(name).ok()?);
         // SAFETY: catalogue look-ups with NUL-terminated names; the relation is open between table_open() and the end of
         // the transaction or close().
         unsafe {
             let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), true);
-            if namespace == pg_sys::InvalidOid
-                || pg_sys::get_relname_relid(name.as_ptr(), namespace) == pg_sys::InvalidOid
-            {
+            if namespace == pg_sys::InvalidOid {
                 return None;
             }
             let oid = pg_sys::get_relname_relid(name.as_ptr(), namespace);
+            if oid == pg_sys::InvalidOid {
+                return None;
+            }
             let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT as pg_sys::AclMode);
             if allowed != pg_sys::AclResult::ACLCHECK_OK {
                 return None;
             }
             let relation = pg_sys::table_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            let class = (*relation).rd_rel;
-            let plain = (*class).relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
-                && (*class).relam == pg_sys::HEAP_TABLE_AM_OID
-                && !(*class).relrowsecurity;
             let table = Self { relation, namespace };
-            if plain {
+            if !(*(*relation).rd_rel).relrowsecurity {
                 return Some(table);
             }
             table.close();
@@ -172,6 +192,7 @@ impl Table {
             let place = (*tuple).t_self;
             Version {
                 table: self.oid(),
+                file: (*(*self.relation).rd_rel).relfilenode.to_u32(),
                 block: (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo),
                 offset: place.ip_posid,
                 xmin: u32::from((*(*tuple).t_data).t_choice.t_heap.t_xmin),

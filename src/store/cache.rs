@@ -6,7 +6,9 @@
 //! So nothing has to be invalidated, and an answer cannot be stale: what another session has committed since is another
 //! value, what this session has rolled back is a value no row points to.
 //!
-//! A chunk with pending changes folded in is kept too, known by the chunk and the bytes of the changes.
+//! A chunk with pending changes folded in is kept too, known by the chunk and the bytes of the changes. So are the events of part of a day, known by
+//! the rows of their key of a day column, chunks and changes: an event of the day cannot come, go or change without a row for the
+//! key that comes or goes with it (see [`super::emit::events`]), and a flush writes every chunk anew that it folds something into.
 //!
 //! The numbers of values and of transactions are 32 bits and come round. Both would have to come round to the same pair, which
 //! takes more than 2^31 transactions; the cache is emptied before ([`LIFETIME`]).
@@ -14,10 +16,10 @@
 use crate::guc;
 use crate::pg::alloc;
 use crate::pg::memory::Memory;
-use crate::pg::scan::LIFETIME;
+use crate::pg::scan::{LIFETIME, Version};
 use crate::pg::toast::{Places, Pointer, Value};
 use crate::pg::transaction;
-use pg_cdp_core::cells::Encoding;
+use pg_cdp_core::cells::{Encoding, PartDay};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -29,6 +31,8 @@ pub enum Key {
     Chunk(Pointer, u32),
     /// A chunk with changes folded in: how it is encoded, the chunk, if there is one, and the very bytes of the changes.
     Folded(Encoding, Option<(Pointer, u32)>, Vec<Rc<Vec<u8>>>),
+    /// Events of part of a day: the day column, the key, and the rows that it has for the key.
+    Events(i32, i64, Vec<Version>),
 }
 
 impl Key {
@@ -37,6 +41,7 @@ impl Key {
         match self {
             Self::Chunk(..) => 0,
             Self::Folded(_, _, changes) => changes.iter().map(|bytes| bytes.capacity()).sum(),
+            Self::Events(_, _, rows) => rows.capacity() * size_of::<Version>(),
         }
     }
 }
@@ -55,6 +60,8 @@ pub enum Kept {
     Made(Rc<Vec<u8>>),
     /// A stored chunk.
     Stored(Rc<Value>),
+    /// Events.
+    Events(Rc<PartDay>),
 }
 
 impl Kept {
@@ -62,6 +69,7 @@ impl Kept {
         match self {
             Self::Made(bytes) => bytes.capacity(),
             Self::Stored(value) => value.capacity(),
+            Self::Events(events) => events.capacity(),
         }
     }
 }
@@ -159,13 +167,24 @@ impl Cache {
     pub fn made(&mut self, key: &Key) -> Option<Rc<Vec<u8>>> {
         match self.get(key)? {
             Kept::Made(bytes) => Some(bytes),
-            Kept::Stored(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The events that are kept under a key.
+    pub fn events(&mut self, key: &Key) -> Option<Rc<PartDay>> {
+        match self.get(key)? {
+            Kept::Events(events) => Some(events),
+            _ => None,
         }
     }
 
     /// Keeps bytes if there is room or room can be made among what this question does not use. A question over more than the
     /// cache holds so keeps what it read first, and finds that again when it is repeated.
     pub fn put(&mut self, key: Key, kept: Kept) {
+        if let Some((key, entry)) = self.entries.remove_entry(&key) {
+            self.size -= entry.kept.capacity() + key.size();
+        }
         let size = kept.capacity() + key.size();
         if size > self.limit || (self.size + size > self.limit && !self.make_room(size)) {
             return;

@@ -239,8 +239,12 @@ pub fn day_columns(ws: &Workspace, state: &str) -> Result<Vec<DayColumn>, CdpErr
     )
 }
 
+/// Changes that cancel out.
+const NO_CHANGE: &str = "'\\x01'::pg_catalog.bytea";
+
 /// Changes of events. `changes` is a FROM item with columns `profile_id`, `n` (1 or -1), `event_type_id`, `day` (since 2000-01-01) and
-/// `properties`. A tracked property with too many values loses its day columns, which `false` tells; a measure that does not fit makes its column stale.
+/// `properties`. Where they cancel out (an event that moves within its day, two identifiers that swap their profiles), a row is left all the same:
+/// what sessions keep of the events of a day is known by the rows of its key. A tracked property with too many values loses its day columns, which `false` tells; a measure that does not fit makes its column stale.
 pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<bool, CdpError> {
     let mut filter = String::from("c.event_type_id = $2");
     let (mut join, mut code) = (String::new(), "0".to_owned());
@@ -274,7 +278,7 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<bool,
     spi::run(
         &ws.sql(&into_pending(&format!(
             "SELECT ({code} << 32) | (c.day + 2147483648) AS key, (c.profile_id >> 20)::integer AS shard, \
-                    @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}) AS cells \
+                    coalesce(@ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}), {NO_CHANGE}) AS cells \
              FROM {changes} c {join} WHERE {filter} GROUP BY 1, 2"
         ))),
         &[column.column_id.into(), column.event_type_id.into()],

@@ -8,7 +8,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Each pending row is deleted and folded by the same statement, so that it counts exactly once; the workspace lock keeps two folds of one chunk
-/// apart.
+/// apart. A chunk is written anew even when its changes come to nothing: what sessions keep of the events of a day is known by the version of the
+/// row.
 const FOLD: &str = "WITH taken AS (DELETE FROM @ws@.pending RETURNING column_id, key, shard, cells), \
      folded AS (SELECT t.column_id, t.key, t.shard, @ext@._cdp_fold(s.encoding, c.bits, t.deltas) AS bits \
         FROM (SELECT column_id, key, shard, array_agg(cells) AS deltas FROM taken GROUP BY 1, 2, 3) t \

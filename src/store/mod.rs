@@ -3,7 +3,7 @@
 //! Invariant: for every column that is `ready`, chunk plus pending equals what the facts say; a writer that cannot keep it marks the column
 //! `stale`, and readers fall back to the facts until `cdp_flush()` has rebuilt it.
 
-mod cache;
+pub mod cache;
 pub mod cells;
 pub mod column;
 pub mod emit;

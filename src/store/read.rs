@@ -8,7 +8,7 @@
 use super::cache::{Cache, Kept, Key};
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::scan::{Condition, Stored, Table};
+use crate::pg::scan::{Condition, Stored, Table, Version};
 use crate::pg::toast::{self, Paged, Pointer, Reader, Value};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
@@ -196,6 +196,35 @@ impl Listing {
         loader.finish();
         Ok(())
     }
+}
+
+/// The rows that each of the keys has in a column, chunks and changes, as the snapshot sees them; `None` when they have to be read by a query.
+pub fn versions(ws: &Workspace, column_id: i32, keys: &[i64]) -> Result<Option<Vec<Vec<Version>>>, CdpError> {
+    let Some((chunk, pending)) = tables(ws) else { return Ok(None) };
+    let mut found = Vec::with_capacity(keys.len());
+    let mut read = || {
+        let indexed = [(&chunk, chunk.index("chunk_pkey")), (&pending, pending.index("pending_column"))];
+        for key in keys {
+            let mut versions = Vec::new();
+            for (table, index) in indexed {
+                let conditions = [Condition::Int4Is(COLUMN_ID, column_id), Condition::Int8Is(KEY, *key)];
+                table.rows(index, &conditions, |row| {
+                    versions.push(row.version());
+                    Ok(())
+                })?;
+            }
+            found.push(versions);
+        }
+        Ok(())
+    };
+    if spi::reading() {
+        read()?
+    } else {
+        transaction::on_new_snapshot(read)?
+    }
+    chunk.close();
+    pending.close();
+    Ok(Some(found))
 }
 
 /// The tables of chunks and of changes, when both can be read directly.

@@ -11,6 +11,7 @@ pub mod delta;
 mod fold;
 mod lanes;
 mod number;
+mod part_day;
 pub(crate) mod planes;
 pub(crate) mod range;
 
@@ -24,6 +25,7 @@ pub use counter::Counter;
 pub use fold::fold;
 pub use lanes::{Lane, Lanes};
 pub use number::{Cells, NumberChunk, encode};
+pub use part_day::{Happened, PartDay};
 
 use serde::{Deserialize, Serialize};
 

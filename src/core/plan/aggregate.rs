@@ -15,11 +15,17 @@ pub struct WholeDays {
 }
 
 /// A part of a day that a window ends in, whichever is less to read: the part inside the window, to be added to the whole days; or the part outside, to be
-/// taken out of its day, which then is among the whole days. Microseconds since 2000-01-01 UTC, both inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// taken out of its day, which then is among the whole days. Microseconds since 2000-01-01 UTC, first and last inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EdgeWindow {
-    /// The day that the part is taken out of; `None`: it is added.
-    pub outside: Option<i32>,
+    /// The day.
+    pub day: i32,
+    /// First microsecond of the day.
+    pub begins: i64,
+    /// Last microsecond of the day.
+    pub ends: i64,
+    /// Whether the part is taken out of the day; else it is added.
+    pub taken_out: bool,
     /// First microsecond.
     pub from: i64,
     /// Last microsecond.
@@ -35,6 +41,21 @@ const EARLIEST: i64 = -210_000_000_000_000_000;
 /// The key of a code and day in a day column.
 fn day_key(code: i64, day: i64) -> i64 {
     (code << 32) | (day + DAY_BIAS)
+}
+
+impl Edge {
+    /// The keys that these events have in their day column, one for each value asked for.
+    pub fn keys(&self) -> Vec<i64> {
+        codes(&self.property).into_iter().map(|code| day_key(code, i64::from(self.window.day))).collect()
+    }
+}
+
+/// The codes of the values of a property; that of all events without one.
+fn codes(property: &Option<(String, Vec<(i32, String)>)>) -> Vec<i64> {
+    match property {
+        None => vec![0],
+        Some((_, values)) => values.iter().map(|(code, _)| i64::from(*code)).collect(),
+    }
 }
 
 /// A filter that day columns can answer: a window, and values of at most one tracked property.
@@ -115,44 +136,28 @@ impl<C: Columns> Planner<'_, C> {
                 .slot(Encoding::Number, Source::Chunks { column_id: column.column_id, keys: vec![], edges: vec![] });
             return Ok(Some((slot, column.scale)));
         }
-        let codes = match &filter.property {
-            None => vec![0],
-            Some((name, values)) => self.columns.property_codes(&aggregate.event, name, values)?,
+        let values = match &filter.property {
+            None => None,
+            Some((name, values)) => Some((name.clone(), self.columns.property_codes(&aggregate.event, name, values)?)),
         };
+        let codes = codes(&values);
         let (whole, windows) = self.columns.split(filter.from, filter.to)?;
         let mut keys = Vec::new();
         if let Some(days) = whole {
             for code in codes {
                 let first = days.first.map_or(-DAY_BIAS, i64::from);
-                keys.push((day_key(i64::from(code), first), day_key(i64::from(code), i64::from(days.last))));
+                keys.push((day_key(code, first), day_key(code, i64::from(days.last))));
             }
         }
-        let mut edges = Vec::new();
-        for window in windows {
-            let edge = |property, taken_out_of| Edge {
-                event: aggregate.event.clone(),
-                property,
-                measure: measure.map(str::to_owned),
-                scale: column.scale,
-                taken_out_of,
-                from: window.from,
-                to: window.to,
-            };
-            match (window.outside.map(i64::from), &filter.property) {
-                (None, property) => edges.push(edge(property.clone(), None)),
-                (Some(day), None) => edges.push(edge(None, Some(day_key(0, day)))),
-                // Each value has a chunk of its own for the day.
-                (Some(day), Some((name, values))) => {
-                    for value in values {
-                        let one = vec![value.clone()];
-                        for code in self.columns.property_codes(&aggregate.event, name, &one)? {
-                            let key = day_key(i64::from(code), day);
-                            edges.push(edge(Some((name.clone(), one.clone())), Some(key)));
-                        }
-                    }
-                }
-            }
-        }
+        let edge = |window| Edge {
+            column_id: column.column_id,
+            event: aggregate.event.clone(),
+            property: values.clone(),
+            measure: measure.map(str::to_owned),
+            scale: column.scale,
+            window,
+        };
+        let edges = windows.into_iter().map(edge).collect();
         let slot = self.slot(Encoding::Number, Source::Chunks { column_id: column.column_id, keys, edges });
         Ok(Some((slot, column.scale)))
     }

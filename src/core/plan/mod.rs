@@ -79,8 +79,13 @@ pub trait Columns {
     fn segment(&self, name: &str) -> Option<i32>;
     /// The readable day column of an event type, for one tracked property (or all events) and one measure (or counts only).
     fn days(&self, event: &str, property: Option<&str>, measure: Option<&str>) -> Option<DayColumn>;
-    /// The codes of a tracked property's values; values that never occurred have none.
-    fn property_codes(&mut self, event: &str, property: &str, values: &[String]) -> Result<Vec<i32>, Self::Error>;
+    /// The codes of a tracked property's values, and the values; one that never occurred has no code and is left out.
+    fn property_codes(
+        &mut self,
+        event: &str,
+        property: &str,
+        values: &[String],
+    ) -> Result<Vec<(i32, String)>, Self::Error>;
     /// The code of one value of a dictionary.
     fn code(&mut self, dictionary_id: i32, value: &str) -> Result<Option<i32>, Self::Error>;
     /// The codes for which a predicate over the one attribute is true, and for which it is false.
@@ -122,20 +127,18 @@ pub enum Source {
 /// Part of a day: events that a day column cannot answer for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Edge {
+    /// Number of the day column.
+    pub column_id: i32,
     /// Event type.
     pub event: String,
-    /// Tracked property and the values asked for; `None`: all events.
-    pub property: Option<(String, Vec<String>)>,
+    /// Tracked property and the values asked for, each with its code; `None`: all events.
+    pub property: Option<(String, Vec<(i32, String)>)>,
     /// Measure that is summed; `None`: counts only.
     pub measure: Option<String>,
     /// Scale of the measure.
     pub scale: u32,
-    /// The key whose chunk these events are taken out of; `None`: they are added.
-    pub taken_out_of: Option<i64>,
-    /// First microsecond, inclusive.
-    pub from: i64,
-    /// Last microsecond, inclusive.
-    pub to: i64,
+    /// The part.
+    pub window: EdgeWindow,
 }
 
 /// A program and where its slots come from.
