@@ -1,10 +1,13 @@
 //! Identifiers go from one profile to another: everything derived follows. Facts stay where they are, on the identifiers.
 
 use super::govern::Cause;
+use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
-use crate::pg::{spi, temp};
+use crate::guc;
+use crate::pg::scan::{self, Table};
+use crate::pg::{sequence, spi, temp};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -70,15 +73,7 @@ impl Change {
 
 /// Numbers for new profiles, ascending.
 pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    let count = i64::try_from(count).map_err(|_| CdpError::limit("too many new profiles"))?;
-    spi::rows_cached(
-        "SELECT nextval($2::pg_catalog.regclass) FROM generate_series(1, $1)",
-        &[count.into(), format!("{}.profile_id_seq", ws.schema()).into()],
-        |row| spi::must::<i64>(row, 1),
-    )
+    if count == 0 { Ok(Vec::new()) } else { sequence::next(&ws.name, "profile_id_seq", count) }
 }
 
 /// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, and the retired numbers that led to them, which lead straight to the one
@@ -88,20 +83,11 @@ pub fn take_over(ws: &Workspace, into: &HashMap<i64, i64>, change: &mut Change) 
         return Ok(());
     }
     let retired: Vec<i64> = into.keys().copied().collect();
-    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
-    for (node_id, before) in spi::rows_cached(
-        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
-        &[retired.clone().into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.moved.push(Moved { node_id, before: Some(before), after });
+    for held in hold::of(ws, &retired, &[])? {
+        let Some(&after) = into.get(&held.profile_id) else { continue };
+        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after });
     }
-    for (profile_id, before) in spi::rows_cached(
-        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
-        &[retired.into()],
-        pair,
-    )? {
+    for (profile_id, before) in hold::leading_to(ws, &retired)? {
         let Some(&after) = into.get(&before) else { continue };
         change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
     }
@@ -114,15 +100,22 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
     if change.moved.is_empty() && change.redirected.is_empty() && change.created.is_empty() {
         return Ok(false);
     }
-    let shelf = Shelf::take(ws, change)?;
+    let there = There::look(ws)?;
+    let shelf = if there.attributes || there.segments { Shelf::take(ws, change)? } else { None };
     profiles(ws, cause, change)?;
     nodes(ws, change)?;
     let gone: Vec<i64> = change.retired().map(|(profile, _)| profile).collect();
     let come: Vec<i64> =
         change.created.iter().map(|c| c.profile_id).chain(change.revived().map(|(profile, _)| profile)).collect();
-    let derived = facts(ws, change, prepared)?;
+    let derived = facts(ws, change, there, prepared)?;
     if !gone.is_empty() {
-        take_out(ws, &gone)?;
+        if there.attributes {
+            take_out(ws, &gone)?;
+        }
+        spi::run_cached(
+            &ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"),
+            &[gone.clone().into()],
+        )?;
     }
     if !come.is_empty() {
         spi::run_cached(
@@ -135,6 +128,44 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
         shelf.put_back(ws, change)?;
     }
     Ok(derived)
+}
+
+/// What there is in a workspace that can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct There {
+    attributes: bool,
+    segments: bool,
+    events: bool,
+}
+
+impl There {
+    fn look(ws: &Workspace) -> Result<Self, CdpError> {
+        let names = ["attribute", "segment", "event_type"];
+        let looked = if guc::direct_read() {
+            scan::now(|| {
+                let mut any = [false; 3];
+                for (any, name) in any.iter_mut().zip(names) {
+                    let Some(table) = Table::open(&ws.name, name) else { return Ok(None) };
+                    *any = table.any();
+                    table.close();
+                }
+                Ok(Some(any))
+            })?
+        } else {
+            None
+        };
+        let [attributes, segments, events] = match looked {
+            Some(any) => any,
+            None => {
+                let any = names.map(|name| format!("EXISTS (SELECT FROM @ws@.{name})")).join(", ");
+                let asked = spi::rows_cached(&ws.sql(&format!("SELECT {any}")), &[], |row| {
+                    Ok([spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?])
+                })?;
+                asked.into_iter().next().unwrap_or([true; 3])
+            }
+        };
+        Ok(Self { attributes, segments, events })
+    }
 }
 
 /// Profile records and the history of merges and splits.
@@ -234,7 +265,7 @@ fn moves(change: &Change) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
 }
 
 /// Says which events count for another profile from now on, and whose traits have to be computed anew. No event is rewritten.
-fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpError> {
+fn facts(ws: &Workspace, change: &Change, there: There, prepared: bool) -> Result<bool, CdpError> {
     let (ids, before, after) = moves(change);
     if ids.is_empty() {
         return Ok(false);
@@ -247,7 +278,7 @@ fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpErr
         )?
         .is_empty())
     };
-    let (events, traits) = (any("event")?, any("trait_observation")?);
+    let (events, traits) = (there.events && any("event")?, there.attributes && any("trait_observation")?);
     if !events && !traits {
         return Ok(false);
     }
@@ -278,7 +309,7 @@ fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpErr
     Ok(true)
 }
 
-/// Takes the values of profiles that no longer live out of the columns and the wide table.
+/// Takes the values of profiles that no longer live out of the columns.
 fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
     let mut listed = false;
     for kind in ["trait", "tag"] {
@@ -299,7 +330,7 @@ fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
             emit::attribute(ws, &attribute, &changes)?;
         }
     }
-    spi::run_cached(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), &[gone.to_vec().into()])
+    Ok(())
 }
 
 /// Who lives.
@@ -315,11 +346,5 @@ fn universe(ws: &Workspace, come: &[i64], gone: &[i64]) -> Result<(), CdpError> 
     let Some(column) = column.into_iter().next() else {
         return Err(CdpError::internal("the workspace has no column of live profiles"));
     };
-    emit::members(
-        ws,
-        column,
-        "(SELECT x AS profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) x \
-          UNION ALL SELECT x, -1 FROM unnest($3::pg_catalog.int8[]) x)",
-        vec![come.to_vec().into(), gone.to_vec().into()],
-    )
+    emit::members(ws, column, come, gone)
 }

@@ -128,20 +128,6 @@ pub fn candidates(ws: &Workspace, rules: &Rules) -> Result<Vec<i64>, CdpError> {
     )
 }
 
-/// Those of some identifiers that have enough edges to be hubs.
-pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
-    let least = rules.least_cap();
-    let (Some(least), false) = (least, nodes.is_empty()) else { return Ok(Vec::new()) };
-    spi::rows_cached(
-        &ws.sql(
-            "SELECT c.node_id FROM unnest($2::pg_catalog.int8[]) AS c(node_id) WHERE (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
-        ),
-        &[i64::from(least).into(), nodes.to_vec().into()],
-        |row| spi::must::<i64>(row, 1),
-    )
-}
-
 /// The neighbours of identifiers: who has to be judged anew when these begin or stop to link.
 pub fn neighbours(ws: &Workspace, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
     if nodes.is_empty() {

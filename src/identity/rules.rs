@@ -1,10 +1,11 @@
 //! The rules of identifier types, as the workspace has them.
 
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::scan::{self, LIFETIME, Version};
+use crate::pg::{regex, spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -46,12 +47,24 @@ impl IdentifierType {
     }
 }
 
-/// A workspace and the versions of the rows of its rules.
-type Versions = (String, String);
+/// Rules that were read before, with the versions of the rows that they were read from.
+struct Kept {
+    workspace: String,
+    versions: Vec<Version>,
+    since: u64,
+    rules: Rc<Rules>,
+}
+
+impl Kept {
+    /// Whether the versions still stand for the rows.
+    fn is_young(&self) -> bool {
+        transaction::next_full_id().saturating_sub(self.since) < LIFETIME
+    }
+}
 
 thread_local! {
-    /// The rules that were read last, with the workspace and the versions of their rows.
-    static KNOWN: RefCell<Option<(Versions, Rc<Rules>)>> = const { RefCell::new(None) };
+    /// Taken out while it is looked at, so that an error cannot leave half of one.
+    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
 }
 
 /// Every identifier type, by name.
@@ -60,25 +73,46 @@ pub struct Rules {
     /// The types, by name: what the core calls a rule is the place in this list.
     pub types: Vec<IdentifierType>,
     places: HashMap<i32, u32>,
+    blocked: Vec<Blocked>,
+}
+
+/// A value, or a pattern of values, that is never an identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Blocked {
+    type_id: Option<i32>,
+    value: Option<String>,
+    pattern: Option<String>,
+    reason: String,
 }
 
 impl Rules {
     /// Those of the workspace. They are read again when a row of theirs is another version than the one that was read.
     pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
-        let versions = spi::rows_cached(
-            &ws.sql("SELECT string_agg(t.xmin::pg_catalog.text || t.ctid::pg_catalog.text, ' ') FROM @ws@.identifier_type t"),
-            &[],
-            |row| Ok(row.get::<String>(1)?),
-        )?;
-        let key = (ws.name.clone(), versions.into_iter().next().flatten().unwrap_or_default());
-        if let Some(known) =
-            KNOWN.with_borrow(|known| known.as_ref().filter(|(k, _)| *k == key).map(|(_, r)| r.clone()))
+        let versions = scan::versions(&ws.name, &["identifier_type", "blocked_value"])?;
+        let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
+        if let Some(kept) = KEPT.take()
+            && kept.workspace == ws.name
+            && kept.versions == versions
+            && kept.is_young()
         {
-            return Ok(known);
+            let rules = Rc::clone(&kept.rules);
+            KEPT.set(Some(kept));
+            return Ok(rules);
         }
+        let since = transaction::next_full_id();
         let rules = Rc::new(Self::read(ws)?);
-        KNOWN.set(Some((key, rules.clone())));
+        KEPT.set(Some(Kept { workspace: ws.name.clone(), versions, since, rules: Rc::clone(&rules) }));
         Ok(rules)
+    }
+
+    /// Those of the workspace if they have been read before and are what they were: nothing is asked by query.
+    pub fn known(ws: &Workspace) -> Result<Option<Rc<Self>>, CdpError> {
+        let versions = scan::versions(&ws.name, &["identifier_type", "blocked_value"])?;
+        let Some(kept) = KEPT.take() else { return Ok(None) };
+        let same = kept.workspace == ws.name && versions.is_some_and(|versions| kept.versions == versions);
+        let known = (same && kept.is_young()).then(|| Rc::clone(&kept.rules));
+        KEPT.set(Some(kept));
+        Ok(known)
     }
 
     fn read(ws: &Workspace) -> Result<Self, CdpError> {
@@ -108,7 +142,24 @@ impl Rules {
             },
         )?;
         let places = (0u32..).zip(&types).map(|(place, ty)| (ty.type_id, place)).collect();
-        Ok(Self { types, places })
+        let blocked = spi::rows_cached(
+            &ws.sql("SELECT b.type_id, b.value, b.pattern, b.reason FROM @ws@.blocked_value b ORDER BY b.blocked_id"),
+            &[],
+            |row| {
+                let (type_id, value, pattern) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok(Blocked { type_id, value, pattern, reason: spi::must(row, 4)? })
+            },
+        )?;
+        Ok(Self { types, places, blocked })
+    }
+
+    /// Why a value, in lower case, is never an identifier of the type; `None` when it may be one.
+    pub fn blocked(&self, type_id: i32, value: &str) -> Option<&str> {
+        let blocked = self.blocked.iter().find(|b| {
+            b.type_id.is_none_or(|ty| ty == type_id)
+                && (b.value.as_deref() == Some(value) || b.pattern.as_deref().is_some_and(|p| regex::matches(value, p)))
+        });
+        blocked.map(|b| b.reason.as_str())
     }
 
     /// The place of a type.

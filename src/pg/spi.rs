@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Runs a statement; returns how many rows it touched.
 pub fn run(sql: &str, args: &[DatumWithOid]) -> Result<u64, CdpError> {
@@ -66,12 +67,15 @@ pub fn must<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, ordinal: usize) ->
     row.get::<T>(ordinal)?.ok_or_else(|| CdpError::internal(format!("column {ordinal} of a catalogue query is null")))
 }
 
+/// Plans of the statements that run on every question, by their text.
+type Plans = HashMap<String, Rc<OwnedPreparedStatement>>;
+
 thread_local! {
-    /// Plans of the statements that run on every question, by whether they only read and their text. PostgreSQL revalidates a plan when its tables change.
-    static PLANS: RefCell<HashMap<(bool, String), OwnedPreparedStatement>> = RefCell::new(HashMap::new());
+    /// Plans of statements that only read, and of the others. PostgreSQL revalidates a plan when its tables change.
+    static PLANS: [RefCell<Plans>; 2] = Default::default();
 }
 
-/// The most plans kept: a handful of statements for each workspace in use, and those of questions about one profile.
+/// The most plans kept of each kind: a handful of statements for each workspace in use, and those of questions about one profile.
 const MOST_PLANS: usize = 256;
 
 /// As [`rows`], with a plan kept for the life of the backend.
@@ -81,27 +85,30 @@ pub fn rows_cached<T>(
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
-        let key = (reading(), sql.to_owned());
-        let known = PLANS.with_borrow(|plans| plans.contains_key(&key));
-        if !known {
-            let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
-            let plan = if reading() { client.prepare(sql, &types)? } else { client.prepare_mut(sql, &types)? }.keep();
-            PLANS.with_borrow_mut(|plans| {
-                if plans.len() >= MOST_PLANS {
-                    plans.clear();
-                }
-                plans.insert(key.clone(), plan);
-            });
-        }
+        let reading = reading();
+        let known = PLANS.with(|plans| plans[usize::from(reading)].borrow().get(sql).cloned());
         // The map is not borrowed while SQL runs: an error in it unwinds past this frame.
-        let plan = PLANS.with_borrow_mut(|plans| plans.remove(&key));
-        let Some(plan) = plan else { return Err(CdpError::internal("a kept plan is gone")) };
-        let table = if reading() { client.select(&plan, None, args)? } else { client.update(&plan, None, args)? };
+        let plan = match known {
+            Some(plan) => plan,
+            None => {
+                let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
+                let plan = if reading { client.prepare(sql, &types)? } else { client.prepare_mut(sql, &types)? }.keep();
+                let plan = Rc::new(plan);
+                PLANS.with(|plans| {
+                    let mut plans = plans[usize::from(reading)].borrow_mut();
+                    if plans.len() >= MOST_PLANS {
+                        plans.clear();
+                    }
+                    plans.insert(sql.to_owned(), Rc::clone(&plan));
+                });
+                plan
+            }
+        };
+        let table = if reading { client.select(&*plan, None, args)? } else { client.update(&*plan, None, args)? };
         let mut out = Vec::with_capacity(table.len());
         for row in table {
             out.push(read(&row)?);
         }
-        PLANS.with_borrow_mut(|plans| plans.insert(key.clone(), plan));
         Ok(out)
     })
 }
