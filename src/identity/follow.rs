@@ -5,9 +5,7 @@ use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
-use crate::guc;
-use crate::pg::scan::{self, Table};
-use crate::pg::{sequence, spi, temp};
+use crate::pg::{scan, sequence, spi, temp};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -141,20 +139,7 @@ struct There {
 impl There {
     fn look(ws: &Workspace) -> Result<Self, CdpError> {
         let names = ["attribute", "segment", "event_type"];
-        let looked = if guc::direct_read() {
-            scan::now(|| {
-                let mut any = [false; 3];
-                for (any, name) in any.iter_mut().zip(names) {
-                    let Some(table) = Table::open(&ws.name, name) else { return Ok(None) };
-                    *any = table.any();
-                    table.close();
-                }
-                Ok(Some(any))
-            })?
-        } else {
-            None
-        };
-        let [attributes, segments, events] = match looked {
+        let [attributes, segments, events] = match scan::any(&ws.name, &names)? {
             Some(any) => any,
             None => {
                 let any = names.map(|name| format!("EXISTS (SELECT FROM @ws@.{name})")).join(", ");
@@ -338,12 +323,7 @@ fn universe(ws: &Workspace, come: &[i64], gone: &[i64]) -> Result<(), CdpError> 
     if come.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    let column = spi::rows_cached(
-        &ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"),
-        &[],
-        |row| spi::must::<i32>(row, 1),
-    )?;
-    let Some(column) = column.into_iter().next() else {
+    let Some(column) = hold::universe(ws)? else {
         return Err(CdpError::internal("the workspace has no column of live profiles"));
     };
     emit::members(ws, column, come, gone)

@@ -1,6 +1,7 @@
 //! The hub rule: an identifier with more distinct neighbours than its type allows links nobody. It is how a kiosk, a shared desk or a value that somebody
 //! typed in for everybody is known: by its neighbours, whatever their order.
 
+use super::hold::{self, By, node};
 use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
 use crate::pg::spi;
@@ -79,6 +80,26 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
         quarantine(ws, ids.clone(), reasons)?;
     }
     Ok(ids)
+}
+
+/// Those of some identifiers that may be hubs, or are quarantined: of the others to count is to find nothing.
+pub fn suspects(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let mut suspects = Vec::new();
+    let looked = hold::each_node(ws, By::Number, nodes, |row| {
+        if !row.is_null(node::QUARANTINE) {
+            suspects.push(row.int8(node::NODE_ID));
+        }
+        Ok(())
+    })?;
+    if !looked {
+        return Ok(nodes.to_vec());
+    }
+    if let Some(least) = rules.least_cap() {
+        let others = nodes.iter().filter(|node| !suspects.contains(node));
+        let others: Vec<(i64, i64)> = others.map(|node| (*node, i64::from(least))).collect();
+        suspects.extend(hold::many(ws, &others)?);
+    }
+    Ok(suspects)
 }
 
 /// Judges every identifier with enough edges to be a hub.

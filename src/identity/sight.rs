@@ -3,6 +3,7 @@
 //! It is read straight from the tables, through their indexes: most events say nothing new, and are over with that. For whoever the tables cannot be opened
 //! directly for, and with `cdp.direct_read` off, queries read the same.
 
+use super::hold::{edge, node, profile};
 use super::rules::Rules;
 use crate::error::CdpError;
 use crate::guc;
@@ -69,38 +70,13 @@ fn time(row: &SpiHeapTupleData, ordinal: usize) -> Result<i64, CdpError> {
     Ok(spi::must::<TimestampWithTimeZone>(row, ordinal)?.into())
 }
 
-// Columns, from 1 (sql/workspace/20_source.sql, 30_identity.sql).
+// Columns, from 1 (sql/workspace/20_source.sql).
 mod source {
     pub const COLUMNS: i32 = 8;
     pub const SOURCE_ID: usize = 1;
     pub const NAME: i16 = 2;
     pub const TRUST: usize = 5;
 }
-mod node {
-    pub const COLUMNS: i32 = 9;
-    pub const NODE_ID: usize = 1;
-    pub const TYPE_ID: i16 = 2;
-    pub const VALUE: i16 = 3;
-    pub const PROFILE_ID: usize = 4;
-    pub const FIRST_SEEN: usize = 6;
-    pub const LAST_SEEN: usize = 7;
-    pub const QUARANTINE: usize = 9;
-}
-mod profile {
-    pub const COLUMNS: i32 = 6;
-    pub const PROFILE_ID: i16 = 1;
-    pub const CREATED_AT: usize = 4;
-    pub const CONTESTED: usize = 6;
-}
-mod edge {
-    pub const COLUMNS: i32 = 8;
-    pub const FROM_NODE: i16 = 1;
-    pub const TO_NODE: i16 = 2;
-    pub const SOURCE_ID: i16 = 3;
-    pub const FIRST_SEEN: usize = 7;
-    pub const LAST_SEEN: usize = 8;
-}
-
 impl Sight {
     /// Reads what is known.
     pub fn read(ws: &Workspace, wanted: &[Wanted], source: &str) -> Result<Self, CdpError> {
@@ -164,7 +140,7 @@ impl Sight {
         };
         let mut homes: Vec<Home> = Vec::new();
         for w in wanted {
-            let is = [Condition::Int4Is(node::TYPE_ID, w.type_id), Condition::TextIs(node::VALUE, &w.kept)];
+            let is = [Condition::Int4Is(node::TYPE_ID as i16, w.type_id), Condition::TextIs(node::VALUE as i16, &w.kept)];
             let found = nodes.first(by_value, &is, |row| {
                 let seen = Seen {
                     node_id: row.int8(node::NODE_ID),
@@ -182,7 +158,7 @@ impl Sight {
             if let Some(profile_id) = profile {
                 seen.home = match homes.iter().find(|home| home.profile_id == profile_id) {
                     Some(home) => Some(*home),
-                    None => profiles.first(by_profile, &[Condition::Int8Is(profile::PROFILE_ID, profile_id)], |row| {
+                    None => profiles.first(by_profile, &[Condition::Int8Is(profile::PROFILE_ID as i16, profile_id)], |row| {
                         let created_at = row.int8(profile::CREATED_AT);
                         Ok(Home { profile_id, created_at, contested: row.boolean(profile::CONTESTED) })
                     })?,
@@ -194,9 +170,9 @@ impl Sight {
         if let Some((source_id, _)) = sight.source {
             for (a, b) in sight.pairs() {
                 let is = [
-                    Condition::Int8Is(edge::FROM_NODE, a),
-                    Condition::Int8Is(edge::TO_NODE, b),
-                    Condition::Int4Is(edge::SOURCE_ID, source_id),
+                    Condition::Int8Is(edge::FROM_NODE as i16, a),
+                    Condition::Int8Is(edge::TO_NODE as i16, b),
+                    Condition::Int4Is(edge::SOURCE_ID as i16, source_id),
                 ];
                 let times =
                     edges.first(by_ends, &is, |row| Ok((row.int8(edge::FIRST_SEEN), row.int8(edge::LAST_SEEN))))?;

@@ -72,10 +72,14 @@ pub enum Stored {
     Elsewhere(Pointer),
 }
 
-/// Runs `read` on what a statement would see now: of a function that only reads what the statement that calls it sees, else also all that this
-/// transaction has written so far.
+/// Runs `read` on what a statement would see now: all that this transaction has written so far; of a function that only reads, in one that has written
+/// nothing, what the statement that calls it sees.
 pub fn now<T>(read: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
-    if spi::reading() { read() } else { transaction::on_new_snapshot(read) }
+    if spi::reading() && !transaction::has_written() || transaction::in_parallel_mode() {
+        read()
+    } else {
+        transaction::on_new_snapshot(read)
+    }
 }
 
 /// The row versions that a statement would see now in some tables of a schema; `None` when they cannot be looked at directly.
@@ -91,6 +95,22 @@ pub fn versions(schema: &str, names: &[&str]) -> Result<Option<Vec<Version>>, Cd
             table.close();
         }
         Ok(Some(versions))
+    })
+}
+
+/// Whether a statement would see any row now in each of some tables of a schema; `None` when they cannot be looked at directly.
+pub fn any<const N: usize>(schema: &str, names: &[&str; N]) -> Result<Option<[bool; N]>, CdpError> {
+    if !guc::direct_read() {
+        return Ok(None);
+    }
+    now(|| {
+        let mut found = [false; N];
+        for (any, name) in found.iter_mut().zip(names) {
+            let Some(table) = Table::open(schema, name) else { return Ok(None) };
+            *any = table.any();
+            table.close();
+        }
+        Ok(Some(found))
     })
 }
 
@@ -194,6 +214,12 @@ impl Table {
             }
             pg_sys::systable_endscan(scan);
         }
+    }
+
+    /// How many blocks the table has.
+    pub fn blocks(&self) -> u32 {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM) }
     }
 
     /// Whether the snapshot sees any row.
@@ -415,11 +441,21 @@ impl Row {
         self.value(column).value() & 0xff != 0
     }
 
+    /// A column of type real, NOT NULL, counted from 1.
+    pub fn float4(&self, column: usize) -> f32 {
+        f32::from_bits(self.value(column).value() as u32)
+    }
+
     /// A column of type text, NOT NULL, counted from 1.
     pub fn text(&self, column: usize) -> Result<String, CdpError> {
+        self.read_text(column, str::to_owned)
+    }
+
+    /// As [`text`](Self::text), without a copy.
+    pub fn read_text<T>(&self, column: usize, read: impl FnOnce(&str) -> T) -> Result<T, CdpError> {
         // SAFETY: the caller names a text column that is not NULL, and the scan stands on the row.
         let value = unsafe { super::varlena::Detoasted::new(self.value(column)) };
-        String::from_utf8(value.bytes().to_vec()).map_err(|_| CdpError::corrupted("a text is not UTF-8"))
+        std::str::from_utf8(value.bytes()).map(read).map_err(|_| CdpError::corrupted("a text is not UTF-8"))
     }
 
     /// A column of type text, counted from 1.
