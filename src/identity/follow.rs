@@ -5,7 +5,8 @@ use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
-use crate::pg::{scan, sequence, spi, temp};
+use crate::pg::spi::{self, Together};
+use crate::pg::{scan, sequence, settings, temp};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -100,33 +101,30 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
     }
     let there = There::look(ws)?;
     let shelf = if there.attributes || there.segments { Shelf::take(ws, change)? } else { None };
-    profiles(ws, cause, change)?;
-    nodes(ws, change)?;
     let gone: Vec<i64> = change.retired().map(|(profile, _)| profile).collect();
     let come: Vec<i64> =
         change.created.iter().map(|c| c.profile_id).chain(change.revived().map(|(profile, _)| profile)).collect();
+    if there.attributes && !gone.is_empty() {
+        take_out(ws, &gone)?;
+    }
+    if change.moved.len() > MANY && settings::work_mem_kb() < MANY_MEMORY_KB {
+        settings::set("work_mem", &format!("{MANY_MEMORY_KB}kB"))?;
+    }
+    let mut together = Together::default();
+    profiles(ws, cause, change, &mut together);
+    nodes(ws, change, &mut together);
+    living(ws, &come, &gone, &mut together)?;
+    together.run(|_| Ok(()))?;
     let derived = facts(ws, change, there, prepared)?;
-    if !gone.is_empty() {
-        if there.attributes {
-            take_out(ws, &gone)?;
-        }
-        spi::run_cached(
-            &ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"),
-            &[gone.clone().into()],
-        )?;
-    }
-    if !come.is_empty() {
-        spi::run_cached(
-            &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
-            &[come.clone().into()],
-        )?;
-    }
-    universe(ws, &come, &gone)?;
     if let Some(shelf) = shelf {
         shelf.put_back(ws, change)?;
     }
     Ok(derived)
 }
+
+/// From so many identifiers that move on the lists of them get memory of their own, when the session allows less: else they go through files.
+const MANY: usize = 10_000;
+const MANY_MEMORY_KB: i32 = 65_536;
 
 /// What there is in a workspace that can follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,29 +152,29 @@ impl There {
 }
 
 /// Profile records and the history of merges and splits.
-fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpError> {
+fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) {
     let source_id = cause.source_id;
     if !change.created.is_empty() {
         let (ids, founding): (Vec<i64>, Vec<i64>) = change.created.iter().map(|c| (c.profile_id, c.founding)).unzip();
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
                  SELECT x.profile_id, x.node_id, now() FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, node_id)",
             ),
-            &[ids.into(), founding.into()],
-        )?;
+            [ids.into(), founding.into()],
+        );
     }
     if !change.redirected.is_empty() {
         let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
             change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
         // Who no longer lives is judged under the profile that took it over.
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "UPDATE @ws@.profile p SET merged_into = x.survivor, contested = p.contested AND x.survivor IS NULL \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, survivor) WHERE p.profile_id = x.profile_id",
             ),
-            &[ids.into(), into.into()],
-        )?;
+            [ids.into(), into.into()],
+        );
     }
     let (mut retired, mut survivors, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for r in change.redirected.iter().filter(|r| r.before.is_none()) {
@@ -187,13 +185,13 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpErro
         to.push(edge.1);
     }
     if !retired.is_empty() {
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_merge (retired_id, survivor_id, from_node, to_node, source_id, operation_id) SELECT x.r, x.s, x.f, x.t, $5, $6 \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(r, s, f, t) ORDER BY x.r",
             ),
-            &[retired.into(), survivors.into(), from.into(), to.into(), source_id.into(), cause.operation_id.into()],
-        )?;
+            [retired.into(), survivors.into(), from.into(), to.into(), source_id.into(), cause.operation_id.into()],
+        );
     }
     let mut split: Vec<(i64, i64, bool)> = change.revived().map(|(profile, from)| (profile, from, false)).collect();
     split.extend(change.created.iter().filter_map(|c| Some((c.profile_id, c.from?, true))));
@@ -202,38 +200,36 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpErro
         let ids: Vec<i64> = split.iter().map(|s| s.0).collect();
         let from: Vec<i64> = split.iter().map(|s| s.1).collect();
         let created: Vec<bool> = split.iter().map(|s| s.2).collect();
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_split (profile_id, from_id, created, source_id, operation_id) SELECT x.p, x.f, x.c, $4, $5 \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.bool[]) AS x(p, f, c) ORDER BY x.p",
             ),
-            &[ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
-        )?;
+            [ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
+        );
     }
-    Ok(())
 }
 
 /// The identifiers themselves, and where they were before.
-fn nodes(ws: &Workspace, change: &Change) -> Result<(), CdpError> {
+fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) {
     if change.moved.is_empty() {
-        return Ok(());
+        return;
     }
     let (ids, homes): (Vec<i64>, Vec<i64>) = change.moved.iter().map(|m| (m.node_id, m.after)).unzip();
-    spi::run_cached(
+    together.add(
         &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
-        &[ids.into(), homes.into()],
-    )?;
+        [ids.into(), homes.into()],
+    );
     let (ids, before, after) = moves(change);
     if !ids.is_empty() {
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.node_move (node_id, from_profile, to_profile) SELECT x.n, x.b, x.a \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(n, b, a)",
             ),
-            &[ids.into(), before.into(), after.into()],
-        )?;
+            [ids.into(), before.into(), after.into()],
+        );
     }
-    Ok(())
 }
 
 /// Identifiers that leave a profile for another.
@@ -318,13 +314,22 @@ fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
     Ok(())
 }
 
-/// Who lives.
-fn universe(ws: &Workspace, come: &[i64], gone: &[i64]) -> Result<(), CdpError> {
+/// Who lives: the wide table has a row for each, and the column of live profiles has them.
+fn living(ws: &Workspace, come: &[i64], gone: &[i64], together: &mut Together<'_>) -> Result<(), CdpError> {
+    if !gone.is_empty() {
+        together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [gone.to_vec().into()]);
+    }
+    if !come.is_empty() {
+        together.add(
+            &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
+            [come.to_vec().into()],
+        );
+    }
     if come.is_empty() && gone.is_empty() {
         return Ok(());
     }
     let Some(column) = hold::universe(ws)? else {
         return Err(CdpError::internal("the workspace has no column of live profiles"));
     };
-    emit::members(ws, column, come, gone)
+    emit::members(ws, column, come, gone, together)
 }

@@ -87,8 +87,7 @@ struct EdgeRow {
 const NODE: &str =
     "SELECT n.node_id, n.type_id, n.value, n.profile_id, n.first_seen, n.quarantine FROM @ws@.node n WHERE ";
 
-const EDGE: &str =
-    "SELECT e.from_node, e.to_node, e.source_id, e.trust, e.first_seen, e.last_seen, e.state = 'accepted', e.reason FROM @ws@.edge e WHERE e.state <> 'weak' AND ";
+const EDGE: &str = "SELECT e.from_node, e.to_node, e.source_id, e.trust, e.first_seen, e.last_seen, e.state = 'accepted', e.reason FROM @ws@.edge e WHERE e.state <> 'weak' AND ";
 
 impl Graph {
     /// Reads the strong ones of the given identifiers and everything that hangs together with them.
@@ -135,8 +134,11 @@ impl Graph {
             }
             wanted = Vec::new();
             let rows = graph.edges(ws, &ids)?;
-            let mut far: Vec<i64> =
-                rows.iter().flat_map(|row| [row.ends.0, row.ends.1]).filter(|id| !graph.places.contains_key(id)).collect();
+            let mut far: Vec<i64> = rows
+                .iter()
+                .flat_map(|row| [row.ends.0, row.ends.1])
+                .filter(|id| !graph.places.contains_key(id))
+                .collect();
             if !far.is_empty() {
                 far.sort_unstable();
                 far.dedup();

@@ -4,6 +4,7 @@
 //! everything else is entered first and then judged with all that hangs together with it.
 
 use super::arrive;
+use super::blocked::Blocked;
 use super::follow::{self, Change, Created, Redirected};
 use super::govern::{self, Cause};
 use super::hold;
@@ -12,11 +13,11 @@ use super::sight::{Home, Seen, Sight, Wanted};
 use super::stitch::{self, Batch};
 use super::{hub, operate, value};
 use crate::error::{CdpError, given};
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::{NodeState, Profile, Retired, Rows, stitch as stitch_rows};
 use pgrx::JsonB;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
@@ -36,14 +37,28 @@ fn cdp_identify(
             .into());
     };
     let source = given(source, "source")?;
-    // What a transaction sees that changes nothing may have come before whatever others do at the same time: it waits for nobody.
+    // What a transaction sees that changes nothing may have come before whatever others do at the same time: it waits for nobody. What it has seen while it held
+    // the lock is as it was.
+    let mut seen = None;
     let glance = |ws: &Workspace| {
         let Some(rules) = Rules::known(ws)? else { return Ok(None) };
         let Ok(wanted) = wanted(ws, &rules, &identifiers) else { return Ok(None) };
+        let locked = ws.locked()?;
         let Some(sight) = Sight::look(ws, &wanted, source)? else { return Ok(None) };
-        sight.nothing_new(ws, &rules, at.map(i64::from))
+        let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
+        if locked {
+            seen = Some((rules, wanted, sight));
+        }
+        Ok(profile)
     };
-    Ok(workspace::enter_glance(glance, |ws| {
+    let profile = workspace::glance(glance)?;
+    if let Some(profile) = profile {
+        return Ok(profile);
+    }
+    Ok(workspace::enter_small(|ws| {
+        if let Some((rules, wanted, sight)) = seen {
+            return see(ws, &rules, &wanted, sight, source, at);
+        }
         ws.lock()?;
         let rules = Rules::load(ws)?;
         let wanted = wanted(ws, &rules, &identifiers)?;
@@ -106,12 +121,15 @@ fn see(
     source: &str,
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, CdpError> {
-    for (w, _) in wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none()) {
-        if let Some(reason) = rules.blocked(w.type_id, &w.plain.to_lowercase()) {
-            let name = &rules.get(w.type_id)?.name;
+    if sight.known.contains(&None) {
+        let blocked = Blocked::load(ws)?;
+        for (w, _) in wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none()) {
             let value = w.plain.to_lowercase();
-            return Err(CdpError::not_allowed(format!("{name} \"{value}\" is blocked: {reason}"))
-                .with_hint("Leave out values that name nobody."));
+            if let Some(reason) = blocked.reason(w.type_id, &value) {
+                let name = &rules.get(w.type_id)?.name;
+                return Err(CdpError::not_allowed(format!("{name} \"{value}\" is blocked: {reason}"))
+                    .with_hint("Leave out values that name nobody."));
+            }
         }
     }
     let mut any_strong = false;
@@ -213,8 +231,7 @@ impl Event<'_> {
                     .iter()
                     .map(|home| Profile { profile_id: home.profile_id, created_at_micros: home.created_at })
                     .collect();
-                let components =
-                    stitch_rows(&rows, &states, &ages).map_err(|e| CdpError::internal(e.to_string()))?;
+                let components = stitch_rows(&rows, &states, &ages).map_err(|e| CdpError::internal(e.to_string()))?;
                 let Some(component) = components.into_iter().next() else { return Ok(Way::Judged) };
                 (component.survivor, component.retired)
             }
@@ -249,9 +266,10 @@ impl Event<'_> {
             let known = |other: &&Seen| self.sight.edges.contains_key(&ends(s.node_id, other.node_id));
             let old = self.sight.entered().filter(|other| other.node_id != s.node_id).filter(known).count() as i64;
             let new_strong = fresh_strong > 0
-                || self.sight.entered().any(|other| {
-                    other.node_id != s.node_id && self.strong(other.type_id) && !known(&other)
-                });
+                || self
+                    .sight
+                    .entered()
+                    .any(|other| other.node_id != s.node_id && self.strong(other.type_id) && !known(&other));
             if new_strong {
                 grown.push((s.node_id, least - (others - old)));
             }
@@ -294,8 +312,9 @@ impl Event<'_> {
         let needed = survivor.is_none() && self.fresh().any(|w| self.strong(w.type_id));
         let made = follow::numbers(self.ws, usize::from(needed))?.first().copied();
         let home = survivor.or(made);
-        let seen = self.nodes(home)?;
-        self.edges(&seen)?;
+        let mut together = Together::default();
+        let seen = self.nodes(home, &mut together)?;
+        self.edges(&seen, together)?;
         let priority = |s: &Seen| self.rules.get(s.type_id).map_or(i32::MAX, |ty| ty.priority);
         if let Some(profile_id) = made {
             // On the most telling one: a shared device would take the number along when it moves on.
@@ -326,11 +345,11 @@ impl Event<'_> {
     /// Enters everything and judges what hangs together with it.
     fn judge(&self) -> Result<i64, CdpError> {
         let (ws, rules, cause) = (self.ws, self.rules, self.cause());
-        let seen = self.nodes(None)?;
+        let mut together = Together::default();
+        let seen = self.nodes(None, &mut together)?;
         let first = self.first(&seen)?.node_id;
-        let fresh = self.edges(&seen)?;
-        let linking: Vec<&Seen> =
-            seen.iter().filter(|s| s.quarantine.is_none() && self.strong(s.type_id)).collect();
+        let fresh = self.edges(&seen, together)?;
+        let linking: Vec<&Seen> = seen.iter().filter(|s| s.quarantine.is_none() && self.strong(s.type_id)).collect();
         let all: Vec<&Seen> = seen.iter().collect();
         let decided = |linking| if self.sight.overridden { decided(ws, &all, linking) } else { Ok(Vec::new()) };
         if ws.arrival {
@@ -384,19 +403,20 @@ impl Event<'_> {
             .ok_or_else(|| CdpError::internal("an event has lost its identifiers"))
     }
 
-    /// Enters identifiers that are new, those that are strong as the profile's, and when the others were seen.
-    fn nodes(&self, home: Option<i64>) -> Result<Vec<Seen>, CdpError> {
+    /// Enters identifiers that are new, those that are strong as the profile's, and when the others were seen, if there are new ones: else that is left to
+    /// `together`.
+    fn nodes(&self, home: Option<i64>, together: &mut Together<'_>) -> Result<Vec<Seen>, CdpError> {
         let mut seen: Vec<Seen> = self.sight.entered().cloned().collect();
         if let Some(at) = self.at {
             let outside = |times: (i64, i64)| i64::from(at) < times.0 || times.1 < i64::from(at);
             let ids: Vec<i64> = seen.iter().filter(|s| outside(s.times)).map(|s| s.node_id).collect();
             if !ids.is_empty() {
-                spi::run_cached(
+                together.add(
                     &self.ws.sql(
                         "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)",
                     ),
-                    &[ids.into(), at.into()],
-                )?;
+                    [ids.into(), at.into()],
+                );
             }
         }
         let (mut types, mut values, mut homes) = (Vec::new(), Vec::new(), Vec::new());
@@ -406,24 +426,33 @@ impl Event<'_> {
             homes.push(home.filter(|_| self.strong(w.type_id)));
         }
         if !values.is_empty() {
-            seen.extend(spi::rows_cached(
-                &self.ws.sql(
+            let mut together = std::mem::take(together);
+            let from = spi::rows_item(3, &["int4", "text", "int8"], values.len());
+            let mut args: Vec<DatumWithOid> = vec![self.source_id.into(), self.at.into()];
+            if values.len() <= spi::FEW_ROWS {
+                for ((type_id, value), home) in types.into_iter().zip(values).zip(homes) {
+                    args.extend::<[DatumWithOid; 3]>([type_id.into(), value.into(), home.into()]);
+                }
+            } else {
+                args.extend::<[DatumWithOid; 3]>([types.into(), values.into(), homes.into()]);
+            }
+            together.add(
+                &self.ws.sql(&format!(
                     "INSERT INTO @ws@.node (type_id, value, profile_id, source_id, first_seen, last_seen) \
-                     SELECT x.type_id, x.value, x.home, $4, coalesce($5, now()), coalesce($5, now()) \
-                     FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[], $3::pg_catalog.int8[]) AS x(type_id, value, home) RETURNING node_id, type_id",
-                ),
-                &[types.into(), values.into(), homes.into(), self.source_id.into(), self.at.into()],
-                |row| {
-                    let (node_id, type_id) = (spi::must(row, 1)?, spi::must(row, 2)?);
-                    Ok(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) })
-                },
-            )?);
+                     SELECT x.c1, x.c2, x.c3, $1, coalesce($2, now()), coalesce($2, now()) FROM {from} RETURNING node_id, type_id"
+                )),
+                args,
+            );
+            seen.extend(together.run(|row| {
+                let (node_id, type_id) = (spi::must(row, 1)?, spi::must(row, 2)?);
+                Ok(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) })
+            })?);
         }
         Ok(seen)
     }
 
     /// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.
-    fn edges(&self, seen: &[Seen]) -> Result<BTreeSet<(i64, i64)>, CdpError> {
+    fn edges(&self, seen: &[Seen], mut together: Together<'_>) -> Result<BTreeSet<(i64, i64)>, CdpError> {
         let mut fresh = BTreeSet::new();
         let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut late_from, mut late_to) = (Vec::new(), Vec::new());
@@ -450,29 +479,39 @@ impl Event<'_> {
                 }
                 from.push(a.node_id);
                 to.push(b.node_id);
-                states.push(state.to_owned());
+                states.push(state);
                 reasons.push(reason);
             }
         }
         if !from.is_empty() {
-            spi::run_cached(
-                &self.ws.sql(
+            let item = spi::rows_item(4, &["int8", "int8", "text", "text"], from.len());
+            let trust = (f64::from(self.trust) / 100.0) as f32;
+            let mut args: Vec<DatumWithOid> = vec![self.source_id.into(), trust.into(), self.at.into()];
+            if from.len() <= spi::FEW_ROWS {
+                for (((from, to), state), reason) in from.into_iter().zip(to).zip(states).zip(reasons) {
+                    args.extend::<[DatumWithOid; 4]>([from.into(), to.into(), state.into(), reason.into()]);
+                }
+            } else {
+                args.extend::<[DatumWithOid; 4]>([from.into(), to.into(), states.into(), reasons.into()]);
+            }
+            together.add(
+                &self.ws.sql(&format!(
                     "INSERT INTO @ws@.edge (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
-                     SELECT x.a, x.b, $5, $6 / 100.0, x.state, x.reason, coalesce($7, now()), coalesce($7, now()) \
-                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(a, b, state, reason)",
-                ),
-                &[from.into(), to.into(), states.into(), reasons.into(), self.source_id.into(), self.trust.into(), self.at.into()],
-            )?;
+                     SELECT x.c1, x.c2, $1, $2, x.c3, x.c4, coalesce($3, now()), coalesce($3, now()) FROM {item}"
+                )),
+                args,
+            );
         }
         if !late_from.is_empty() {
-            spi::run_cached(
+            together.add(
                 &self.ws.sql(
                     "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
                      FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
                 ),
-                &[late_from.into(), late_to.into(), self.source_id.into(), self.at.into()],
-            )?;
+                [late_from.into(), late_to.into(), self.source_id.into(), self.at.into()],
+            );
         }
+        together.run(|_| Ok(()))?;
         Ok(fresh)
     }
 }

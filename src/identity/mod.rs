@@ -5,6 +5,7 @@
 mod api;
 pub use api::{find, resolve};
 mod arrive;
+mod blocked;
 mod components;
 mod entity;
 mod follow;
@@ -13,6 +14,7 @@ mod graph;
 mod hold;
 mod hub;
 mod identify;
+mod kept;
 pub mod normalise;
 mod operate;
 mod path;

@@ -1,8 +1,8 @@
 //! The rules of identifier types, as the workspace has them.
 
+use super::kept::{self, Kept};
 use crate::error::CdpError;
-use crate::pg::scan::{self, LIFETIME, Version};
-use crate::pg::{regex, spi, transaction};
+use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
 use std::cell::Cell;
@@ -47,25 +47,12 @@ impl IdentifierType {
     }
 }
 
-/// Rules that were read before, with the versions of the rows that they were read from.
-struct Kept {
-    workspace: String,
-    versions: Vec<Version>,
-    since: u64,
-    rules: Rc<Rules>,
-}
-
-impl Kept {
-    /// Whether the versions still stand for the rows.
-    fn is_young(&self) -> bool {
-        transaction::next_full_id().saturating_sub(self.since) < LIFETIME
-    }
-}
-
 thread_local! {
-    /// Taken out while it is looked at, so that an error cannot leave half of one.
-    static KEPT: Cell<Option<Kept>> = const { Cell::new(None) };
+    static KEPT: Cell<Option<Kept<Rules>>> = const { Cell::new(None) };
 }
+
+/// The table that they are read from.
+const TABLE: [&str; 1] = ["identifier_type"];
 
 /// Every identifier type, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,46 +60,17 @@ pub struct Rules {
     /// The types, by name: what the core calls a rule is the place in this list.
     pub types: Vec<IdentifierType>,
     places: HashMap<i32, u32>,
-    blocked: Vec<Blocked>,
-}
-
-/// A value, or a pattern of values, that is never an identifier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Blocked {
-    type_id: Option<i32>,
-    value: Option<String>,
-    pattern: Option<String>,
-    reason: String,
 }
 
 impl Rules {
     /// Those of the workspace. They are read again when a row of theirs is another version than the one that was read.
     pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
-        let versions = scan::versions(&ws.name, &["identifier_type", "blocked_value"])?;
-        let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
-        if let Some(kept) = KEPT.take()
-            && kept.workspace == ws.name
-            && kept.versions == versions
-            && kept.is_young()
-        {
-            let rules = Rc::clone(&kept.rules);
-            KEPT.set(Some(kept));
-            return Ok(rules);
-        }
-        let since = transaction::next_full_id();
-        let rules = Rc::new(Self::read(ws)?);
-        KEPT.set(Some(Kept { workspace: ws.name.clone(), versions, since, rules: Rc::clone(&rules) }));
-        Ok(rules)
+        kept::load(&KEPT, ws, &TABLE, || Self::read(ws))
     }
 
     /// Those of the workspace if they have been read before and are what they were: nothing is asked by query.
     pub fn known(ws: &Workspace) -> Result<Option<Rc<Self>>, CdpError> {
-        let versions = scan::versions(&ws.name, &["identifier_type", "blocked_value"])?;
-        let Some(kept) = KEPT.take() else { return Ok(None) };
-        let same = kept.workspace == ws.name && versions.is_some_and(|versions| kept.versions == versions);
-        let known = (same && kept.is_young()).then(|| Rc::clone(&kept.rules));
-        KEPT.set(Some(kept));
-        Ok(known)
+        Ok(kept::known(&KEPT, ws, scan::versions(&ws.name, &TABLE)?.as_deref()))
     }
 
     fn read(ws: &Workspace) -> Result<Self, CdpError> {
@@ -142,24 +100,7 @@ impl Rules {
             },
         )?;
         let places = (0u32..).zip(&types).map(|(place, ty)| (ty.type_id, place)).collect();
-        let blocked = spi::rows_cached(
-            &ws.sql("SELECT b.type_id, b.value, b.pattern, b.reason FROM @ws@.blocked_value b ORDER BY b.blocked_id"),
-            &[],
-            |row| {
-                let (type_id, value, pattern) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                Ok(Blocked { type_id, value, pattern, reason: spi::must(row, 4)? })
-            },
-        )?;
-        Ok(Self { types, places, blocked })
-    }
-
-    /// Why a value, in lower case, is never an identifier of the type; `None` when it may be one.
-    pub fn blocked(&self, type_id: i32, value: &str) -> Option<&str> {
-        let blocked = self.blocked.iter().find(|b| {
-            b.type_id.is_none_or(|ty| ty == type_id)
-                && (b.value.as_deref() == Some(value) || b.pattern.as_deref().is_some_and(|p| regex::matches(value, p)))
-        });
-        blocked.map(|b| b.reason.as_str())
+        Ok(Self { types, places })
     }
 
     /// The place of a type.

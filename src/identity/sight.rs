@@ -140,7 +140,8 @@ impl Sight {
         };
         let mut homes: Vec<Home> = Vec::new();
         for w in wanted {
-            let is = [Condition::Int4Is(node::TYPE_ID as i16, w.type_id), Condition::TextIs(node::VALUE as i16, &w.kept)];
+            let is =
+                [Condition::Int4Is(node::TYPE_ID as i16, w.type_id), Condition::TextIs(node::VALUE as i16, &w.kept)];
             let found = nodes.first(by_value, &is, |row| {
                 let seen = Seen {
                     node_id: row.int8(node::NODE_ID),
@@ -158,10 +159,14 @@ impl Sight {
             if let Some(profile_id) = profile {
                 seen.home = match homes.iter().find(|home| home.profile_id == profile_id) {
                     Some(home) => Some(*home),
-                    None => profiles.first(by_profile, &[Condition::Int8Is(profile::PROFILE_ID as i16, profile_id)], |row| {
-                        let created_at = row.int8(profile::CREATED_AT);
-                        Ok(Home { profile_id, created_at, contested: row.boolean(profile::CONTESTED) })
-                    })?,
+                    None => profiles.first(
+                        by_profile,
+                        &[Condition::Int8Is(profile::PROFILE_ID as i16, profile_id)],
+                        |row| {
+                            let created_at = row.int8(profile::CREATED_AT);
+                            Ok(Home { profile_id, created_at, contested: row.boolean(profile::CONTESTED) })
+                        },
+                    )?,
                 };
                 homes.extend(seen.home);
             }

@@ -339,11 +339,8 @@ impl Table {
                     pgrx::check_for_interrupts!();
                 }
                 let version = self.version(tuple);
-                let mut row = Row {
-                    values: [pg_sys::Datum::from(0usize); MOST_COLUMNS],
-                    nulls: [false; MOST_COLUMNS],
-                    version,
-                };
+                let mut row =
+                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
                 let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
                 pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, values, nulls);
                 match read(&row) {

@@ -117,3 +117,60 @@ pub fn rows_cached<T>(
 pub fn run_cached(sql: &str, args: &[DatumWithOid]) -> Result<(), CdpError> {
     rows_cached(sql, args, |_| Ok(())).map(|_: Vec<()>| ())
 }
+
+/// Up to so many rows are written out, each value a parameter: a statement of its own for each number of them, that begins sooner than one that takes arrays apart.
+pub const FEW_ROWS: usize = 28;
+
+/// A FROM item `x` of so many rows with columns `c1`, `c2` and so on of types of `pg_catalog`. Its parameters, from `first` on, are the values row by row, or, of
+/// more than [`FEW_ROWS`], an array for each column.
+pub fn rows_item(first: usize, types: &[&str], rows: usize) -> String {
+    let names: Vec<String> = (1..=types.len()).map(|i| format!("c{i}")).collect();
+    let names = names.join(", ");
+    let mut next = first..;
+    let mut parameters = |suffix: &str| {
+        let some: Vec<String> =
+            types.iter().zip(&mut next).map(|(ty, i)| format!("${i}::pg_catalog.{ty}{suffix}")).collect();
+        some.join(", ")
+    };
+    if rows > FEW_ROWS {
+        return format!("unnest({}) AS x({names})", parameters("[]"));
+    }
+    let rows: Vec<String> = (0..rows).map(|_| format!("({})", parameters(""))).collect();
+    format!("(VALUES {}) AS x({names})", rows.join(", "))
+}
+
+/// Statements that change different rows and do not read what the others write, run as one: each by itself would cost more to begin and end than to run.
+#[derive(Default)]
+pub struct Together<'a> {
+    statements: Vec<String>,
+    args: Vec<DatumWithOid<'a>>,
+}
+
+impl<'a> Together<'a> {
+    /// Adds a statement; its parameters begin at $1.
+    pub fn add(&mut self, sql: &str, args: impl IntoIterator<Item = DatumWithOid<'a>>) {
+        let mut statement = String::with_capacity(sql.len() + 16);
+        let mut parts = sql.split('$');
+        statement.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, rest) = part.split_at(digits);
+            let number: usize = number.parse().unwrap_or(0);
+            statement.push_str(&format!("${}{rest}", number + self.args.len()));
+        }
+        self.statements.push(statement);
+        self.args.extend(args);
+    }
+
+    /// Runs them. Gives what `read` makes of the rows that the last one returns.
+    pub fn run<T>(self, read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+        let Some((last, others)) = self.statements.split_last() else { return Ok(Vec::new()) };
+        let mut sql = String::new();
+        for (i, statement) in others.iter().enumerate() {
+            let before = if i == 0 { "WITH" } else { "," };
+            sql.push_str(&format!("{before} s{i} AS ({statement}) "));
+        }
+        sql.push_str(last);
+        rows_cached(&sql, &self.args, read)
+    }
+}

@@ -5,7 +5,7 @@ use super::column::{
 };
 use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES, SHARD_BITS};
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pg_cdp_core::cells::Cell;
 use pg_cdp_core::cells::delta::Gather;
@@ -302,7 +302,13 @@ fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpErro
 }
 
 /// Who comes into a set column with the one key 0, and who leaves it.
-pub fn members(ws: &Workspace, column_id: i32, come: &[i64], gone: &[i64]) -> Result<(), CdpError> {
+pub fn members(
+    ws: &Workspace,
+    column_id: i32,
+    come: &[i64],
+    gone: &[i64],
+    together: &mut Together<'_>,
+) -> Result<(), CdpError> {
     let mut shards: BTreeMap<i32, Gather> = BTreeMap::new();
     for (profiles, n) in [(come, 1), (gone, -1)] {
         for profile in profiles {
@@ -320,13 +326,13 @@ pub fn members(ws: &Workspace, column_id: i32, come: &[i64], gone: &[i64]) -> Re
             cells.push(bytes);
         }
     }
-    if numbers.is_empty() {
-        return Ok(());
+    if !numbers.is_empty() {
+        together.add(
+            &ws.sql("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, 0, x.shard, x.cells FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.bytea[]) AS x(shard, cells)"),
+            [column_id.into(), numbers.into(), cells.into()],
+        );
     }
-    spi::run_cached(
-        &ws.sql("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, 0, x.shard, x.cells FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.bytea[]) AS x(shard, cells)"),
-        &[column_id.into(), numbers.into(), cells.into()],
-    )
+    Ok(())
 }
 
 /// How many bytes no change takes.

@@ -177,20 +177,14 @@ pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Re
     })
 }
 
-/// As [`enter`], for a function whose first look may be enough: it asks no SQL, so that no settings have to be pinned for it.
-pub fn enter_glance<T>(
-    glance: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>,
-    body: impl FnOnce(&Workspace) -> Result<T, CdpError>,
-) -> Result<T, CdpError> {
+/// Takes a first look at the current workspace, of a function that writes: it asks no SQL, so that no settings have to be pinned for it. `None` when that is not
+/// possible, or not enough.
+pub fn glance<T>(look: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>) -> Result<Option<T>, CdpError> {
     spi::set_reading(false);
-    if let Some(extension) = home::known()
-        && let name = guc::workspace()?
-        && let Some(settings) = looked_at(&name)?
-        && let Some(seen) = glance(&Workspace::with(&name, extension, settings))?
-    {
-        return Ok(seen);
-    }
-    enter_small(body)
+    let name = guc::workspace()?;
+    let Some(extension) = home::known() else { return Ok(None) };
+    let Some(settings) = looked_at(&name)? else { return Ok(None) };
+    look(&Workspace::with(&name, extension, settings))
 }
 
 /// As [`enter`], for work on few rows by many kept statements: to plan each for its values would cost more than to run it.
