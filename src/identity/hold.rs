@@ -166,8 +166,11 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
     )
 }
 
+/// The number of an identifier and its profile.
+pub type Place = (i64, Option<i64>);
+
 /// The number and the profile of the identifier of this type and value, if there is one; the outer `None` when it has to be asked for by a query.
-pub fn node_of(ws: &Workspace, type_id: i32, value: &str) -> Result<Option<Option<(i64, Option<i64>)>>, CdpError> {
+pub fn node_of(ws: &Workspace, type_id: i32, value: &str) -> Result<Option<Option<Place>>, CdpError> {
     direct(ws, ("node", node::COLUMNS), ["node_type_id_value_key"], |table, [by_value]| {
         let is = [Condition::Int4Is(node::TYPE_ID as i16, type_id), Condition::TextIs(node::VALUE as i16, value)];
         table.first(by_value, &is, |row| Ok((row.int8(node::NODE_ID), row.int8_or_null(node::PROFILE_ID))))

@@ -39,13 +39,14 @@ fn cdp_identify(
     let source = given(source, "source")?;
     // What a transaction sees that changes nothing may have come before whatever others do at the same time: it waits for nobody. What it has seen while it held
     // the lock is as it was.
-    let mut seen = None;
+    let (mut seen, mut looked) = (None, false);
     let glance = |ws: &Workspace| {
         let Some(rules) = Rules::known(ws)? else { return Ok(None) };
         let Ok(wanted) = wanted(ws, &rules, &identifiers) else { return Ok(None) };
         let locked = ws.locked()?;
         let Some(sight) = Sight::look(ws, &wanted, source)? else { return Ok(None) };
         let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
+        looked = true;
         if locked {
             seen = Some((rules, wanted, sight));
         }
@@ -59,13 +60,20 @@ fn cdp_identify(
         if let Some((rules, wanted, sight)) = seen {
             return see(ws, &rules, &wanted, sight, source, at);
         }
+        let look = || -> Result<_, CdpError> {
+            let rules = Rules::load(ws)?;
+            let wanted = wanted(ws, &rules, &identifiers)?;
+            let sight = Sight::read(ws, &wanted, source)?;
+            let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
+            Ok((rules, wanted, sight, profile))
+        };
+        if !looked && let (.., Some(profile)) = look()? {
+            return Ok(profile);
+        }
         ws.lock()?;
-        let rules = Rules::load(ws)?;
-        let wanted = wanted(ws, &rules, &identifiers)?;
-        let sight = Sight::read(ws, &wanted, source)?;
-        match sight.nothing_new(ws, &rules, at.map(i64::from))? {
-            Some(profile) => Ok(profile),
-            None => see(ws, &rules, &wanted, sight, source, at),
+        match look()? {
+            (.., Some(profile)) => Ok(profile),
+            (rules, wanted, sight, None) => see(ws, &rules, &wanted, sight, source, at),
         }
     })?)
 }
