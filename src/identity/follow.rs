@@ -1,10 +1,12 @@
 //! Identifiers go from one profile to another: everything derived follows. Facts stay where they are, on the identifiers.
 
 use super::govern::Cause;
+use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
-use crate::pg::{spi, temp};
+use crate::pg::spi::{self, Together};
+use crate::pg::{scan, sequence, settings, temp};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -70,15 +72,7 @@ impl Change {
 
 /// Numbers for new profiles, ascending.
 pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    let count = i64::try_from(count).map_err(|_| CdpError::limit("too many new profiles"))?;
-    spi::rows_cached(
-        "SELECT nextval($2::pg_catalog.regclass) FROM generate_series(1, $1)",
-        &[count.into(), format!("{}.profile_id_seq", ws.schema()).into()],
-        |row| spi::must::<i64>(row, 1),
-    )
+    if count == 0 { Ok(Vec::new()) } else { sequence::next(&ws.name, "profile_id_seq", count) }
 }
 
 /// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, and the retired numbers that led to them, which lead straight to the one
@@ -88,20 +82,11 @@ pub fn take_over(ws: &Workspace, into: &HashMap<i64, i64>, change: &mut Change) 
         return Ok(());
     }
     let retired: Vec<i64> = into.keys().copied().collect();
-    let pair = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
-    for (node_id, before) in spi::rows_cached(
-        &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.profile_id = ANY ($1)"),
-        &[retired.clone().into()],
-        pair,
-    )? {
-        let Some(&after) = into.get(&before) else { continue };
-        change.moved.push(Moved { node_id, before: Some(before), after });
+    for held in hold::of(ws, &retired, &[])? {
+        let Some(&after) = into.get(&held.profile_id) else { continue };
+        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after });
     }
-    for (profile_id, before) in spi::rows_cached(
-        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
-        &[retired.into()],
-        pair,
-    )? {
+    for (profile_id, before) in hold::leading_to(ws, &retired)? {
         let Some(&after) = into.get(&before) else { continue };
         change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
     }
@@ -114,53 +99,82 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
     if change.moved.is_empty() && change.redirected.is_empty() && change.created.is_empty() {
         return Ok(false);
     }
-    let shelf = Shelf::take(ws, change)?;
-    profiles(ws, cause, change)?;
-    nodes(ws, change)?;
+    let there = There::look(ws)?;
+    let shelf = if there.attributes || there.segments { Shelf::take(ws, change)? } else { None };
     let gone: Vec<i64> = change.retired().map(|(profile, _)| profile).collect();
     let come: Vec<i64> =
         change.created.iter().map(|c| c.profile_id).chain(change.revived().map(|(profile, _)| profile)).collect();
-    let derived = facts(ws, change, prepared)?;
-    if !gone.is_empty() {
+    if there.attributes && !gone.is_empty() {
         take_out(ws, &gone)?;
     }
-    if !come.is_empty() {
-        spi::run_cached(
-            &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
-            &[come.clone().into()],
-        )?;
+    if change.moved.len() > MANY && settings::work_mem_kb() < MANY_MEMORY_KB {
+        settings::set("work_mem", &format!("{MANY_MEMORY_KB}kB"))?;
     }
-    universe(ws, &come, &gone)?;
+    let mut together = Together::default();
+    profiles(ws, cause, change, &mut together);
+    nodes(ws, change, &mut together);
+    living(ws, &come, &gone, &mut together)?;
+    together.run(|_| Ok(()))?;
+    let derived = facts(ws, change, there, prepared)?;
     if let Some(shelf) = shelf {
         shelf.put_back(ws, change)?;
     }
     Ok(derived)
 }
 
+/// From so many identifiers that move on the lists of them get memory of their own, when the session allows less: else they go through files.
+const MANY: usize = 10_000;
+const MANY_MEMORY_KB: i32 = 65_536;
+
+/// What there is in a workspace that can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct There {
+    attributes: bool,
+    segments: bool,
+    events: bool,
+}
+
+impl There {
+    fn look(ws: &Workspace) -> Result<Self, CdpError> {
+        let names = ["attribute", "segment", "event_type"];
+        let [attributes, segments, events] = match scan::any(&ws.name, &names)? {
+            Some(any) => any,
+            None => {
+                let any = names.map(|name| format!("EXISTS (SELECT FROM @ws@.{name})")).join(", ");
+                let asked = spi::rows_cached(&ws.sql(&format!("SELECT {any}")), &[], |row| {
+                    Ok([spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?])
+                })?;
+                asked.into_iter().next().unwrap_or([true; 3])
+            }
+        };
+        Ok(Self { attributes, segments, events })
+    }
+}
+
 /// Profile records and the history of merges and splits.
-fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpError> {
+fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) {
     let source_id = cause.source_id;
     if !change.created.is_empty() {
         let (ids, founding): (Vec<i64>, Vec<i64>) = change.created.iter().map(|c| (c.profile_id, c.founding)).unzip();
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
                  SELECT x.profile_id, x.node_id, now() FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, node_id)",
             ),
-            &[ids.into(), founding.into()],
-        )?;
+            [ids.into(), founding.into()],
+        );
     }
     if !change.redirected.is_empty() {
         let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
             change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
         // Who no longer lives is judged under the profile that took it over.
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "UPDATE @ws@.profile p SET merged_into = x.survivor, contested = p.contested AND x.survivor IS NULL \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(profile_id, survivor) WHERE p.profile_id = x.profile_id",
             ),
-            &[ids.into(), into.into()],
-        )?;
+            [ids.into(), into.into()],
+        );
     }
     let (mut retired, mut survivors, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for r in change.redirected.iter().filter(|r| r.before.is_none()) {
@@ -171,13 +185,13 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpErro
         to.push(edge.1);
     }
     if !retired.is_empty() {
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_merge (retired_id, survivor_id, from_node, to_node, source_id, operation_id) SELECT x.r, x.s, x.f, x.t, $5, $6 \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(r, s, f, t) ORDER BY x.r",
             ),
-            &[retired.into(), survivors.into(), from.into(), to.into(), source_id.into(), cause.operation_id.into()],
-        )?;
+            [retired.into(), survivors.into(), from.into(), to.into(), source_id.into(), cause.operation_id.into()],
+        );
     }
     let mut split: Vec<(i64, i64, bool)> = change.revived().map(|(profile, from)| (profile, from, false)).collect();
     split.extend(change.created.iter().filter_map(|c| Some((c.profile_id, c.from?, true))));
@@ -186,38 +200,36 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change) -> Result<(), CdpErro
         let ids: Vec<i64> = split.iter().map(|s| s.0).collect();
         let from: Vec<i64> = split.iter().map(|s| s.1).collect();
         let created: Vec<bool> = split.iter().map(|s| s.2).collect();
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_split (profile_id, from_id, created, source_id, operation_id) SELECT x.p, x.f, x.c, $4, $5 \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.bool[]) AS x(p, f, c) ORDER BY x.p",
             ),
-            &[ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
-        )?;
+            [ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
+        );
     }
-    Ok(())
 }
 
 /// The identifiers themselves, and where they were before.
-fn nodes(ws: &Workspace, change: &Change) -> Result<(), CdpError> {
+fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) {
     if change.moved.is_empty() {
-        return Ok(());
+        return;
     }
     let (ids, homes): (Vec<i64>, Vec<i64>) = change.moved.iter().map(|m| (m.node_id, m.after)).unzip();
-    spi::run_cached(
+    together.add(
         &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
-        &[ids.into(), homes.into()],
-    )?;
+        [ids.into(), homes.into()],
+    );
     let (ids, before, after) = moves(change);
     if !ids.is_empty() {
-        spi::run_cached(
+        together.add(
             &ws.sql(
                 "INSERT INTO @ws@.node_move (node_id, from_profile, to_profile) SELECT x.n, x.b, x.a \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(n, b, a)",
             ),
-            &[ids.into(), before.into(), after.into()],
-        )?;
+            [ids.into(), before.into(), after.into()],
+        );
     }
-    Ok(())
 }
 
 /// Identifiers that leave a profile for another.
@@ -234,7 +246,7 @@ fn moves(change: &Change) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
 }
 
 /// Says which events count for another profile from now on, and whose traits have to be computed anew. No event is rewritten.
-fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpError> {
+fn facts(ws: &Workspace, change: &Change, there: There, prepared: bool) -> Result<bool, CdpError> {
     let (ids, before, after) = moves(change);
     if ids.is_empty() {
         return Ok(false);
@@ -247,7 +259,7 @@ fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpErr
         )?
         .is_empty())
     };
-    let (events, traits) = (any("event")?, any("trait_observation")?);
+    let (events, traits) = (there.events && any("event")?, there.attributes && any("trait_observation")?);
     if !events && !traits {
         return Ok(false);
     }
@@ -278,7 +290,7 @@ fn facts(ws: &Workspace, change: &Change, prepared: bool) -> Result<bool, CdpErr
     Ok(true)
 }
 
-/// Takes the values of profiles that no longer live out of the columns and the wide table.
+/// Takes the values of profiles that no longer live out of the columns.
 fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
     let mut listed = false;
     for kind in ["trait", "tag"] {
@@ -299,27 +311,25 @@ fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
             emit::attribute(ws, &attribute, &changes)?;
         }
     }
-    spi::run_cached(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), &[gone.to_vec().into()])
+    Ok(())
 }
 
-/// Who lives.
-fn universe(ws: &Workspace, come: &[i64], gone: &[i64]) -> Result<(), CdpError> {
+/// Who lives: the wide table has a row for each, and the column of live profiles has them.
+fn living(ws: &Workspace, come: &[i64], gone: &[i64], together: &mut Together<'_>) -> Result<(), CdpError> {
+    if !gone.is_empty() {
+        together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [gone.to_vec().into()]);
+    }
+    if !come.is_empty() {
+        together.add(
+            &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
+            [come.to_vec().into()],
+        );
+    }
     if come.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    let column = spi::rows_cached(
-        &ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"),
-        &[],
-        |row| spi::must::<i32>(row, 1),
-    )?;
-    let Some(column) = column.into_iter().next() else {
+    let Some(column) = hold::universe(ws)? else {
         return Err(CdpError::internal("the workspace has no column of live profiles"));
     };
-    emit::members(
-        ws,
-        column,
-        "(SELECT x AS profile_id, 1::pg_catalog.int8 AS n FROM unnest($2::pg_catalog.int8[]) x \
-          UNION ALL SELECT x, -1 FROM unnest($3::pg_catalog.int8[]) x)",
-        vec![come.to_vec().into(), gone.to_vec().into()],
-    )
+    emit::members(ws, column, come, gone, together)
 }

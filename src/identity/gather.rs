@@ -4,6 +4,7 @@
 //! node that is written with it is not updated.
 
 use super::rules::Rules;
+use super::sight::Home;
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::{spi, temp};
@@ -32,17 +33,6 @@ pub struct Refused {
     pub value: Option<String>,
     /// The fault.
     pub fault: String,
-}
-
-/// A profile that an identifier has.
-#[derive(Debug, Clone, Copy)]
-pub struct Home {
-    /// Its number.
-    pub profile_id: i64,
-    /// When it was created, in microseconds.
-    pub created_at_micros: i64,
-    /// Whether a rule keeps it from linking further.
-    pub contested: bool,
 }
 
 /// A distinct identifier of the batch.
@@ -255,7 +245,7 @@ impl Sights {
                 let home = match row.get::<i64>(4)? {
                     Some(profile_id) => Some(Home {
                         profile_id,
-                        created_at_micros: micros(spi::must(row, 5)?),
+                        created_at: micros(spi::must(row, 5)?),
                         contested: spi::must(row, 6)?,
                     }),
                     None => None,

@@ -5,6 +5,7 @@
 
 use super::follow::{self, Created, Moved, Redirected};
 use super::graph::{Graph, Pair};
+use super::hold::{self, profile};
 use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::spi;
@@ -188,6 +189,9 @@ pub fn verdict(ws: &Workspace, rules: &Rules, graph: &Graph) -> Result<Verdict, 
     govern(&core, &nodes, &edges, &graph.cannot_link).map_err(|e| CdpError::internal(e.to_string()))
 }
 
+/// The state of edges that link.
+pub const ACCEPTED: &str = "accepted";
+
 /// The state that a pair is to be kept with, and the words of its reason.
 pub fn state(
     ws: &Workspace,
@@ -196,9 +200,9 @@ pub fn state(
     pair: &Pair,
     state: &State,
 ) -> Result<(&'static str, Option<String>), CdpError> {
-    let State::Suspended(reason) = state else { return Ok(("accepted", None)) };
+    let State::Suspended(reason) = state else { return Ok((ACCEPTED, None)) };
     if left_out(ws, pair) {
-        return Ok(("suspended", pair.kept.as_ref().and_then(|(_, reason)| reason.clone())));
+        return Ok(("suspended", pair.kept.as_ref().and_then(|(_, reason)| reason.as_deref().map(str::to_owned))));
     }
     let (from, to) = (pair.from, pair.to);
     let type_name = |rule: u32| rules.at(rule).map(|ty| ty.name.as_str());
@@ -243,16 +247,16 @@ fn edges(
     let (mut froms, mut tos, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
         let (word, reason) = state(ws, rules, graph, pair, is)?;
-        if pair.kept.as_ref().is_some_and(|(kept, why)| kept == word && *why == reason) {
+        if pair.is_kept_as(word, reason.as_deref()) {
             continue;
         }
         let ends = (graph.nodes.get(pair.from as usize), graph.nodes.get(pair.to as usize));
         let (Some(from), Some(to)) = ends else { continue };
         froms.push(from.node_id);
         tos.push(to.node_id);
-        match (word, pair.kept.as_ref().map(|(kept, _)| kept.as_str())) {
-            ("accepted", Some("accepted")) | ("suspended", Some("suspended")) => {}
-            ("accepted", _) => outcome.accepted += 1,
+        match (word == ACCEPTED, pair.kept.as_ref().map(|(accepted, _)| *accepted)) {
+            (is, Some(was)) if is == was => {}
+            (true, _) => outcome.accepted += 1,
             _ => outcome.suspended += 1,
         }
         states.push(word.to_owned());
@@ -293,6 +297,19 @@ fn records(ws: &Workspace, graph: &Graph) -> Result<(Vec<Record>, Vec<Kept>), Cd
 /// Some profiles, and the retired ones that lead to them.
 pub fn profiles_of(ws: &Workspace, profiles: &[i64]) -> Result<Vec<Kept>, CdpError> {
     let mut found = Vec::new();
+    let looked = hold::each_profile(ws, profiles, |row| {
+        found.push(Kept {
+            profile_id: row.int8(profile::PROFILE_ID),
+            founding_node: row.int8(profile::FOUNDING_NODE),
+            created_at_micros: row.int8(profile::CREATED_AT),
+            merged_into: row.int8_or_null(profile::MERGED_INTO),
+            contested: row.boolean(profile::CONTESTED),
+        });
+        Ok(())
+    })?;
+    if looked {
+        return Ok(found);
+    }
     for side in ["p.profile_id = ANY ($1)", "p.merged_into = ANY ($1)"] {
         found.extend(spi::rows_cached(
             &ws.sql(&format!(

@@ -4,9 +4,11 @@
 //! cannot-link pair keeps two profiles apart only by weighing their edges against each other, so both are read; a quarantined identifier or an
 //! unlinked pair ends the walk.
 
+use super::govern::ACCEPTED;
+use super::hold::{self, By, edge, node};
 use super::rules::Rules;
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiHeapTupleData;
@@ -20,13 +22,13 @@ pub struct Node {
     /// Place of its type in the rules.
     pub rule: u32,
     /// Its value.
-    pub value: String,
+    pub value: Box<str>,
     /// The profile it has.
     pub profile: Option<i64>,
     /// Microseconds since 2000.
     pub first_seen: i64,
     /// Why it links nobody.
-    pub quarantine: Option<String>,
+    pub quarantine: Option<Box<str>>,
     /// Whether all its edges are here. The others are only the far ends of edges that nobody follows.
     pub whole: bool,
 }
@@ -48,8 +50,15 @@ pub struct Pair {
     pub forced: bool,
     /// An operator said that seeing them together means nothing.
     pub unlinked: bool,
-    /// What is kept of it: its state and reason; `None` when its sources do not agree.
-    pub kept: Option<(String, Option<String>)>,
+    /// What is kept of it: whether it is accepted, and the reason if not; `None` when its sources do not agree.
+    pub kept: Option<(bool, Option<Box<str>>)>,
+}
+
+impl Pair {
+    /// Whether what is kept of it is this state and reason.
+    pub fn is_kept_as(&self, state: &str, reason: Option<&str>) -> bool {
+        self.kept.as_ref().is_some_and(|(accepted, why)| *accepted == (state == ACCEPTED) && why.as_deref() == reason)
+    }
 }
 
 /// The part that was read.
@@ -64,15 +73,21 @@ pub struct Graph {
     places: HashMap<i64, u32>,
 }
 
-/// A pair as a row has it.
-type PairRow = (i64, i64, i32, i64, i64, bool, Option<(String, Option<String>)>);
+/// An edge as a row has it; state and reason as they are kept.
+struct EdgeRow {
+    ends: (i64, i64),
+    source_id: i32,
+    trust: f32,
+    first_seen: i64,
+    last_seen: i64,
+    accepted: bool,
+    reason: Option<Box<str>>,
+}
 
 const NODE: &str =
     "SELECT n.node_id, n.type_id, n.value, n.profile_id, n.first_seen, n.quarantine FROM @ws@.node n WHERE ";
 
-const PAIR: &str = "SELECT e.from_node, e.to_node, (max(e.trust) * 100)::pg_catalog.int4, min(e.first_seen), max(e.last_seen), bool_or(e.source_id = 0), \
-     CASE WHEN min(e.state) = max(e.state) AND min(coalesce(e.reason, '')) = max(coalesce(e.reason, '')) THEN min(e.state) END, min(e.reason) \
-     FROM @ws@.edge e WHERE e.state <> 'weak' AND ";
+const EDGE: &str = "SELECT e.from_node, e.to_node, e.source_id, e.trust, e.first_seen, e.last_seen, e.state = 'accepted', e.reason FROM @ws@.edge e WHERE e.state <> 'weak' AND ";
 
 impl Graph {
     /// Reads the strong ones of the given identifiers and everything that hangs together with them.
@@ -80,21 +95,20 @@ impl Graph {
         let overridden = overridden(ws)?;
         let mut graph = Self::default();
         let mut seen_profiles: HashSet<i64> = HashSet::new();
-        let mut seen_pairs: HashSet<(u32, u32)> = HashSet::new();
         let mut decisions: Vec<(i64, i64)> = Vec::new();
         let mut wanted: Vec<i64> = seeds.to_vec();
         loop {
             pgrx::check_for_interrupts!();
             wanted.sort_unstable();
             wanted.dedup();
-            let mut front = graph.nodes(ws, rules, "n.node_id = ANY ($1)", wanted)?;
+            let mut front = graph.nodes(ws, rules, true, By::Number, &wanted)?;
             let profiles: Vec<i64> = front
                 .iter()
                 .filter_map(|place| graph.nodes.get(*place as usize)?.profile)
                 .filter(|profile| seen_profiles.insert(*profile))
                 .collect();
             if !profiles.is_empty() {
-                front.extend(graph.nodes(ws, rules, "n.profile_id = ANY ($1)", profiles)?);
+                front.extend(graph.nodes(ws, rules, true, By::Profile, &profiles)?);
             }
             if front.is_empty() {
                 break;
@@ -119,35 +133,32 @@ impl Graph {
                 }
             }
             wanted = Vec::new();
-            for side in ["e.from_node = ANY ($1)", "e.to_node = ANY ($1)"] {
-                let rows = spi::rows_cached(
-                    &ws.sql(&format!("{PAIR}{side} GROUP BY e.from_node, e.to_node")),
-                    &[ids.clone().into()],
-                    read_pair,
-                )?;
-                let far: Vec<i64> =
-                    rows.iter().flat_map(|row| [row.0, row.1]).filter(|id| !graph.places.contains_key(id)).collect();
-                if !far.is_empty() {
-                    graph.far(ws, rules, far)?;
+            let rows = graph.edges(ws, &ids)?;
+            let mut far: Vec<i64> = rows
+                .iter()
+                .flat_map(|row| [row.ends.0, row.ends.1])
+                .filter(|id| !graph.places.contains_key(id))
+                .collect();
+            if !far.is_empty() {
+                far.sort_unstable();
+                far.dedup();
+                graph.nodes(ws, rules, false, By::Number, &far)?;
+            }
+            for same in rows.chunk_by(|a, b| a.ends == b.ends) {
+                let Some(&EdgeRow { ends, .. }) = same.first() else { continue };
+                let (Some(from), Some(to)) = (graph.place(ends.0), graph.place(ends.1)) else { continue };
+                let mut pair = pair_of(from, to, same);
+                pair.unlinked = unlinked.contains(&ends);
+                if graph.followed(&pair) {
+                    wanted.extend(
+                        [from, to]
+                            .into_iter()
+                            .filter_map(|place| graph.nodes.get(place as usize))
+                            .filter(|node| !node.whole)
+                            .map(|node| node.node_id),
+                    );
                 }
-                for (a, b, trust, first_seen, last_seen, forced, kept) in rows {
-                    let (Some(&from), Some(&to)) = (graph.places.get(&a), graph.places.get(&b)) else { continue };
-                    if !seen_pairs.insert((from, to)) {
-                        continue;
-                    }
-                    let unlinked = unlinked.contains(&(a, b));
-                    let pair = Pair { from, to, trust, first_seen, last_seen, forced, unlinked, kept };
-                    if graph.followed(&pair) {
-                        wanted.extend(
-                            [from, to]
-                                .into_iter()
-                                .filter_map(|place| graph.nodes.get(place as usize))
-                                .filter(|node| !node.whole)
-                                .map(|node| node.node_id),
-                        );
-                    }
-                    graph.pairs.push(pair);
-                }
+                graph.pairs.push(pair);
             }
             if wanted.is_empty() {
                 break;
@@ -171,34 +182,66 @@ impl Graph {
         !pair.unlinked && (pair.forced || !(quarantined(pair.from) || quarantined(pair.to)))
     }
 
-    /// Reads identifiers whose edges are read next. Gives the places of those that were not whole before.
-    fn nodes(&mut self, ws: &Workspace, rules: &Rules, condition: &str, ids: Vec<i64>) -> Result<Vec<u32>, CdpError> {
+    /// Reads identifiers: whole those whose edges are read next, if they are strong, and others as the far ends of edges. Gives the places of those that were
+    /// not whole before.
+    fn nodes(&mut self, ws: &Workspace, rules: &Rules, whole: bool, by: By, ids: &[i64]) -> Result<Vec<u32>, CdpError> {
         let mut front = Vec::new();
-        for mut node in
-            spi::rows_cached(&ws.sql(&format!("{NODE}{condition}")), &[ids.into()], |row| read_node(row, rules))?
-        {
-            if !rules.at(node.rule)?.strong {
-                continue;
+        let mut take = |mut node: Node| {
+            if whole && !rules.at(node.rule)?.strong {
+                return Ok(());
             }
-            node.whole = true;
-            let place = self.enter(node)?;
-            if let Some(place) = place {
-                front.push(place);
-            }
+            node.whole = whole;
+            front.extend(self.enter(node)?);
+            Ok(())
+        };
+        if hold::each_node(ws, by, ids, |row| take(look_at_node(row, rules)?))? {
+            return Ok(front);
+        }
+        let column = match by {
+            By::Number => "node_id",
+            By::Profile => "profile_id",
+        };
+        let sql = ws.sql(&format!("{NODE}n.{column} = ANY ($1)"));
+        for node in spi::rows_cached(&sql, &[ids.to_vec().into()], |row| read_node(row, rules))? {
+            take(node)?;
         }
         Ok(front)
     }
 
-    /// Reads the far ends of edges.
-    fn far(&mut self, ws: &Workspace, rules: &Rules, mut ids: Vec<i64>) -> Result<(), CdpError> {
-        ids.sort_unstable();
-        ids.dedup();
-        for node in spi::rows_cached(&ws.sql(&format!("{NODE}n.node_id = ANY ($1)")), &[ids.into()], |row| {
-            read_node(row, rules)
-        })? {
-            self.enter(node)?;
+    /// The edges at identifiers that have just become whole, but those that have been read from their other end before: by their ends.
+    fn edges(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<EdgeRow>, CdpError> {
+        let fresh: HashSet<i64> = ids.iter().copied().collect();
+        let read_before = |id: i64| !fresh.contains(&id) && self.is_whole(id);
+        let mut rows = Vec::new();
+        let looked = hold::each_edge(ws, ids, &fresh, |row| {
+            let ends = (row.int8(edge::FROM_NODE), row.int8(edge::TO_NODE));
+            let state = row.read_text(edge::STATE, |state| (state == "weak", state == "accepted"))?;
+            if !state.0 && !read_before(ends.0) && !read_before(ends.1) {
+                rows.push(EdgeRow {
+                    ends,
+                    source_id: row.int4(edge::SOURCE_ID),
+                    trust: row.float4(edge::TRUST),
+                    first_seen: row.int8(edge::FIRST_SEEN),
+                    last_seen: row.int8(edge::LAST_SEEN),
+                    accepted: state.1,
+                    reason: row.text_or_null(edge::REASON)?.map(String::into_boxed_str),
+                });
+            }
+            Ok(())
+        })?;
+        if !looked {
+            for side in ["e.from_node = ANY ($1)", "e.to_node = ANY ($1)"] {
+                let found = spi::rows_cached(&ws.sql(&format!("{EDGE}{side}")), &[ids.to_vec().into()], read_edge)?;
+                rows.extend(found.into_iter().filter(|row| !read_before(row.ends.0) && !read_before(row.ends.1)));
+            }
         }
-        Ok(())
+        rows.sort_unstable_by_key(|row| (row.ends, row.source_id));
+        rows.dedup_by_key(|row| (row.ends, row.source_id));
+        Ok(rows)
+    }
+
+    fn is_whole(&self, node_id: i64) -> bool {
+        self.place(node_id).and_then(|place| self.nodes.get(place as usize)).is_some_and(|node| node.whole)
     }
 
     /// Enters an identifier; gives its place when it was not as whole before.
@@ -218,8 +261,35 @@ impl Graph {
     }
 }
 
+/// A pair, all its edges taken together.
+fn pair_of(from: u32, to: u32, edges: &[EdgeRow]) -> Pair {
+    let trust = edges.iter().map(|e| e.trust).fold(f32::NEG_INFINITY, f32::max);
+    let first = edges.first();
+    let alike = |e: &EdgeRow| {
+        let words = |e: &EdgeRow| e.reason.clone().unwrap_or_default();
+        first.is_some_and(|f| e.accepted == f.accepted && words(e) == words(f))
+    };
+    let kept = first.filter(|_| edges.len() == 1 || edges.iter().all(alike)).map(|f| {
+        let reason = edges.iter().find_map(|e| e.reason.clone());
+        (f.accepted, reason)
+    });
+    Pair {
+        from,
+        to,
+        trust: (f64::from(trust) * 100.0).round_ties_even() as i32,
+        first_seen: edges.iter().map(|e| e.first_seen).min().unwrap_or(0),
+        last_seen: edges.iter().map(|e| e.last_seen).max().unwrap_or(0),
+        forced: edges.iter().any(|e| e.source_id == 0),
+        unlinked: false,
+        kept,
+    }
+}
+
 /// Whether any decision of an operator holds.
 pub fn overridden(ws: &Workspace) -> Result<bool, CdpError> {
+    if let Some(any) = scan::any(&ws.name, &["identity_override"])? {
+        return Ok(any == [true]);
+    }
     let any = spi::rows_cached(&ws.sql("SELECT true FROM @ws@.identity_override LIMIT 1"), &[], |_| Ok(()))?;
     Ok(!any.is_empty())
 }
@@ -252,30 +322,38 @@ pub fn crowded(ws: &Workspace, type_id: i32, limit: u32, nodes: Vec<i64>) -> Res
     )
 }
 
-fn read_node(row: &SpiHeapTupleData, rules: &Rules) -> Result<Node, CdpError> {
+fn look_at_node(row: &scan::Row, rules: &Rules) -> Result<Node, CdpError> {
     Ok(Node {
-        node_id: spi::must(row, 1)?,
-        rule: rules.place(spi::must(row, 2)?)?,
-        value: spi::must(row, 3)?,
-        profile: row.get(4)?,
-        first_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),
-        quarantine: row.get(6)?,
+        node_id: row.int8(node::NODE_ID),
+        rule: rules.place(row.int4(node::TYPE_ID))?,
+        value: row.read_text(node::VALUE, |value| Box::from(value))?,
+        profile: row.int8_or_null(node::PROFILE_ID),
+        first_seen: row.int8(node::FIRST_SEEN),
+        quarantine: row.text_or_null(node::QUARANTINE)?.map(String::into_boxed_str),
         whole: false,
     })
 }
 
-fn read_pair(row: &SpiHeapTupleData) -> Result<PairRow, CdpError> {
-    let kept = match row.get::<String>(7)? {
-        Some(state) => Some((state, row.get::<String>(8)?)),
-        None => None,
-    };
-    Ok((
-        spi::must(row, 1)?,
-        spi::must(row, 2)?,
-        spi::must(row, 3)?,
-        i64::from(spi::must::<TimestampWithTimeZone>(row, 4)?),
-        i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),
-        spi::must(row, 6)?,
-        kept,
-    ))
+fn read_node(row: &SpiHeapTupleData, rules: &Rules) -> Result<Node, CdpError> {
+    Ok(Node {
+        node_id: spi::must(row, 1)?,
+        rule: rules.place(spi::must(row, 2)?)?,
+        value: spi::must::<String>(row, 3)?.into_boxed_str(),
+        profile: row.get(4)?,
+        first_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),
+        quarantine: row.get::<String>(6)?.map(String::into_boxed_str),
+        whole: false,
+    })
+}
+
+fn read_edge(row: &SpiHeapTupleData) -> Result<EdgeRow, CdpError> {
+    Ok(EdgeRow {
+        ends: (spi::must(row, 1)?, spi::must(row, 2)?),
+        source_id: spi::must(row, 3)?,
+        trust: spi::must(row, 4)?,
+        first_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),
+        last_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 6)?),
+        accepted: spi::must(row, 7)?,
+        reason: row.get::<String>(8)?.map(String::into_boxed_str),
+    })
 }

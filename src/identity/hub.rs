@@ -1,6 +1,7 @@
 //! The hub rule: an identifier with more distinct neighbours than its type allows links nobody. It is how a kiosk, a shared desk or a value that somebody
 //! typed in for everybody is known: by its neighbours, whatever their order.
 
+use super::hold::{self, By, node};
 use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
 use crate::pg::spi;
@@ -82,6 +83,26 @@ pub fn judge(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, C
     Ok(ids)
 }
 
+/// Those of some identifiers that may be hubs, or are quarantined: of the others to count is to find nothing.
+pub fn suspects(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
+    let mut suspects = Vec::new();
+    let looked = hold::each_node(ws, By::Number, nodes, |row| {
+        if !row.is_null(node::QUARANTINE) {
+            suspects.push(row.int8(node::NODE_ID));
+        }
+        Ok(())
+    })?;
+    if !looked {
+        return Ok(nodes.to_vec());
+    }
+    if let Some(least) = rules.least_cap() {
+        let others = nodes.iter().filter(|node| !suspects.contains(node));
+        let others: Vec<(i64, i64)> = others.map(|node| (*node, i64::from(least))).collect();
+        suspects.extend(hold::many(ws, &others)?);
+    }
+    Ok(suspects)
+}
+
 /// Judges every identifier with enough edges to be a hub.
 pub fn judge_all(ws: &Workspace, rules: &Rules) -> Result<(), CdpError> {
     let least = rules.least_cap();
@@ -116,20 +137,6 @@ pub fn reasons(ws: &Workspace, nodes: &[i64]) -> Result<HashMap<i64, Option<Stri
         |row| Ok((spi::must::<i64>(row, 1)?, row.get::<String>(2)?)),
     )?;
     Ok(found.into_iter().collect())
-}
-
-/// Those of some identifiers that have enough edges to be hubs.
-pub fn many(ws: &Workspace, rules: &Rules, nodes: &[i64]) -> Result<Vec<i64>, CdpError> {
-    let least = rules.least_cap();
-    let (Some(least), false) = (least, nodes.is_empty()) else { return Ok(Vec::new()) };
-    spi::rows_cached(
-        &ws.sql(
-            "SELECT c.node_id FROM unnest($2::pg_catalog.int8[]) AS c(node_id) WHERE (SELECT count(*) FROM ( \
-                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT $1 + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT $1 + 1)) x) > $1",
-        ),
-        &[i64::from(least).into(), nodes.to_vec().into()],
-        |row| spi::must::<i64>(row, 1),
-    )
 }
 
 /// The neighbours of identifiers: who has to be judged anew when these begin or stop to link.

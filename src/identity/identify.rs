@@ -1,21 +1,28 @@
 //! `cdp_identify`: one sight of some identifiers together, in the transaction of the caller.
 //!
-//! It does what a row of a source does, without temporary tables: a handful of kept plans, of which known identifiers of one person need three.
+//! It does what a row of a source does, without temporary tables. Nothing new costs a look. What no rule is against is entered where it belongs at once;
+//! everything else is entered first and then judged with all that hangs together with it.
 
 use super::arrive;
+use super::blocked::Blocked;
+use super::follow::{self, Change, Created, Redirected};
 use super::govern::{self, Cause};
+use super::graph;
+use super::hold;
 use super::rules::Rules;
+use super::sight::{Home, Seen, Sight, Wanted};
 use super::stitch::{self, Batch};
 use super::{hub, operate, value};
 use crate::error::{CdpError, given};
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::{self, Workspace};
+use pg_cdp_core::graph::{NodeState, Profile, Retired, Rows, stitch as stitch_rows};
 use pgrx::JsonB;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use serde_json::Value;
-use std::collections::BTreeSet;
+use serde_json::{Map, Value};
+use std::collections::{BTreeSet, HashMap};
 
 #[pg_extern(
     sql = "CREATE FUNCTION cdp_identify(identifiers jsonb, source text DEFAULT 'api', at timestamptz DEFAULT NULL) RETURNS bigint VOLATILE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
@@ -25,150 +32,502 @@ fn cdp_identify(
     source: Option<&str>,
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter_small(|ws| {
-        let Value::Object(identifiers) = given(identifiers, "identifiers")?.0 else {
-            return Err(CdpError::invalid_parameter("identifiers are a JSON object of types and values")
-                .with_hint(r#"Write them as in '{"email": "ann@example.com", "cookie": ["c1", "c2"]}'."#));
-        };
-        let source = given(source, "source")?;
-        ws.lock()?;
-        let rules = Rules::load(ws)?;
-        let mut wanted = Vec::new();
-        for (name, values) in &identifiers {
-            let ty = rules.named(name)?;
-            let values = match values {
-                Value::Array(values) => values.as_slice(),
-                one => std::slice::from_ref(one),
-            };
-            for value in values {
-                let text = match value {
-                    Value::Null => continue,
-                    Value::String(text) => text.clone(),
-                    Value::Number(number) => number.to_string(),
-                    other => {
-                        return Err(CdpError::invalid_parameter(format!(
-                            "{other} is no value of identifier type \"{name}\""
-                        ))
-                        .with_hint("Give a text or a number, or an array of them."));
-                    }
-                };
-                let Some(kept) = value::kept_form(ws, ty, &text)? else {
-                    return Err(CdpError::invalid_parameter(format!("\"{text}\" is not a valid {name}"))
-                        .with_hint("Leave out identifiers that are not known."));
-                };
-                if kept.len() > MOST_BYTES {
-                    return Err(CdpError::invalid_parameter(format!(
-                        "a value of identifier type \"{name}\" is longer than {MOST_BYTES} bytes"
-                    )));
-                }
-                let plain = if ty.hashed { value::plain_form(ws, ty, &text)? } else { None };
-                wanted.push(Wanted { type_id: ty.type_id, plain: plain.unwrap_or_else(|| kept.clone()), kept });
-            }
+    let Value::Object(identifiers) = given(identifiers, "identifiers")?.0 else {
+        return Err(CdpError::invalid_parameter("identifiers are a JSON object of types and values")
+            .with_hint(r#"Write them as in '{"email": "ann@example.com", "cookie": ["c1", "c2"]}'."#)
+            .into());
+    };
+    let source = given(source, "source")?;
+    // What a transaction sees that changes nothing may have come before whatever others do at the same time: it waits for nobody. What it has seen while it held
+    // the lock is as it was.
+    let (mut seen, mut looked) = (None, false);
+    let glance = |ws: &Workspace| {
+        let Some(rules) = Rules::known(ws)? else { return Ok(None) };
+        let Ok(wanted) = wanted(ws, &rules, &identifiers) else { return Ok(None) };
+        let locked = ws.locked()?;
+        let Some(sight) = Sight::look(ws, &wanted, source)? else { return Ok(None) };
+        let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
+        looked = true;
+        if locked {
+            seen = Some((rules, wanted, sight));
         }
-        wanted.sort_by(|a, b| (a.type_id, &a.kept).cmp(&(b.type_id, &b.kept)));
-        wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
-        see(ws, &rules, &wanted, source, at)
+        Ok(profile)
+    };
+    let profile = workspace::glance(glance)?;
+    if let Some(profile) = profile {
+        return Ok(profile);
+    }
+    Ok(workspace::enter_small(|ws| {
+        if let Some((rules, wanted, sight)) = seen {
+            return see(ws, &rules, &wanted, sight, source, at);
+        }
+        let look = || -> Result<_, CdpError> {
+            let rules = Rules::load(ws)?;
+            let wanted = wanted(ws, &rules, &identifiers)?;
+            let sight = Sight::read(ws, &wanted, source)?;
+            let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
+            Ok((rules, wanted, sight, profile))
+        };
+        if !looked && let (.., Some(profile)) = look()? {
+            return Ok(profile);
+        }
+        ws.lock()?;
+        match look()? {
+            (.., Some(profile)) => Ok(profile),
+            (rules, wanted, sight, None) => see(ws, &rules, &wanted, sight, source, at),
+        }
     })?)
+}
+
+/// The identifiers that an object names, in the form they are kept in, each once.
+fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Result<Vec<Wanted>, CdpError> {
+    let mut wanted = Vec::new();
+    for (name, values) in identifiers {
+        let ty = rules.named(name)?;
+        let values = match values {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                other => {
+                    return Err(CdpError::invalid_parameter(format!(
+                        "{other} is no value of identifier type \"{name}\""
+                    ))
+                    .with_hint("Give a text or a number, or an array of them."));
+                }
+            };
+            let Some(kept) = value::kept_form(ws, ty, &text)? else {
+                return Err(CdpError::invalid_parameter(format!("\"{text}\" is not a valid {name}"))
+                    .with_hint("Leave out identifiers that are not known."));
+            };
+            if kept.len() > MOST_BYTES {
+                return Err(CdpError::invalid_parameter(format!(
+                    "a value of identifier type \"{name}\" is longer than {MOST_BYTES} bytes"
+                )));
+            }
+            let plain = if ty.hashed { value::plain_form(ws, ty, &text)? } else { None };
+            wanted.push(Wanted { type_id: ty.type_id, plain: plain.unwrap_or_else(|| kept.clone()), kept });
+        }
+    }
+    wanted.sort_by(|a, b| (a.type_id, &a.kept).cmp(&(b.type_id, &b.kept)));
+    wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
+    Ok(wanted)
 }
 
 /// The longest value that is kept: longer ones do not fit an index.
 const MOST_BYTES: usize = 1024;
-
-/// An identifier as it came.
-struct Wanted {
-    type_id: i32,
-    kept: String,
-    plain: String,
-}
-
-/// An identifier that is entered.
-struct Seen {
-    node_id: i64,
-    type_id: i32,
-    profile: Option<(i64, i64, bool)>,
-    quarantine: Option<String>,
-}
 
 /// Takes a sight of identifiers; gives the profile of the most telling one that links.
 fn see(
     ws: &Workspace,
     rules: &Rules,
     wanted: &[Wanted],
+    sight: Sight,
     source: &str,
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, CdpError> {
-    let (source_id, trust) = source_of(ws, source)?;
-    let (known, overridden) = look_up(ws, wanted)?;
-    if known.len() < wanted.len() {
-        refuse_blocked(ws, rules, wanted, &known)?;
+    if sight.known.contains(&None) {
+        let blocked = Blocked::load(ws)?;
+        for (w, _) in wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none()) {
+            let value = w.plain.to_lowercase();
+            if let Some(reason) = blocked.reason(w.type_id, &value) {
+                let name = &rules.get(w.type_id)?.name;
+                return Err(CdpError::not_allowed(format!("{name} \"{value}\" is blocked: {reason}"))
+                    .with_hint("Leave out values that name nobody."));
+            }
+        }
     }
-    let mut seen = nodes(ws, wanted, known, source_id, at)?;
-    // The most telling first, as a row keeps its facts.
-    let rank = |s: &Seen| {
-        rules.get(s.type_id).map_or((true, true, i32::MAX), |ty| (!ty.strong, s.quarantine.is_some(), ty.priority))
-    };
-    seen.sort_by_key(|s| (rank(s), s.node_id));
-    let strong = |s: &Seen| rules.get(s.type_id).is_ok_and(|ty| ty.strong);
-    let Some(first) = seen.first().filter(|s| strong(s)) else {
+    let mut any_strong = false;
+    for w in wanted {
+        any_strong |= rules.get(w.type_id)?.strong;
+    }
+    if !any_strong {
         return Err(CdpError::invalid_parameter("no strong identifier is given")
             .with_hint("Weak identifiers, such as ip, belong to nobody: give at least one that is strong."));
+    }
+    let (source_id, trust) = match sight.source {
+        Some(source) => source,
+        None => make_source(ws, source)?,
     };
-    let first = first.node_id;
-    let fresh = edges(ws, rules, &seen, source_id, trust, at)?;
+    let event = Event { ws, rules, wanted, sight: &sight, source_id, trust, at };
+    match event.way()? {
+        Way::Plain { survivor, retired } => event.enter(survivor, retired),
+        Way::Judged => event.judge(),
+    }
+}
 
-    let linking: Vec<&Seen> = seen.iter().filter(|s| strong(s) && s.quarantine.is_none()).collect();
-    let profiles: BTreeSet<Option<i64>> = linking.iter().map(|s| s.profile.map(|p| p.0)).collect();
-    let contested = linking.iter().any(|s| s.profile.is_some_and(|p| p.2));
-    let settled = profiles.len() <= 1 && !profiles.contains(&None) && !contested;
-    if ws.arrival {
-        let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
-        let cause = Cause { source_id, operation_id: None };
-        let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
-        let decided = if overridden { decided(ws, &seen, &linking)? } else { Vec::new() };
-        if govern::judge(ws, &decided, cause, derived)?.derived || derived {
+/// A new source: its number and trust in hundredths.
+fn make_source(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
+    if name.is_empty() || name.len() > 63 {
+        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of a source"))
+            .with_hint("Choose a name of 1 to 63 bytes, such as api."));
+    }
+    spi::rows_cached(
+        &ws.sql("INSERT INTO @ws@.source (name, relation, mapping, trust) VALUES ($1, '', '{}', 50) RETURNING source_id, trust"),
+        &[name.into()],
+        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
+    )?
+    .into_iter()
+    .next()
+    .ok_or_else(|| CdpError::internal("a source was not entered"))
+}
+
+/// An event that says something new.
+struct Event<'a> {
+    ws: &'a Workspace,
+    rules: &'a Rules,
+    wanted: &'a [Wanted],
+    sight: &'a Sight,
+    source_id: i32,
+    trust: i32,
+    at: Option<TimestampWithTimeZone>,
+}
+
+/// How an event is taken.
+enum Way {
+    /// No rule is against it: its identifiers belong to this profile, or to a new one, which takes over these, each for an edge.
+    Plain { survivor: Option<i64>, retired: Vec<Retired> },
+    /// A rule may be.
+    Judged,
+}
+
+impl Event<'_> {
+    fn strong(&self, type_id: i32) -> bool {
+        self.rules.get(type_id).is_ok_and(|ty| ty.strong)
+    }
+
+    /// The identifiers that are known and link.
+    fn linking(&self) -> Vec<&Seen> {
+        self.sight.entered().filter(|s| s.quarantine.is_none() && self.strong(s.type_id)).collect()
+    }
+
+    /// The identifiers that nobody has seen before.
+    fn fresh(&self) -> impl Iterator<Item = &Wanted> {
+        self.wanted.iter().zip(&self.sight.known).filter(|(_, known)| known.is_none()).map(|(w, _)| w)
+    }
+
+    /// Finds out whether a rule may be against the event, without writing anything.
+    fn way(&self) -> Result<Way, CdpError> {
+        let linking = self.linking();
+        let homes: Vec<Home> = linking.iter().filter_map(|s| s.home).collect();
+        if self.ws.arrival || homes.len() < linking.len() || homes.iter().any(|home| home.contested) {
+            return Ok(Way::Judged);
+        }
+        if self.crowds(&linking)? || self.makes_hubs(&linking)? || self.decided(&linking)? {
+            return Ok(Way::Judged);
+        }
+        let mut profiles: Vec<i64> = homes.iter().map(|home| home.profile_id).collect();
+        profiles.sort_unstable();
+        profiles.dedup();
+        if self.breaks_limits(&profiles)? {
+            return Ok(Way::Judged);
+        }
+        let (survivor, retired) = match *profiles {
+            [] => (None, Vec::new()),
+            [one] => (Some(one), Vec::new()),
+            _ => {
+                let mut rows = Rows::default();
+                rows.push(&linking.iter().map(|s| s.node_id).collect::<Vec<i64>>());
+                let states: Vec<NodeState> = linking
+                    .iter()
+                    .map(|s| NodeState { node: s.node_id, profile: s.home.map(|home| home.profile_id) })
+                    .collect();
+                let ages: Vec<Profile> = homes
+                    .iter()
+                    .map(|home| Profile { profile_id: home.profile_id, created_at_micros: home.created_at })
+                    .collect();
+                let components = stitch_rows(&rows, &states, &ages).map_err(|e| CdpError::internal(e.to_string()))?;
+                let Some(component) = components.into_iter().next() else { return Ok(Way::Judged) };
+                (component.survivor, component.retired)
+            }
+        };
+        Ok(Way::Plain { survivor, retired })
+    }
+
+    /// Whether a type with a limit within a window is crowded already: an earlier sight can bring its values together.
+    fn crowds(&self, linking: &[&Seen]) -> Result<bool, CdpError> {
+        Ok(!crowded(self.ws, self.rules, linking)?.is_empty())
+    }
+
+    /// Whether an operator decided about any of the identifiers or their profiles.
+    fn decided(&self, linking: &[&Seen]) -> Result<bool, CdpError> {
+        if !self.sight.overridden {
+            return Ok(false);
+        }
+        let seen: Vec<&Seen> = self.sight.entered().collect();
+        Ok(!decided(self.ws, &seen, linking)?.is_empty())
+    }
+
+    /// Whether an identifier that links gets so many edges that it may be a hub.
+    fn makes_hubs(&self, linking: &[&Seen]) -> Result<bool, CdpError> {
+        let Some(least) = self.rules.least_cap().map(i64::from) else { return Ok(false) };
+        let others = self.wanted.len() as i64 - 1;
+        let fresh_strong = self.fresh().filter(|w| self.strong(w.type_id)).count();
+        if fresh_strong > 0 && others > least {
+            return Ok(true);
+        }
+        let mut grown = Vec::new();
+        for s in linking {
+            let known = |other: &&Seen| self.sight.edges.contains_key(&ends(s.node_id, other.node_id));
+            let old = self.sight.entered().filter(|other| other.node_id != s.node_id).filter(known).count() as i64;
+            let new_strong = fresh_strong > 0
+                || self
+                    .sight
+                    .entered()
+                    .any(|other| other.node_id != s.node_id && self.strong(other.type_id) && !known(&other));
+            if new_strong {
+                grown.push((s.node_id, least - (others - old)));
+            }
+        }
+        Ok(!hold::many(self.ws, &grown)?.is_empty())
+    }
+
+    /// Whether the profile that would come of it would hold more values of a type than it may.
+    fn breaks_limits(&self, profiles: &[i64]) -> Result<bool, CdpError> {
+        let limit = |type_id: i32| self.rules.get(type_id).ok().filter(|ty| ty.strong).and_then(|ty| ty.limit);
+        let fresh: Vec<&Wanted> = self.fresh().filter(|w| limit(w.type_id).is_some()).collect();
+        // A single new value breaks no limit, nor does what one profile holds already.
+        let grows = !fresh.is_empty() && (fresh.len() > 1 || !profiles.is_empty());
+        if !grows && profiles.len() < 2 {
+            return Ok(false);
+        }
+        let limited: Vec<i32> =
+            self.rules.types.iter().filter(|ty| ty.strong && ty.limit.is_some()).map(|ty| ty.type_id).collect();
+        let held = hold::of(self.ws, profiles, &limited)?;
+        let held = held.iter().filter_map(|held| Some((held.type_id, held.value.as_deref()?)));
+        let mut counts: HashMap<(i32, &str), u32> = HashMap::new();
+        for (type_id, value) in held.chain(fresh.iter().map(|w| (w.type_id, w.kept.as_str()))) {
+            let ty = self.rules.get(type_id)?;
+            let count = counts.entry((type_id, ty.scope(value))).or_default();
+            *count += 1;
+            if ty.limit.is_some_and(|limit| *count > limit) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn cause(&self) -> Cause {
+        Cause { source_id: self.source_id, operation_id: None }
+    }
+
+    /// Enters what no rule is against.
+    fn enter(&self, survivor: Option<i64>, retired: Vec<Retired>) -> Result<i64, CdpError> {
+        let mut change = Change::default();
+        let needed = survivor.is_none() && self.fresh().any(|w| self.strong(w.type_id));
+        let made = follow::numbers(self.ws, usize::from(needed))?.first().copied();
+        let home = survivor.or(made);
+        let mut together = Together::default();
+        let seen = self.nodes(home, &mut together)?;
+        self.edges(&seen, together)?;
+        let priority = |s: &Seen| self.rules.get(s.type_id).map_or(i32::MAX, |ty| ty.priority);
+        if let Some(profile_id) = made {
+            // On the most telling one: a shared device would take the number along when it moves on.
+            let strong = seen.iter().filter(|s| self.strong(s.type_id) && s.quarantine.is_none());
+            let founding = strong.min_by_key(|s| (priority(s), s.node_id)).map(|s| s.node_id);
+            let founding = founding.ok_or_else(|| CdpError::internal("nobody founds a profile"))?;
+            change.created.push(Created { profile_id, founding, from: None });
+        }
+        if let Some(survivor) = survivor
+            && !retired.is_empty()
+        {
+            for gone in &retired {
+                let (profile_id, after) = (gone.profile_id, Some(survivor));
+                change.redirected.push(Redirected { profile_id, before: None, after, cause: Some(gone.cause) });
+            }
+            let into = retired.iter().map(|gone| (gone.profile_id, survivor)).collect();
+            follow::take_over(self.ws, &into, &mut change)?;
+        }
+        if follow::apply(self.ws, self.cause(), &change, false)? {
+            operate::derive(self.ws)?;
+        }
+        match (self.first(&seen)?, home) {
+            (s, Some(home)) if s.quarantine.is_none() => Ok(home),
+            (s, _) => self::home(self.ws, s.node_id),
+        }
+    }
+
+    /// Enters everything and judges what hangs together with it.
+    fn judge(&self) -> Result<i64, CdpError> {
+        let (ws, rules, cause) = (self.ws, self.rules, self.cause());
+        let mut together = Together::default();
+        let seen = self.nodes(None, &mut together)?;
+        let first = self.first(&seen)?.node_id;
+        let fresh = self.edges(&seen, together)?;
+        let linking: Vec<&Seen> = seen.iter().filter(|s| s.quarantine.is_none() && self.strong(s.type_id)).collect();
+        let all: Vec<&Seen> = seen.iter().collect();
+        let decided = |linking| if self.sight.overridden { decided(ws, &all, linking) } else { Ok(Vec::new()) };
+        if ws.arrival {
+            let row: Vec<i64> = linking.iter().map(|s| s.node_id).collect();
+            let derived = arrive::arrive(ws, rules, &[row], &fresh, cause, false)?;
+            if govern::judge(ws, &decided(&linking)?, cause, derived)?.derived || derived {
+                operate::derive(ws)?;
+            }
+            return home(ws, first);
+        }
+        let mut around = Vec::new();
+        if let (false, Some(least)) = (fresh.is_empty(), rules.least_cap()) {
+            let grown: Vec<(i64, i64)> = seen
+                .iter()
+                .filter(|s| s.quarantine.is_none() && fresh.iter().any(|(a, b)| *a == s.node_id || *b == s.node_id))
+                .map(|s| (s.node_id, i64::from(least)))
+                .collect();
+            let turned = hub::judge(ws, rules, &hold::many(ws, &grown)?)?;
+            around = hub::neighbours(ws, &turned)?;
+        }
+        around.extend(decided(&linking)?);
+        around.extend(crowded(ws, rules, &linking)?);
+        let mut batch = Batch::default();
+        let row: Vec<i64> = linking.iter().map(|s| s.node_id).filter(|node| !around.contains(node)).collect();
+        batch.rows.push(&row);
+        for s in linking.iter().filter(|s| row.contains(&s.node_id)) {
+            batch.nodes.push(s.node_id);
+            batch.type_of.insert(s.node_id, s.type_id);
+            if let Some(Home { profile_id, created_at, contested }) = s.home {
+                batch.know(s.node_id, profile_id, created_at, contested);
+            }
+        }
+        batch.nodes.sort_unstable();
+        // What has to be judged is judged with all that the row shows.
+        if !around.is_empty() {
+            around.extend(linking.iter().map(|s| s.node_id));
+            batch = Batch::default();
+        }
+        if stitch::join(ws, rules, batch, around, cause, false)? {
             operate::derive(ws)?;
         }
-        return home(ws, first);
+        home(ws, first)
     }
-    let mut around = Vec::new();
-    if !fresh.is_empty() {
-        let grown: Vec<i64> = seen
-            .iter()
-            .filter(|s| s.quarantine.is_none() && fresh.iter().any(|(a, b)| *a == s.node_id || *b == s.node_id))
-            .map(|s| s.node_id)
-            .collect();
-        let turned = hub::judge(ws, rules, &hub::many(ws, rules, &grown)?)?;
-        around = hub::neighbours(ws, &turned)?;
+
+    /// The most telling identifier, as a row keeps its facts.
+    fn first<'s>(&self, seen: &'s [Seen]) -> Result<&'s Seen, CdpError> {
+        let strong = seen.iter().filter(|s| self.strong(s.type_id));
+        let priority = |s: &Seen| self.rules.get(s.type_id).map_or(i32::MAX, |ty| ty.priority);
+        strong
+            .min_by_key(|s| (s.quarantine.is_some(), priority(s), s.node_id))
+            .ok_or_else(|| CdpError::internal("an event has lost its identifiers"))
     }
-    if overridden {
-        around.extend(decided(ws, &seen, &linking)?);
-    }
-    around.extend(crowded(ws, rules, &linking)?);
-    if settled && around.is_empty() {
-        // Nothing changed hands: the most telling one is where it was.
-        let known = seen.iter().find(|s| s.node_id == first).and_then(|s| s.profile);
-        return known.map_or_else(|| home(ws, first), |(profile, ..)| Ok(profile));
-    }
-    let mut batch = Batch::default();
-    let row: Vec<i64> = linking.iter().map(|s| s.node_id).filter(|node| !around.contains(node)).collect();
-    batch.rows.push(&row);
-    for s in linking.iter().filter(|s| row.contains(&s.node_id)) {
-        batch.nodes.push(s.node_id);
-        batch.type_of.insert(s.node_id, s.type_id);
-        if let Some((profile, created_at, contested)) = s.profile {
-            batch.know(s.node_id, profile, created_at, contested);
+
+    /// Enters identifiers that are new, those that are strong as the profile's, and when the others were seen, if there are new ones: else that is left to
+    /// `together`.
+    fn nodes(&self, home: Option<i64>, together: &mut Together<'_>) -> Result<Vec<Seen>, CdpError> {
+        let mut seen: Vec<Seen> = self.sight.entered().cloned().collect();
+        if let Some(at) = self.at {
+            let outside = |times: (i64, i64)| i64::from(at) < times.0 || times.1 < i64::from(at);
+            let ids: Vec<i64> = seen.iter().filter(|s| outside(s.times)).map(|s| s.node_id).collect();
+            if !ids.is_empty() {
+                together.add(
+                    &self.ws.sql(
+                        "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)",
+                    ),
+                    [ids.into(), at.into()],
+                );
+            }
         }
+        let (mut types, mut values, mut homes) = (Vec::new(), Vec::new(), Vec::new());
+        for w in self.fresh() {
+            types.push(w.type_id);
+            values.push(w.kept.clone());
+            homes.push(home.filter(|_| self.strong(w.type_id)));
+        }
+        if !values.is_empty() {
+            let mut together = std::mem::take(together);
+            let from = spi::rows_item(3, &["int4", "text", "int8"], values.len());
+            let mut args: Vec<DatumWithOid> = vec![self.source_id.into(), self.at.into()];
+            if values.len() <= spi::FEW_ROWS {
+                for ((type_id, value), home) in types.into_iter().zip(values).zip(homes) {
+                    args.extend::<[DatumWithOid; 3]>([type_id.into(), value.into(), home.into()]);
+                }
+            } else {
+                args.extend::<[DatumWithOid; 3]>([types.into(), values.into(), homes.into()]);
+            }
+            together.add(
+                &self.ws.sql(&format!(
+                    "INSERT INTO @ws@.node (type_id, value, profile_id, source_id, first_seen, last_seen) \
+                     SELECT x.c1, x.c2, x.c3, $1, coalesce($2, now()), coalesce($2, now()) FROM {from} RETURNING node_id, type_id"
+                )),
+                args,
+            );
+            seen.extend(together.run(|row| {
+                let (node_id, type_id) = (spi::must(row, 1)?, spi::must(row, 2)?);
+                Ok(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) })
+            })?);
+        }
+        Ok(seen)
     }
-    batch.nodes.sort_unstable();
-    // What has to be judged is judged with all that the row shows.
-    if !around.is_empty() {
-        around.extend(linking.iter().map(|s| s.node_id));
-        batch = Batch::default();
+
+    /// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.
+    fn edges(&self, seen: &[Seen], mut together: Together<'_>) -> Result<BTreeSet<(i64, i64)>, CdpError> {
+        let mut fresh = BTreeSet::new();
+        let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut late_from, mut late_to) = (Vec::new(), Vec::new());
+        for (i, one) in seen.iter().enumerate() {
+            for other in seen.iter().skip(i + 1) {
+                let (a, b) = if one.node_id < other.node_id { (one, other) } else { (other, one) };
+                if let Some(times) = self.sight.edges.get(&(a.node_id, b.node_id)) {
+                    if self.at.map(i64::from).is_some_and(|at| at < times.0 || times.1 < at) {
+                        late_from.push(a.node_id);
+                        late_to.push(b.node_id);
+                    }
+                    continue;
+                }
+                let (left, right) = (self.rules.get(a.type_id)?, self.rules.get(b.type_id)?);
+                let hindered =
+                    [(a, left), (b, right)].into_iter().find_map(|(s, ty)| Some((s.quarantine.as_ref()?, ty)));
+                let (state, reason) = match hindered {
+                    _ if !(left.strong && right.strong) => ("weak", None),
+                    Some((quarantine, ty)) => ("suspended", Some(format!("{}: {quarantine}", ty.name))),
+                    None => ("accepted", None),
+                };
+                if state != "weak" {
+                    fresh.insert((a.node_id, b.node_id));
+                }
+                from.push(a.node_id);
+                to.push(b.node_id);
+                states.push(state);
+                reasons.push(reason);
+            }
+        }
+        if !from.is_empty() {
+            let item = spi::rows_item(4, &["int8", "int8", "text", "text"], from.len());
+            let trust = (f64::from(self.trust) / 100.0) as f32;
+            let mut args: Vec<DatumWithOid> = vec![self.source_id.into(), trust.into(), self.at.into()];
+            if from.len() <= spi::FEW_ROWS {
+                for (((from, to), state), reason) in from.into_iter().zip(to).zip(states).zip(reasons) {
+                    args.extend::<[DatumWithOid; 4]>([from.into(), to.into(), state.into(), reason.into()]);
+                }
+            } else {
+                args.extend::<[DatumWithOid; 4]>([from.into(), to.into(), states.into(), reasons.into()]);
+            }
+            together.add(
+                &self.ws.sql(&format!(
+                    "INSERT INTO @ws@.edge (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
+                     SELECT x.c1, x.c2, $1, $2, x.c3, x.c4, coalesce($3, now()), coalesce($3, now()) FROM {item}"
+                )),
+                args,
+            );
+        }
+        if !late_from.is_empty() {
+            together.add(
+                &self.ws.sql(
+                    "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
+                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
+                ),
+                [late_from.into(), late_to.into(), self.source_id.into(), self.at.into()],
+            );
+        }
+        together.run(|_| Ok(()))?;
+        Ok(fresh)
     }
-    if stitch::join(ws, rules, batch, around, Cause { source_id, operation_id: None }, false)? {
-        operate::derive(ws)?;
-    }
-    home(ws, first)
+}
+
+/// Two identifiers, the smaller first.
+fn ends(a: i64, b: i64) -> (i64, i64) {
+    (a.min(b), a.max(b))
 }
 
 /// The profile of an identifier.
@@ -181,184 +540,11 @@ fn home(ws: &Workspace, node_id: i64) -> Result<i64, CdpError> {
     .ok_or_else(|| CdpError::internal("an identifier is gone"))
 }
 
-/// Number and trust in hundredths of a source; one that is not known is made.
-fn source_of(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
-    let read = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?));
-    let found = spi::rows_cached(
-        &ws.sql("SELECT s.source_id, s.trust FROM @ws@.source s WHERE s.name = $1"),
-        &[name.into()],
-        read,
-    )?;
-    if let Some(found) = found.into_iter().next() {
-        return Ok(found);
-    }
-    if name.is_empty() || name.len() > 63 {
-        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of a source"))
-            .with_hint("Choose a name of 1 to 63 bytes, such as api."));
-    }
-    spi::rows_cached(
-        &ws.sql("INSERT INTO @ws@.source (name, relation, mapping, trust) VALUES ($1, '', '{}', 50) RETURNING source_id, trust"),
-        &[name.into()],
-        read,
-    )?
-    .into_iter()
-    .next()
-    .ok_or_else(|| CdpError::internal("a source was not entered"))
-}
-
-/// The identifiers that are known, and whether there is any decision of an operator that may be about them.
-fn look_up(ws: &Workspace, wanted: &[Wanted]) -> Result<(Vec<(Seen, String)>, bool), CdpError> {
-    let types: Vec<i32> = wanted.iter().map(|w| w.type_id).collect();
-    let values: Vec<String> = wanted.iter().map(|w| w.kept.clone()).collect();
-    let mut overridden = false;
-    let known = spi::rows_cached(
-        &ws.sql(
-            "SELECT n.node_id, n.type_id, n.value, n.quarantine, n.profile_id, p.created_at, p.contested, EXISTS (SELECT FROM @ws@.identity_override) \
-             FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) AS x(type_id, value) JOIN @ws@.node n ON n.type_id = x.type_id AND n.value = x.value \
-             LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id",
-        ),
-        &[types.into(), values.into()],
-        |row| {
-            let profile = match row.get::<i64>(5)? {
-                Some(profile) => Some((
-                    profile,
-                    i64::from(spi::must::<TimestampWithTimeZone>(row, 6)?),
-                    spi::must::<bool>(row, 7)?,
-                )),
-                None => None,
-            };
-            overridden |= spi::must::<bool>(row, 8)?;
-            let seen = Seen { node_id: spi::must(row, 1)?, type_id: spi::must(row, 2)?, quarantine: row.get(4)?, profile };
-            Ok((seen, spi::must::<String>(row, 3)?))
-        },
-    )?;
-    Ok((known, overridden))
-}
-
-/// # Errors
-/// 23514 for a value that is never an identifier.
-fn refuse_blocked(ws: &Workspace, rules: &Rules, wanted: &[Wanted], known: &[(Seen, String)]) -> Result<(), CdpError> {
-    let fresh: Vec<&Wanted> = wanted
-        .iter()
-        .filter(|w| !known.iter().any(|(seen, value)| seen.type_id == w.type_id && *value == w.kept))
-        .collect();
-    let types: Vec<i32> = fresh.iter().map(|w| w.type_id).collect();
-    let values: Vec<String> = fresh.iter().map(|w| w.plain.to_lowercase()).collect();
-    let blocked = spi::rows_cached(
-        &ws.sql(
-            "SELECT x.type_id, x.value, b.reason FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) AS x(type_id, value) JOIN @ws@.blocked_value b \
-             ON (b.type_id IS NULL OR b.type_id = x.type_id) AND (b.value = x.value OR x.value ~ b.pattern) LIMIT 1",
-        ),
-        &[types.into(), values.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
-    )?;
-    let Some((type_id, value, reason)) = blocked.into_iter().next() else { return Ok(()) };
-    let name = &rules.get(type_id)?.name;
-    Err(CdpError::not_allowed(format!("{name} \"{value}\" is blocked: {reason}"))
-        .with_hint("Leave out values that name nobody."))
-}
-
-/// Enters identifiers that are new, and when the others were seen.
-fn nodes(
-    ws: &Workspace,
-    wanted: &[Wanted],
-    known: Vec<(Seen, String)>,
-    source_id: i32,
-    at: Option<TimestampWithTimeZone>,
-) -> Result<Vec<Seen>, CdpError> {
-    let mut seen = Vec::with_capacity(wanted.len());
-    let mut values = Vec::with_capacity(known.len());
-    for (known, value) in known {
-        values.push((known.type_id, value));
-        seen.push(known);
-    }
-    if at.is_some() && !seen.is_empty() {
-        let ids: Vec<i64> = seen.iter().map(|s| s.node_id).collect();
-        spi::run_cached(
-            &ws.sql(
-                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) \
-                 WHERE n.node_id = ANY ($1) AND (n.first_seen > $2 OR n.last_seen < $2)",
-            ),
-            &[ids.into(), at.into()],
-        )?;
-    }
-    let (mut types, mut fresh) = (Vec::new(), Vec::new());
-    for w in wanted.iter().filter(|w| !values.iter().any(|(ty, value)| *ty == w.type_id && *value == w.kept)) {
-        types.push(w.type_id);
-        fresh.push(w.kept.clone());
-    }
-    if !fresh.is_empty() {
-        seen.extend(spi::rows_cached(
-            &ws.sql(
-                "INSERT INTO @ws@.node (type_id, value, source_id, first_seen, last_seen) \
-                 SELECT x.type_id, x.value, $3, coalesce($4, now()), coalesce($4, now()) FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) AS x(type_id, value) \
-                 RETURNING node_id, type_id",
-            ),
-            &[types.into(), fresh.into(), source_id.into(), at.into()],
-            |row| Ok(Seen { node_id: spi::must(row, 1)?, type_id: spi::must(row, 2)?, profile: None, quarantine: None }),
-        )?);
-    }
-    Ok(seen)
-}
-
-/// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.
-fn edges(
-    ws: &Workspace,
-    rules: &Rules,
-    seen: &[Seen],
-    source_id: i32,
-    trust: i32,
-    at: Option<TimestampWithTimeZone>,
-) -> Result<BTreeSet<(i64, i64)>, CdpError> {
-    let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (i, one) in seen.iter().enumerate() {
-        for other in seen.iter().skip(i + 1) {
-            let (a, b) = if one.node_id < other.node_id { (one, other) } else { (other, one) };
-            from.push(a.node_id);
-            to.push(b.node_id);
-            let (left, right) = (rules.get(a.type_id)?, rules.get(b.type_id)?);
-            let hindered = [(a, left), (b, right)].into_iter().find_map(|(s, ty)| Some((s.quarantine.as_ref()?, ty)));
-            let (state, reason) = match hindered {
-                _ if !(left.strong && right.strong) => ("weak", None),
-                Some((quarantine, ty)) => ("suspended", Some(format!("{}: {quarantine}", ty.name))),
-                None => ("accepted", None),
-            };
-            states.push(state.to_owned());
-            reasons.push(reason);
-        }
-    }
-    if from.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let fresh = spi::rows_cached(
-        &ws.sql(
-            "INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
-             SELECT x.a, x.b, $5, $6 / 100.0, x.state, x.reason, coalesce($7, now()), coalesce($7, now()) \
-             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(a, b, state, reason) \
-             ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
-             WHERE $7 IS NOT NULL AND (excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen) \
-             RETURNING e.from_node, e.to_node, e.xmax = 0 AND e.state <> 'weak'",
-        ),
-        &[from.into(), to.into(), states.into(), reasons.into(), source_id.into(), trust.into(), at.into()],
-        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<bool>(row, 3)?)),
-    )?;
-    Ok(fresh.into_iter().filter(|(_, _, fresh)| *fresh).map(|(a, b, _)| (a, b)).collect())
-}
-
-/// Identifiers about which operators decided: a pair among them, of which a link counts for quarantined ones too, or a profile that is to stay apart from
-/// another one.
-fn decided(ws: &Workspace, seen: &[Seen], linking: &[&Seen]) -> Result<Vec<i64>, CdpError> {
+/// Identifiers about which operators decided.
+fn decided(ws: &Workspace, seen: &[&Seen], linking: &[&Seen]) -> Result<Vec<i64>, CdpError> {
     let ids: Vec<i64> = seen.iter().map(|s| s.node_id).collect();
-    let profiles: Vec<i64> = linking.iter().filter_map(|s| s.profile.map(|p| p.0)).collect();
-    spi::rows_cached(
-        &ws.sql(
-            "SELECT o.node_id FROM @ws@.identity_override o WHERE o.kind IN ('unlink', 'link') AND o.node_id = ANY ($1) AND o.other_id = ANY ($1) \
-             UNION ALL SELECT o.node_id FROM @ws@.identity_override o JOIN @ws@.node n ON n.node_id IN (o.node_id, o.other_id) \
-             WHERE o.kind = 'cannot_link' AND (n.node_id = ANY ($1) OR n.profile_id = ANY ($2))",
-        ),
-        &[ids.into(), profiles.into()],
-        |row| spi::must::<i64>(row, 1),
-    )
+    let profiles: Vec<i64> = linking.iter().filter_map(|s| s.home.map(|home| home.profile_id)).collect();
+    graph::decided(ws, ids, profiles)
 }
 
 /// Identifiers of types with a limit within a window, in profiles with more of them than that.
@@ -366,15 +552,8 @@ fn crowded(ws: &Workspace, rules: &Rules, linking: &[&Seen]) -> Result<Vec<i64>,
     let mut found = Vec::new();
     for s in linking {
         let ty = rules.get(s.type_id)?;
-        let (Some(limit), Some(_), Some((profile, ..))) = (ty.limit, ty.window_micros, s.profile) else { continue };
-        let many = spi::rows_cached(
-            &ws.sql("SELECT count(*) > $3 FROM @ws@.node n WHERE n.profile_id = $1 AND n.type_id = $2"),
-            &[profile.into(), s.type_id.into(), i64::from(limit).into()],
-            |row| spi::must::<bool>(row, 1),
-        )?;
-        if many.first() == Some(&true) {
-            found.push(s.node_id);
-        }
+        let (Some(limit), Some(_), true) = (ty.limit, ty.window_micros, s.home.is_some()) else { continue };
+        found.extend(graph::crowded(ws, s.type_id, limit, vec![s.node_id])?);
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@
 
 use super::govern::{self, Cause, Outcome};
 use super::rules::Rules;
-use super::{hub, types, value};
+use super::{hold, hub, types, value};
 use crate::error::{CdpError, given};
 use crate::event;
 use crate::pg::spi;
@@ -24,12 +24,15 @@ pub fn begin(
     reason: Option<&str>,
     actor: Option<&str>,
 ) -> Result<i64, CdpError> {
-    spi::one::<i64>(
+    spi::rows_cached(
         &ws.sql(
             "INSERT INTO @ws@.identity_operation (kind, arguments, reason, actor) VALUES ($1, $2, $3, coalesce($4, SESSION_USER)) RETURNING operation_id",
         ),
         &[kind.into(), JsonB(arguments).into(), reason.into(), actor.into()],
+        |row| spi::must::<i64>(row, 1),
     )?
+    .into_iter()
+    .next()
     .ok_or_else(|| CdpError::internal("an operation was not entered"))
 }
 
@@ -165,7 +168,7 @@ fn not_twice(ws: &Workspace, kind: &str, a: i64, b: i64) -> Result<(), CdpError>
 /// The identifiers whose links have to be judged when these no longer have the same neighbours: they themselves, and all neighbours of those that
 /// begin or stop to be hubs.
 fn around(ws: &Workspace, rules: &Rules, nodes: Vec<i64>) -> Result<Vec<i64>, CdpError> {
-    let turned = hub::judge(ws, rules, &nodes)?;
+    let turned = hub::judge(ws, rules, &hub::suspects(ws, rules, &nodes)?)?;
     let mut seeds = nodes;
     seeds.extend(hub::neighbours(ws, &turned)?);
     Ok(seeds)
@@ -228,12 +231,7 @@ fn cdp_unlink(
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
         not_twice(ws, "unlink", a, b)?;
-        let seen = spi::rows_cached(
-            &ws.sql("SELECT true FROM @ws@.edge e WHERE e.from_node = $1 AND e.to_node = $2 LIMIT 1"),
-            &[a.into(), b.into()],
-            |_| Ok(()),
-        )?;
-        if seen.is_empty() {
+        if !hold::tied(ws, a, b)? {
             return Err(CdpError::wrong_state(format!(
                 "{} \"{}\" and {} \"{}\" were never seen together",
                 pair.a_type, pair.a_value, pair.b_type, pair.b_value

@@ -1,10 +1,11 @@
 //! The rules of identifier types, as the workspace has them.
 
+use super::kept::{self, Kept};
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -46,13 +47,12 @@ impl IdentifierType {
     }
 }
 
-/// A workspace and the versions of the rows of its rules.
-type Versions = (String, String);
-
 thread_local! {
-    /// The rules that were read last, with the workspace and the versions of their rows.
-    static KNOWN: RefCell<Option<(Versions, Rc<Rules>)>> = const { RefCell::new(None) };
+    static KEPT: Cell<Option<Kept<Rules>>> = const { Cell::new(None) };
 }
+
+/// The table that they are read from.
+const TABLE: [&str; 1] = ["identifier_type"];
 
 /// Every identifier type, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,20 +65,12 @@ pub struct Rules {
 impl Rules {
     /// Those of the workspace. They are read again when a row of theirs is another version than the one that was read.
     pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
-        let versions = spi::rows_cached(
-            &ws.sql("SELECT string_agg(t.xmin::pg_catalog.text || t.ctid::pg_catalog.text, ' ') FROM @ws@.identifier_type t"),
-            &[],
-            |row| Ok(row.get::<String>(1)?),
-        )?;
-        let key = (ws.name.clone(), versions.into_iter().next().flatten().unwrap_or_default());
-        if let Some(known) =
-            KNOWN.with_borrow(|known| known.as_ref().filter(|(k, _)| *k == key).map(|(_, r)| r.clone()))
-        {
-            return Ok(known);
-        }
-        let rules = Rc::new(Self::read(ws)?);
-        KNOWN.set(Some((key, rules.clone())));
-        Ok(rules)
+        kept::load(&KEPT, ws, &TABLE, || Self::read(ws))
+    }
+
+    /// Those of the workspace if they have been read before and are what they were: nothing is asked by query.
+    pub fn known(ws: &Workspace) -> Result<Option<Rc<Self>>, CdpError> {
+        Ok(kept::known(&KEPT, ws, scan::versions(&ws.name, &TABLE)?.as_deref()))
     }
 
     fn read(ws: &Workspace) -> Result<Self, CdpError> {

@@ -5,6 +5,7 @@ use super::follow::{self, Change, Created, Moved, Redirected, numbers};
 use super::gather::{self, Identifier, Sights, Unwritten};
 use super::govern::{self, Cause};
 use super::graph;
+use super::hold;
 use super::hub;
 use super::rules::Rules;
 use crate::error::CdpError;
@@ -86,11 +87,11 @@ fn candidates(ws: &Workspace, rules: &Rules, sights: &Sights, fresh: &[(i64, i64
             Some(gained) if *gained > i64::from(least) => {
                 many.insert(identifier.node_id);
             }
-            Some(_) if identifier.home.is_some() => some.push(identifier.node_id),
+            Some(_) if identifier.home.is_some() => some.push((identifier.node_id, i64::from(least))),
             _ => {}
         }
     }
-    many.extend(hub::many(ws, rules, &some)?);
+    many.extend(hold::many(ws, &some)?);
     Ok(many)
 }
 
@@ -179,7 +180,7 @@ impl Batch {
         let mut batch = Self::default();
         for identifier in sights.identifiers().iter().filter(|i| links(i)) {
             if let Some(home) = identifier.home {
-                batch.know(identifier.node_id, home.profile_id, home.created_at_micros, home.contested);
+                batch.know(identifier.node_id, home.profile_id, home.created_at, home.contested);
             }
         }
         for row in sights.rows() {

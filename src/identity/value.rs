@@ -1,5 +1,6 @@
 //! Identifiers as people write them: a type by name and a value in any form.
 
+use super::hold;
 use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
 use crate::guc;
@@ -35,6 +36,9 @@ pub struct Known {
 pub fn look_up(ws: &Workspace, rules: &Rules, ty: &str, value: &str) -> Result<Option<Known>, CdpError> {
     let ty = rules.named(ty)?;
     let Some(kept) = kept_form(ws, ty, value)? else { return Ok(None) };
+    if let Some(found) = hold::node_of(ws, ty.type_id, &kept)? {
+        return Ok(found.map(|(node_id, profile_id)| Known { node_id, profile_id }));
+    }
     let found = spi::rows_cached(
         &ws.sql("SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.type_id = $1 AND n.value = $2"),
         &[ty.type_id.into(), kept.into()],

@@ -133,7 +133,7 @@ fn part(
     }
     for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
         let (word, reason) = govern::state(ws, rules, &graph, pair, is)?;
-        let right = pair.kept.as_ref().is_some_and(|(kept, why)| kept == word && *why == reason);
+        let right = pair.is_kept_as(word, reason.as_deref());
         checks.edges.see(right, || {
             let end = |place: u32| graph.nodes.get(place as usize).map_or(0, |n| n.node_id);
             format!("{} to {}: {:?}, not {word} {reason:?}", end(pair.from), end(pair.to), pair.kept)

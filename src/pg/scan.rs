@@ -5,7 +5,9 @@
 //! Values that are stored out of line are handed over as pointers, so that a reader may decide not to fetch them.
 
 use super::toast::Pointer;
+use super::{spi, transaction};
 use crate::error::CdpError;
+use crate::guc;
 use pgrx::pg_sys;
 use std::ffi::CString;
 
@@ -19,7 +21,7 @@ pub struct Table {
 
 /// One condition on an index column.
 #[derive(Debug, Clone, Copy)]
-pub enum Condition {
+pub enum Condition<'a> {
     /// An integer column equals a number.
     Int4Is(i16, i32),
     /// A bigint column equals a number.
@@ -28,10 +30,12 @@ pub enum Condition {
     Int8AtLeast(i16, i64),
     /// A bigint column is at most a number.
     Int8AtMost(i16, i64),
+    /// A text column equals a text.
+    TextIs(i16, &'a str),
 }
 
 /// The most columns a table may have for its values to be read here.
-const MOST_COLUMNS: usize = 8;
+const MOST_COLUMNS: usize = 12;
 
 /// One version of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +62,7 @@ impl Version {
 /// A visible row.
 pub struct Row {
     values: [pg_sys::Datum; MOST_COLUMNS],
+    nulls: [bool; MOST_COLUMNS],
     version: Version,
 }
 
@@ -67,6 +72,48 @@ pub enum Stored {
     Here(Vec<u8>),
     /// Out of line.
     Elsewhere(Pointer),
+}
+
+/// Runs `read` on what a statement would see now: all that this transaction has written so far; of a function that only reads, in one that has written
+/// nothing, what the statement that calls it sees.
+pub fn now<T>(read: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    if spi::reading() && !transaction::has_written() || transaction::in_parallel_mode() {
+        read()
+    } else {
+        transaction::on_new_snapshot(read)
+    }
+}
+
+/// The row versions that a statement would see now in some tables of a schema; `None` when they cannot be looked at directly.
+pub fn versions(schema: &str, names: &[&str]) -> Result<Option<Vec<Version>>, CdpError> {
+    if !guc::direct_read() {
+        return Ok(None);
+    }
+    now(|| {
+        let mut versions = Vec::new();
+        for name in names {
+            let Some(table) = Table::open(schema, name) else { return Ok(None) };
+            table.versions(&mut versions);
+            table.close();
+        }
+        Ok(Some(versions))
+    })
+}
+
+/// Whether a statement would see any row now in each of some tables of a schema; `None` when they cannot be looked at directly.
+pub fn any<const N: usize>(schema: &str, names: &[&str; N]) -> Result<Option<[bool; N]>, CdpError> {
+    if !guc::direct_read() {
+        return Ok(None);
+    }
+    now(|| {
+        let mut found = [false; N];
+        for (any, name) in found.iter_mut().zip(names) {
+            let Some(table) = Table::open(schema, name) else { return Ok(None) };
+            *any = table.any();
+            table.close();
+        }
+        Ok(Some(found))
+    })
 }
 
 impl Table {
@@ -96,9 +143,9 @@ impl Table {
     fn open_readable(schema: &str, name: &str) -> Option<Self> {
         let (schema, name) = (CString::new(schema).ok()?, CString::new(name).ok()?);
         // SAFETY: catalogue look-ups with NUL-terminated names; the relation is open between table_open() and the end of
-        // the transaction or close().
+        // the transaction or close(). Who may not use the schema is told so, as by a query.
         unsafe {
-            let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+            let namespace = pg_sys::LookupExplicitNamespace(schema.as_ptr(), true);
             if namespace == pg_sys::InvalidOid {
                 return None;
             }
@@ -120,6 +167,17 @@ impl Table {
         }
     }
 
+    /// As [`open`](Self::open), when the table has exactly so many columns: those of whoever adds one are read by queries.
+    pub fn with_columns(schema: &str, name: &str, columns: i32) -> Option<Self> {
+        let table = Self::open(schema, name)?;
+        // SAFETY: the relation is open.
+        if unsafe { (*(*table.relation).rd_att).natts } == columns {
+            return Some(table);
+        }
+        table.close();
+        None
+    }
+
     /// Closes the table; the lock stays.
     pub fn close(self) {
         // SAFETY: the relation was opened by open() and is closed once.
@@ -137,6 +195,26 @@ impl Table {
         let Ok(name) = CString::new(name) else { return 0 };
         // SAFETY: a catalogue look-up with a NUL-terminated name.
         unsafe { pg_sys::get_relname_relid(name.as_ptr(), self.namespace).to_u32() }
+    }
+
+    /// The number of an index of this table by which every row that any snapshot sees is found; `None` when there is none by this name.
+    pub fn whole_index(&self, name: &str) -> Option<u32> {
+        let index = self.index(name);
+        if index == 0 {
+            return None;
+        }
+        // SAFETY: an entry of the catalogue's cache is read while it is held.
+        unsafe {
+            let entry =
+                pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::INDEXRELID as i32, pg_sys::Datum::from(index));
+            if entry.is_null() {
+                return None;
+            }
+            let form = pg_sys::GETSTRUCT(entry).cast::<pg_sys::FormData_pg_index>();
+            let whole = (*form).indrelid.to_u32() == self.oid() && (*form).indisvalid && !(*form).indcheckxmin;
+            pg_sys::ReleaseSysCache(entry);
+            whole.then_some(index)
+        }
     }
 
     /// Which row versions the snapshot sees: their places, and the transactions that wrote them. The same list means the same rows:
@@ -157,12 +235,30 @@ impl Table {
         }
     }
 
+    /// How many blocks the table has.
+    pub fn blocks(&self) -> u32 {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM) }
+    }
+
+    /// Whether the snapshot sees any row.
+    pub fn any(&self) -> bool {
+        // SAFETY: as in rows(); nothing of the row is read.
+        unsafe {
+            let (snapshot, none) = (pg_sys::GetActiveSnapshot(), pg_sys::InvalidOid);
+            let scan = pg_sys::systable_beginscan(self.relation, none, false, snapshot, 0, std::ptr::null_mut());
+            let found = !pg_sys::systable_getnext(scan).is_null();
+            pg_sys::systable_endscan(scan);
+            found
+        }
+    }
+
     /// The version of the last visible row, in the order of an index, of those that meet the conditions.
     pub fn last(&self, index: u32, conditions: &[Condition]) -> Option<Version> {
         if index == 0 {
             return None;
         }
-        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(key).collect();
+        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(|c| self.key(c)).collect();
         // SAFETY: as in rows(); the index is open while the scan lasts.
         unsafe {
             let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
@@ -208,12 +304,37 @@ impl Table {
         conditions: &[Condition],
         mut read: impl FnMut(&Row) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
+        self.rows_while(index, conditions, |row| read(row).map(|()| true))
+    }
+
+    /// The first visible row that meets the conditions.
+    pub fn first<T>(
+        &self,
+        index: u32,
+        conditions: &[Condition],
+        mut read: impl FnMut(&Row) -> Result<T, CdpError>,
+    ) -> Result<Option<T>, CdpError> {
+        let mut found = None;
+        self.rows_while(index, conditions, |row| {
+            found = Some(read(row)?);
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// As [`rows`](Self::rows), for as long as `read` wants another one.
+    pub fn rows_while(
+        &self,
+        index: u32,
+        conditions: &[Condition],
+        mut read: impl FnMut(&Row) -> Result<bool, CdpError>,
+    ) -> Result<(), CdpError> {
         // SAFETY: the relation is open.
         let columns = unsafe { (*(*self.relation).rd_att).natts };
         if usize::try_from(columns).is_ok_and(|columns| columns > MOST_COLUMNS) {
             return Err(CdpError::internal("a table with so many columns is not read directly"));
         }
-        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(key).collect();
+        let mut keys: Vec<pg_sys::ScanKeyData> = conditions.iter().map(|c| self.key(c)).collect();
         // SAFETY: the relation is open and the index, when there is one, belongs to it (PostgreSQL checks that the columns
         // of the keys are in it). The scan ends on every path that returns; an error that is raised ends it with the
         // transaction. A row is only read while the scan stands on it.
@@ -238,23 +359,55 @@ impl Table {
                     pgrx::check_for_interrupts!();
                 }
                 let version = self.version(tuple);
-                let mut row = Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], version };
-                let mut nulls = [false; MOST_COLUMNS];
-                pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, row.values.as_mut_ptr(), nulls.as_mut_ptr());
-                result = read(&row);
-                if result.is_err() {
-                    break;
+                let mut row =
+                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
+                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
+                pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, values, nulls);
+                match read(&row) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
                 }
             }
             pg_sys::systable_endscan(scan);
             result
         }
     }
+
+    /// A condition as PostgreSQL's scans take it.
+    fn key(&self, condition: &Condition) -> pg_sys::ScanKeyData {
+        let Condition::TextIs(column, text) = *condition else { return number_key(condition) };
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: the text is copied into the current memory context, which outlives the scan; the column is one of the table's, whose collation its
+        // indexes have too.
+        unsafe {
+            let value = pg_sys::cstring_to_text_with_len(text.as_ptr().cast(), text.len() as i32);
+            let (mut ty, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
+            pg_sys::get_atttypetypmodcoll((*self.relation).rd_id, column, &mut ty, &mut modifier, &mut collation);
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                column,
+                pg_sys::BTEqualStrategyNumber as u16,
+                pg_sys::InvalidOid,
+                collation,
+                pg_sys::Oid::from(pg_sys::F_TEXTEQ),
+                pg_sys::Datum::from(value),
+            );
+        }
+        key
+    }
 }
 
-/// A condition as PostgreSQL's scans take it.
-fn key(condition: &Condition) -> pg_sys::ScanKeyData {
+/// A condition on a column of numbers.
+fn number_key(condition: &Condition) -> pg_sys::ScanKeyData {
     let (column, strategy, function, value) = match *condition {
+        Condition::TextIs(column, _) => {
+            (column, pg_sys::BTEqualStrategyNumber, pg_sys::F_TEXTEQ, pg_sys::Datum::from(0usize))
+        }
         Condition::Int4Is(column, value) => {
             (column, pg_sys::BTEqualStrategyNumber, pg_sys::F_INT4EQ, pg_sys::Datum::from(value))
         }
@@ -288,6 +441,43 @@ impl Row {
     /// A column of type bigint, NOT NULL, counted from 1.
     pub fn int8(&self, column: usize) -> i64 {
         self.value(column).value() as i64
+    }
+
+    /// Whether a column, counted from 1, is NULL.
+    pub fn is_null(&self, column: usize) -> bool {
+        self.nulls.get(column.wrapping_sub(1)).copied().unwrap_or(true)
+    }
+
+    /// A column of type bigint, counted from 1.
+    pub fn int8_or_null(&self, column: usize) -> Option<i64> {
+        (!self.is_null(column)).then(|| self.int8(column))
+    }
+
+    /// A column of type boolean, NOT NULL, counted from 1.
+    pub fn boolean(&self, column: usize) -> bool {
+        self.value(column).value() & 0xff != 0
+    }
+
+    /// A column of type real, NOT NULL, counted from 1.
+    pub fn float4(&self, column: usize) -> f32 {
+        f32::from_bits(self.value(column).value() as u32)
+    }
+
+    /// A column of type text, NOT NULL, counted from 1.
+    pub fn text(&self, column: usize) -> Result<String, CdpError> {
+        self.read_text(column, str::to_owned)
+    }
+
+    /// As [`text`](Self::text), without a copy.
+    pub fn read_text<T>(&self, column: usize, read: impl FnOnce(&str) -> T) -> Result<T, CdpError> {
+        // SAFETY: the caller names a text column that is not NULL, and the scan stands on the row.
+        let value = unsafe { super::varlena::Detoasted::new(self.value(column)) };
+        std::str::from_utf8(value.bytes()).map(read).map_err(|_| CdpError::corrupted("a text is not UTF-8"))
+    }
+
+    /// A column of type text, counted from 1.
+    pub fn text_or_null(&self, column: usize) -> Result<Option<String>, CdpError> {
+        if self.is_null(column) { Ok(None) } else { self.text(column).map(Some) }
     }
 
     /// A column of type bytea, NOT NULL, counted from 1.

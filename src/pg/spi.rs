@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Runs a statement; returns how many rows it touched.
 pub fn run(sql: &str, args: &[DatumWithOid]) -> Result<u64, CdpError> {
@@ -66,12 +67,15 @@ pub fn must<T: FromDatum + IntoDatum>(row: &SpiHeapTupleData, ordinal: usize) ->
     row.get::<T>(ordinal)?.ok_or_else(|| CdpError::internal(format!("column {ordinal} of a catalogue query is null")))
 }
 
+/// Plans of the statements that run on every question, by their text.
+type Plans = HashMap<String, Rc<OwnedPreparedStatement>>;
+
 thread_local! {
-    /// Plans of the statements that run on every question, by whether they only read and their text. PostgreSQL revalidates a plan when its tables change.
-    static PLANS: RefCell<HashMap<(bool, String), OwnedPreparedStatement>> = RefCell::new(HashMap::new());
+    /// Plans of statements that only read, and of the others. PostgreSQL revalidates a plan when its tables change.
+    static PLANS: [RefCell<Plans>; 2] = Default::default();
 }
 
-/// The most plans kept: a handful of statements for each workspace in use, and those of questions about one profile.
+/// The most plans kept of each kind: a handful of statements for each workspace in use, and those of questions about one profile.
 const MOST_PLANS: usize = 256;
 
 /// As [`rows`], with a plan kept for the life of the backend.
@@ -81,27 +85,30 @@ pub fn rows_cached<T>(
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
     Spi::connect_mut(|client| {
-        let key = (reading(), sql.to_owned());
-        let known = PLANS.with_borrow(|plans| plans.contains_key(&key));
-        if !known {
-            let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
-            let plan = if reading() { client.prepare(sql, &types)? } else { client.prepare_mut(sql, &types)? }.keep();
-            PLANS.with_borrow_mut(|plans| {
-                if plans.len() >= MOST_PLANS {
-                    plans.clear();
-                }
-                plans.insert(key.clone(), plan);
-            });
-        }
+        let reading = reading();
+        let known = PLANS.with(|plans| plans[usize::from(reading)].borrow().get(sql).cloned());
         // The map is not borrowed while SQL runs: an error in it unwinds past this frame.
-        let plan = PLANS.with_borrow_mut(|plans| plans.remove(&key));
-        let Some(plan) = plan else { return Err(CdpError::internal("a kept plan is gone")) };
-        let table = if reading() { client.select(&plan, None, args)? } else { client.update(&plan, None, args)? };
+        let plan = match known {
+            Some(plan) => plan,
+            None => {
+                let types: Vec<PgOid> = args.iter().map(|arg| PgOid::from(arg.oid())).collect();
+                let plan = if reading { client.prepare(sql, &types)? } else { client.prepare_mut(sql, &types)? }.keep();
+                let plan = Rc::new(plan);
+                PLANS.with(|plans| {
+                    let mut plans = plans[usize::from(reading)].borrow_mut();
+                    if plans.len() >= MOST_PLANS {
+                        plans.clear();
+                    }
+                    plans.insert(sql.to_owned(), Rc::clone(&plan));
+                });
+                plan
+            }
+        };
+        let table = if reading { client.select(&*plan, None, args)? } else { client.update(&*plan, None, args)? };
         let mut out = Vec::with_capacity(table.len());
         for row in table {
             out.push(read(&row)?);
         }
-        PLANS.with_borrow_mut(|plans| plans.insert(key.clone(), plan));
         Ok(out)
     })
 }
@@ -109,4 +116,61 @@ pub fn rows_cached<T>(
 /// As [`run`], with a plan kept for the life of the backend.
 pub fn run_cached(sql: &str, args: &[DatumWithOid]) -> Result<(), CdpError> {
     rows_cached(sql, args, |_| Ok(())).map(|_: Vec<()>| ())
+}
+
+/// Up to so many rows are written out, each value a parameter: a statement of its own for each number of them, that begins sooner than one that takes arrays apart.
+pub const FEW_ROWS: usize = 28;
+
+/// A FROM item `x` of so many rows with columns `c1`, `c2` and so on of types of `pg_catalog`. Its parameters, from `first` on, are the values row by row, or, of
+/// more than [`FEW_ROWS`], an array for each column.
+pub fn rows_item(first: usize, types: &[&str], rows: usize) -> String {
+    let names: Vec<String> = (1..=types.len()).map(|i| format!("c{i}")).collect();
+    let names = names.join(", ");
+    let mut next = first..;
+    let mut parameters = |suffix: &str| {
+        let some: Vec<String> =
+            types.iter().zip(&mut next).map(|(ty, i)| format!("${i}::pg_catalog.{ty}{suffix}")).collect();
+        some.join(", ")
+    };
+    if rows > FEW_ROWS {
+        return format!("unnest({}) AS x({names})", parameters("[]"));
+    }
+    let rows: Vec<String> = (0..rows).map(|_| format!("({})", parameters(""))).collect();
+    format!("(VALUES {}) AS x({names})", rows.join(", "))
+}
+
+/// Statements that change different rows and do not read what the others write, run as one: each by itself would cost more to begin and end than to run.
+#[derive(Default)]
+pub struct Together<'a> {
+    statements: Vec<String>,
+    args: Vec<DatumWithOid<'a>>,
+}
+
+impl<'a> Together<'a> {
+    /// Adds a statement; its parameters begin at $1.
+    pub fn add(&mut self, sql: &str, args: impl IntoIterator<Item = DatumWithOid<'a>>) {
+        let mut statement = String::with_capacity(sql.len() + 16);
+        let mut parts = sql.split('$');
+        statement.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, rest) = part.split_at(digits);
+            let number: usize = number.parse().unwrap_or(0);
+            statement.push_str(&format!("${}{rest}", number + self.args.len()));
+        }
+        self.statements.push(statement);
+        self.args.extend(args);
+    }
+
+    /// Runs them. Gives what `read` makes of the rows that the last one returns.
+    pub fn run<T>(self, read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>) -> Result<Vec<T>, CdpError> {
+        let Some((last, others)) = self.statements.split_last() else { return Ok(Vec::new()) };
+        let mut sql = String::new();
+        for (i, statement) in others.iter().enumerate() {
+            let before = if i == 0 { "WITH" } else { "," };
+            sql.push_str(&format!("{before} s{i} AS ({statement}) "));
+        }
+        sql.push_str(last);
+        rows_cached(&sql, &self.args, read)
+    }
 }

@@ -9,6 +9,18 @@ pub fn in_block() -> bool {
     unsafe { pg_sys::IsTransactionBlock() }
 }
 
+/// Whether a transaction is this one or a part of it that was not rolled back.
+pub fn is_current(xid: u32) -> bool {
+    // SAFETY: reads the state of the current transaction.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(xid)) }
+}
+
+/// Whether this transaction, or the part of it that runs, has written anything.
+pub fn has_written() -> bool {
+    // SAFETY: reads the state of the current transaction.
+    unsafe { pg_sys::GetCurrentTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+}
+
 /// When the transaction began: what `now()` gives, in microseconds since 2000-01-01 UTC.
 pub fn started_at() -> i64 {
     // SAFETY: reads the state of the current transaction.

@@ -3,12 +3,14 @@
 use super::column::{
     add_forward, dictionary_text_sql, integer_sql, keep_as_numbers, learn, property_sql, retire, value_column,
 };
-use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES};
+use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES, SHARD_BITS};
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
+use pg_cdp_core::cells::Cell;
+use pg_cdp_core::cells::delta::Gather;
 use pg_cdp_core::plan::HAS_SET;
-use pgrx::datum::DatumWithOid;
+use std::collections::BTreeMap;
 
 /// An attribute and its column.
 #[derive(Debug, Clone)]
@@ -53,7 +55,7 @@ fn read_attribute(row: &pgrx::spi::SpiHeapTupleData) -> Result<AttributeColumn, 
 
 /// The columns of the attributes of a kind (`trait` or `tag`).
 pub fn attribute_columns(ws: &Workspace, kind: &str) -> Result<Vec<AttributeColumn>, CdpError> {
-    spi::rows(
+    spi::rows_cached(
         &ws.sql(&format!("{ATTRIBUTE_COLUMNS} WHERE a.kind = $1 ORDER BY a.attribute_id")),
         &[kind.into()],
         read_attribute,
@@ -303,23 +305,42 @@ fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpErro
     Ok(())
 }
 
-/// Changes of a set column with the one key 0. `changes` is a FROM item with columns `profile_id` and `n`; its parameters begin at $2.
+/// Who comes into a set column with the one key 0, and who leaves it.
 pub fn members(
     ws: &Workspace,
     column_id: i32,
-    changes: &str,
-    parameters: Vec<DatumWithOid<'_>>,
+    come: &[i64],
+    gone: &[i64],
+    together: &mut Together<'_>,
 ) -> Result<(), CdpError> {
-    let mut args: Vec<DatumWithOid> = vec![column_id.into()];
-    args.extend(parameters);
-    spi::run_cached(
-        &ws.sql(&into_pending(&format!(
-            "SELECT 0::pg_catalog.int8 AS key, (c.profile_id >> 20)::integer AS shard, @ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, 0) AS cells \
-             FROM {changes} c GROUP BY 2"
-        ))),
-        &args,
-    )
+    let mut shards: BTreeMap<i32, Gather> = BTreeMap::new();
+    for (profiles, n) in [(come, 1), (gone, -1)] {
+        for profile in profiles {
+            let shard = i32::try_from(profile >> SHARD_BITS)
+                .map_err(|_| CdpError::internal(format!("profile {profile} is out of range")))?;
+            let offset = (profile & ((1 << SHARD_BITS) - 1)) as u32;
+            shards.entry(shard).or_default().push(Cell { offset, n, v: 0 });
+        }
+    }
+    let (mut numbers, mut cells) = (Vec::with_capacity(shards.len()), Vec::with_capacity(shards.len()));
+    for (shard, mut changes) in shards {
+        let bytes = changes.encode()?;
+        if bytes.len() > NO_CELLS {
+            numbers.push(shard);
+            cells.push(bytes);
+        }
+    }
+    if !numbers.is_empty() {
+        together.add(
+            &ws.sql("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, 0, x.shard, x.cells FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.bytea[]) AS x(shard, cells)"),
+            [column_id.into(), numbers.into(), cells.into()],
+        );
+    }
+    Ok(())
 }
+
+/// How many bytes no change takes.
+const NO_CELLS: usize = 1;
 
 /// SQL giving the wide table's value of an attribute.
 pub fn current_value(attribute: &AttributeColumn) -> String {

@@ -1,10 +1,13 @@
 //! A workspace: the schema of ordinary tables that `cdp_init()` makes, and the one place where its name enters SQL text.
 
 mod api;
+mod home;
 
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::{settings, spi};
+use crate::pg::scan::{self, Table};
+use crate::pg::{settings, spi, transaction};
+use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
 
 /// A workspace that exists, with its settings.
@@ -36,44 +39,70 @@ impl Workspace {
     /// # Errors
     /// 3F000 when `cdp_init()` has not made it.
     pub fn named(name: &str) -> Result<Self, CdpError> {
+        if let Some(extension) = home::known()
+            && let Some(settings) = looked_at(name)?
+        {
+            return Ok(Self::with(name, extension, settings));
+        }
         let schema = quote_identifier(name);
         let found = spi::rows_cached(
-            "SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_extension e \
+            "SELECT n.nspname::pg_catalog.text, n.oid, p.oid FROM pg_catalog.pg_extension e \
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace \
+             LEFT JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) n.oid AND p.proname OPERATOR(pg_catalog.=) '_cdp_normalise' \
              WHERE e.extname OPERATOR(pg_catalog.=) 'pg_cdp' AND pg_catalog.to_regclass($1) IS NOT NULL",
             &[format!("{schema}.workspace").into()],
-            |row| spi::must::<String>(row, 1),
+            |row| Ok((spi::must::<String>(row, 1)?, spi::must::<Oid>(row, 2)?, row.get::<Oid>(3)?)),
         )?;
-        let Some(extension) = found.first() else { return Err(CdpError::no_workspace(name)) };
-        let mut workspace = Self {
-            name: name.to_owned(),
-            time_zone: String::new(),
-            phone_region: String::new(),
-            arrival: false,
-            schema,
-            extension: quote_identifier(extension),
-        };
-        let settings = spi::rows_cached(
-            &workspace.sql("SELECT w.time_zone, w.phone_region, w.identity_policy FROM @ws@.workspace w"),
-            &[],
-            |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
-        )?;
-        let Some((time_zone, phone_region, policy)) = settings.into_iter().next() else {
+        let Some((extension, namespace, function)) = found.into_iter().next() else {
             return Err(CdpError::no_workspace(name));
         };
-        workspace.time_zone = time_zone;
-        workspace.phone_region = phone_region;
-        workspace.arrival = policy == "arrival";
-        Ok(workspace)
+        if let Some(function) = function {
+            home::keep(namespace, function, &extension);
+        }
+        let settings = spi::rows_cached(
+            &format!("SELECT w.time_zone, w.phone_region, w.identity_policy FROM {schema}.workspace w"),
+            &[],
+            |row| Ok([spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?]),
+        )?;
+        let Some(settings) = settings.into_iter().next() else { return Err(CdpError::no_workspace(name)) };
+        Ok(Self::with(name, extension, settings))
+    }
+
+    fn with(name: &str, extension: String, [time_zone, phone_region, policy]: [String; 3]) -> Self {
+        Self {
+            name: name.to_owned(),
+            time_zone,
+            phone_region,
+            arrival: policy == "arrival",
+            schema: quote_identifier(name),
+            extension: quote_identifier(extension),
+        }
     }
 
     /// SQL text with the workspace's schema in place of `@ws@`, the extension's schema in place of `@ext@` and the
     /// time zone, as a literal, in place of `@tz@`.
     pub fn sql(&self, template: &str) -> String {
-        template
-            .replace("@ws@", &self.schema)
-            .replace("@ext@", &self.extension)
-            .replace("@tz@", &quote_literal(&self.time_zone))
+        let mut sql = String::with_capacity(template.len() + 64);
+        let mut rest = template;
+        while let Some(at) = rest.find('@') {
+            let (before, from) = rest.split_at(at);
+            sql.push_str(before);
+            rest = if let Some(rest) = from.strip_prefix("@ws@") {
+                sql.push_str(&self.schema);
+                rest
+            } else if let Some(rest) = from.strip_prefix("@ext@") {
+                sql.push_str(&self.extension);
+                rest
+            } else if let Some(rest) = from.strip_prefix("@tz@") {
+                sql.push_str(&quote_literal(&self.time_zone));
+                rest
+            } else {
+                sql.push('@');
+                &from[1..]
+            };
+        }
+        sql.push_str(rest);
+        sql
     }
 
     /// The quoted schema.
@@ -81,11 +110,19 @@ impl Workspace {
         &self.schema
     }
 
+    /// Whether this transaction holds the lock. `false` may also mean that it is not known.
+    pub fn locked(&self) -> Result<bool, CdpError> {
+        Ok(look(&self.name, |row| Ok(transaction::is_current(row.version().xmin())))? == Some(true))
+    }
+
     /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting. Once is enough for a transaction.
     ///
     /// The row is updated and not only locked: a transaction at REPEATABLE READ or SERIALIZABLE that began before another writer committed cannot see what
     /// that one did, and would build on what is no longer so; it gets a serialization failure (40001) here and not a wrong answer later.
     pub fn lock(&self) -> Result<(), CdpError> {
+        if self.locked()? {
+            return Ok(());
+        }
         spi::run_cached(
             &self.sql(
                 "UPDATE @ws@.workspace w SET version = version WHERE w.xmin <> pg_current_xact_id()::pg_catalog.xid",
@@ -93,6 +130,28 @@ impl Workspace {
             &[],
         )
     }
+}
+
+/// The settings of a workspace, looked at without a query; `None` when that is not possible, or when there is no such workspace.
+fn looked_at(name: &str) -> Result<Option<[String; 3]>, CdpError> {
+    look(name, |row| Ok([row.text(TIME_ZONE)?, row.text(PHONE_REGION)?, row.text(IDENTITY_POLICY)?]))
+}
+
+// Columns of `workspace`, from 1 (sql/workspace/10_workspace.sql).
+const COLUMNS: i32 = 6;
+const TIME_ZONE: usize = 3;
+const PHONE_REGION: usize = 4;
+const IDENTITY_POLICY: usize = 5;
+
+/// Reads the one row of a workspace.
+fn look<T>(name: &str, read: impl FnMut(&scan::Row) -> Result<T, CdpError>) -> Result<Option<T>, CdpError> {
+    if !guc::direct_read() {
+        return Ok(None);
+    }
+    let Some(table) = Table::with_columns(name, "workspace", COLUMNS) else { return Ok(None) };
+    let found = scan::now(|| table.first(0, &[], read))?;
+    table.close();
+    Ok(found)
 }
 
 /// Settings under which every statement of the extension runs: nobody's schema can stand in for PostgreSQL's functions, and text forms of
@@ -116,6 +175,16 @@ pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Re
         }
         body(ws)
     })
+}
+
+/// Takes a first look at the current workspace, of a function that writes: it asks no SQL, so that no settings have to be pinned for it. `None` when that is not
+/// possible, or not enough.
+pub fn glance<T>(look: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>) -> Result<Option<T>, CdpError> {
+    spi::set_reading(false);
+    let name = guc::workspace()?;
+    let Some(extension) = home::known() else { return Ok(None) };
+    let Some(settings) = looked_at(&name)? else { return Ok(None) };
+    look(&Workspace::with(&name, extension, settings))
 }
 
 /// As [`enter`], for work on few rows by many kept statements: to plan each for its values would cost more than to run it.

@@ -41,4 +41,7 @@ SELECT cdp_identifier_type_alter('user_id', $${"blocked": [{"pattern": "^x(.+)\\
 CALL cdp_sync('tried_later');
 SELECT count(*) > 12000 AS many, count(reason) FILTER (WHERE reason = 'echo') > 1000 AS echoes, count(DISTINCT reason) AS reasons FROM judged('tried_later');
 SELECT * FROM wrong('tried_later') w WHERE NOT EXISTS (SELECT FROM judged('tried') j WHERE j.value = w.value);
+DROP FUNCTION wrong, judged;
 DROP TABLE tried, tried_later;
+DROP SCHEMA cdp CASCADE;
+DROP EXTENSION pg_cdp;

@@ -85,7 +85,33 @@ SELECT count(*) AS different_edges FROM (
     EXCEPT SELECT least(from_value, to_value), greatest(from_value, to_value), state, reason, first_seen, last_seen FROM rows.edges) x;
 SELECT state, reason IS NULL AS no_reason, count(*) FROM single.edges GROUP BY 1, 2 ORDER BY 1, 2;
 
-DROP FUNCTION who, wrong;
+-- 6. What is read straight from the tables is what queries read: the same events one by one in two workspaces, in the other of which nothing is.
+CREATE FUNCTION live(workspace text, direct text) RETURNS TABLE (answers text, people text, edges text, merges text, wrong text) LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE i int; said bigint[] := '{}'; message jsonb;
+BEGIN
+    PERFORM cdp_init(workspace, 'UTC');
+    PERFORM set_config('cdp.workspace', workspace, true), set_config('cdp.direct_read', direct, true);
+    FOR i IN 1..400 LOOP
+        message := jsonb_build_object('cookie', ARRAY['c' || i * 7919 % 61, 'c' || i * i % 53], CASE i % 4 WHEN 0 THEN 'email' WHEN 1 THEN 'phone' WHEN 2 THEN 'ip' ELSE 'id_card' END,
+            CASE i % 4 WHEN 0 THEN 'p' || i * 31 % 19 || '@example.com' WHEN 1 THEN '1391234' || 1000 + i * 37 % 23 WHEN 2 THEN '10.0.0.' || i % 7 ELSE '11010119900307451' || '4' END);
+        -- A message in three is an earlier one again, some with a time.
+        CONTINUE WHEN i % 3 = 0 AND i % 4 = 3;
+        said := said || cdp_identify(message, 's' || i % 2, CASE WHEN i % 5 > 1 THEN '2024-01-01 00:00+00'::timestamptz + i * 7 % 50 * interval '1 day' END);
+        IF i % 3 = 1 THEN said := said || cdp_identify(message, 's' || i % 2); END IF;
+        IF i % 100 = 50 THEN PERFORM cdp_unlink('cookie', 'c' || i * 7919 % 61, 'cookie', 'c' || i * i % 53, 'x') FROM (SELECT 1 WHERE i * 7919 % 61 <> i * i % 53) x; END IF;
+        IF i = 250 THEN PERFORM cdp_block('cookie', 'c1', 'x'); END IF;
+        IF i = 300 THEN PERFORM cdp_split(cdp_profile_id('cookie', 'c2'), ARRAY['cookie:c2'], 'x'); END IF;
+    END LOOP;
+    RETURN QUERY EXECUTE format($q$ SELECT md5($1::text), (SELECT count(DISTINCT profile_id) || ' ' || md5(string_agg(profile_id || type || value || first_seen || last_seen, ' ' ORDER BY type COLLATE "C", value COLLATE "C") FILTER (WHERE last_seen < '2025-01-01')) FROM %1$I.identifiers),
+        (SELECT count(*) || ' ' || md5(string_agg(from_value || to_value || source || state || coalesce(reason, '') || CASE WHEN last_seen < '2025-01-01' THEN first_seen::text || last_seen ELSE '' END, ' ' ORDER BY from_value COLLATE "C", to_value COLLATE "C", source COLLATE "C")) FROM %1$I.edges),
+        (SELECT count(*) || ' ' || md5(string_agg(retired_id || ' ' || survivor_id || ' ' || from_node || ' ' || to_node, ' ' ORDER BY merge_id)) FROM %1$I.profile_merge),
+        (SELECT string_agg(w.what || w.detail, ' ') FROM wrong() w) $q$, workspace) USING said;
+END $$;
+CREATE TEMP TABLE lived AS SELECT 'direct' AS reads, * FROM live('direct', 'on');
+INSERT INTO lived SELECT 'queried', * FROM live('queried', 'off');
+SELECT count(*), count(DISTINCT (answers, people, edges, merges)) AS different, string_agg(wrong, ' ') AS wrong, min(split_part(people, ' ', 1)) AS people, min(split_part(edges, ' ', 1)) AS edges, min(split_part(merges, ' ', 1)) > '0' AS merges FROM lived;
+
+DROP FUNCTION who, wrong, live;
 DROP TABLE visit, sight;
-DROP SCHEMA cdp, single, rows CASCADE;
+DROP SCHEMA cdp, single, rows, direct, queried CASCADE;
 DROP EXTENSION pg_cdp;

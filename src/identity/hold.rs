@@ -1,0 +1,288 @@
+//! What profiles and identifiers hold: read straight from the tables, by queries where that is not possible.
+
+use crate::error::CdpError;
+use crate::guc;
+use crate::pg::scan::{self, Condition, Row, Table};
+use crate::pg::spi;
+use crate::workspace::Workspace;
+use std::collections::HashSet;
+
+/// An identifier of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The identifier.
+    pub node_id: i64,
+    /// Whose it is.
+    pub profile_id: i64,
+    /// Number of its type.
+    pub type_id: i32,
+    /// Its value, if its type is one that was asked for.
+    pub value: Option<String>,
+}
+
+// Columns, from 1 (sql/workspace/30_identity.sql).
+/// Those of `node`.
+pub mod node {
+    pub const COLUMNS: i32 = 9;
+    pub const NODE_ID: usize = 1;
+    pub const TYPE_ID: usize = 2;
+    pub const VALUE: usize = 3;
+    pub const PROFILE_ID: usize = 4;
+    pub const FIRST_SEEN: usize = 6;
+    pub const LAST_SEEN: usize = 7;
+    pub const QUARANTINE: usize = 9;
+}
+/// Those of `profile`.
+pub mod profile {
+    pub const COLUMNS: i32 = 6;
+    pub const PROFILE_ID: usize = 1;
+    pub const FOUNDING_NODE: usize = 3;
+    pub const CREATED_AT: usize = 4;
+    pub const MERGED_INTO: usize = 5;
+    pub const CONTESTED: usize = 6;
+}
+/// Those of `edge`.
+pub mod edge {
+    pub const COLUMNS: i32 = 8;
+    pub const FROM_NODE: usize = 1;
+    pub const TO_NODE: usize = 2;
+    pub const SOURCE_ID: usize = 3;
+    pub const TRUST: usize = 4;
+    pub const STATE: usize = 5;
+    pub const REASON: usize = 6;
+    pub const FIRST_SEEN: usize = 7;
+    pub const LAST_SEEN: usize = 8;
+}
+
+/// Opens a table with indexes, calls `read` with them on what a statement would see now, and closes it; `None` when that is not possible.
+fn direct<T, const N: usize>(
+    ws: &Workspace,
+    (name, columns): (&str, i32),
+    indexes: [&str; N],
+    read: impl FnOnce(&Table, [u32; N]) -> Result<T, CdpError>,
+) -> Result<Option<T>, CdpError> {
+    if !guc::direct_read() {
+        return Ok(None);
+    }
+    let Some(table) = Table::with_columns(&ws.name, name, columns) else { return Ok(None) };
+    let mut numbers = [0; N];
+    for (number, index) in numbers.iter_mut().zip(indexes) {
+        match table.whole_index(index) {
+            Some(index) => *number = index,
+            None => {
+                table.close();
+                return Ok(None);
+            }
+        }
+    }
+    let found = scan::now(|| read(&table, numbers))?;
+    table.close();
+    Ok(Some(found))
+}
+
+/// The identifiers of some profiles; with their values those of the given types.
+pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, CdpError> {
+    let looked = direct(ws, ("node", node::COLUMNS), ["node_profile"], |table, [by_profile]| {
+        let mut found = Vec::new();
+        for &profile_id in profiles {
+            table.rows(by_profile, &[Condition::Int8Is(node::PROFILE_ID as i16, profile_id)], |row| {
+                let type_id = row.int4(node::TYPE_ID);
+                let value = if types.contains(&type_id) { Some(row.text(node::VALUE)?) } else { None };
+                found.push(Held { node_id: row.int8(node::NODE_ID), profile_id, type_id, value });
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    })?;
+    if let Some(found) = looked {
+        return Ok(found);
+    }
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT n.node_id, n.profile_id, n.type_id, CASE WHEN n.type_id = ANY ($2) THEN n.value END FROM @ws@.node n WHERE n.profile_id = ANY ($1)",
+        ),
+        &[profiles.to_vec().into(), types.to_vec().into()],
+        |row| {
+            Ok(Held { node_id: spi::must(row, 1)?, profile_id: spi::must(row, 2)?, type_id: spi::must(row, 3)?, value: row.get(4)? })
+        },
+    )
+}
+
+/// The retired profiles that lead to some profiles, each with the one it leads to.
+pub fn leading_to(ws: &Workspace, profiles: &[i64]) -> Result<Vec<(i64, i64)>, CdpError> {
+    let looked = direct(ws, ("profile", profile::COLUMNS), ["profile_merged_into"], |table, [by_into]| {
+        let mut found = Vec::new();
+        for &into in profiles {
+            table.rows(by_into, &[Condition::Int8Is(profile::MERGED_INTO as i16, into)], |row| {
+                found.push((row.int8(profile::PROFILE_ID), into));
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    })?;
+    if let Some(found) = looked {
+        return Ok(found);
+    }
+    spi::rows_cached(
+        &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
+        &[profiles.to_vec().into()],
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
+    )
+}
+
+/// Those of some identifiers that have more edges than they may have without being looked at closer; each with that number.
+pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> {
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let indexes = ["edge_pkey", "edge_to_node"];
+    let looked = direct(ws, ("edge", edge::COLUMNS), indexes, |table, [by_from, by_to]| {
+        let mut found = Vec::new();
+        for &(node_id, most) in nodes {
+            let mut count = 0;
+            for (index, column) in [(by_from, edge::FROM_NODE), (by_to, edge::TO_NODE)] {
+                table.rows_while(index, &[Condition::Int8Is(column as i16, node_id)], |_| {
+                    count += 1;
+                    Ok(count <= most)
+                })?;
+            }
+            if count > most {
+                found.push(node_id);
+            }
+        }
+        Ok(found)
+    })?;
+    if let Some(found) = looked {
+        return Ok(found);
+    }
+    let (ids, most): (Vec<i64>, Vec<i64>) = nodes.iter().copied().unzip();
+    spi::rows_cached(
+        &ws.sql(
+            "SELECT c.node_id FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS c(node_id, most) WHERE (SELECT count(*) FROM ( \
+                 (SELECT 1 FROM @ws@.edge e WHERE e.from_node = c.node_id LIMIT c.most + 1) UNION ALL (SELECT 1 FROM @ws@.edge e WHERE e.to_node = c.node_id LIMIT c.most + 1)) x) > c.most",
+        ),
+        &[ids.into(), most.into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// The number of an identifier and its profile.
+pub type Place = (i64, Option<i64>);
+
+/// The number and the profile of the identifier of this type and value, if there is one; the outer `None` when it has to be asked for by a query.
+pub fn node_of(ws: &Workspace, type_id: i32, value: &str) -> Result<Option<Option<Place>>, CdpError> {
+    direct(ws, ("node", node::COLUMNS), ["node_type_id_value_key"], |table, [by_value]| {
+        let is = [Condition::Int4Is(node::TYPE_ID as i16, type_id), Condition::TextIs(node::VALUE as i16, value)];
+        table.first(by_value, &is, |row| Ok((row.int8(node::NODE_ID), row.int8_or_null(node::PROFILE_ID))))
+    })
+}
+
+/// Whether any source has shown two identifiers together, the smaller given first.
+pub fn tied(ws: &Workspace, a: i64, b: i64) -> Result<bool, CdpError> {
+    let looked = direct(ws, ("edge", edge::COLUMNS), ["edge_pkey"], |table, [by_ends]| {
+        let is = [Condition::Int8Is(edge::FROM_NODE as i16, a), Condition::Int8Is(edge::TO_NODE as i16, b)];
+        table.first(by_ends, &is, |_| Ok(()))
+    })?;
+    if let Some(found) = looked {
+        return Ok(found.is_some());
+    }
+    let seen = spi::rows_cached(
+        &ws.sql("SELECT true FROM @ws@.edge e WHERE e.from_node = $1 AND e.to_node = $2 LIMIT 1"),
+        &[a.into(), b.into()],
+        |_| Ok(()),
+    )?;
+    Ok(!seen.is_empty())
+}
+
+/// How identifiers are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// By their numbers.
+    Number,
+    /// By the profiles they belong to.
+    Profile,
+}
+
+/// Calls `read` with the row of each of some identifiers; `false` when they have to be read by a query.
+pub fn each_node(
+    ws: &Workspace,
+    by: By,
+    ids: &[i64],
+    mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let (index, column) = match by {
+        By::Number => ("node_pkey", node::NODE_ID),
+        By::Profile => ("node_profile", node::PROFILE_ID),
+    };
+    let looked = direct(ws, ("node", node::COLUMNS), [index], |table, [index]| {
+        ids.iter().try_for_each(|id| table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read))
+    })?;
+    Ok(looked.is_some())
+}
+
+/// So many edges lie in a block, and so many are passed by in the time that it takes to look up those of one identifier, or more.
+const EDGES_PER_BLOCK: usize = 100;
+const EDGES_PER_LOOK: usize = 20;
+
+/// Calls `read` with the row of each edge at some identifiers, weak ones and those that are reached from both ends twice included; `false` when they have to be
+/// read by a query. `set` holds the same identifiers: when they are a good part of all, the whole table is read.
+pub fn each_edge(
+    ws: &Workspace,
+    ids: &[i64],
+    set: &HashSet<i64>,
+    mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let indexes = ["edge_pkey", "edge_to_node"];
+    let looked = direct(ws, ("edge", edge::COLUMNS), indexes, |table, indexes| {
+        if table.blocks() as usize * EDGES_PER_BLOCK < ids.len() * EDGES_PER_LOOK {
+            return table.rows(0, &[], |row| {
+                let here = set.contains(&row.int8(edge::FROM_NODE)) || set.contains(&row.int8(edge::TO_NODE));
+                if here { read(row) } else { Ok(()) }
+            });
+        }
+        for id in ids {
+            for (index, column) in indexes.into_iter().zip([edge::FROM_NODE, edge::TO_NODE]) {
+                table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(looked.is_some())
+}
+
+/// Calls `read` with the rows of some profiles and of the retired ones that lead to them; `false` when they have to be read by a query.
+pub fn each_profile(
+    ws: &Workspace,
+    profiles: &[i64],
+    mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let indexes = ["profile_pkey", "profile_merged_into"];
+    let looked = direct(ws, ("profile", profile::COLUMNS), indexes, |table, indexes| {
+        for id in profiles {
+            for (index, column) in indexes.into_iter().zip([profile::PROFILE_ID, profile::MERGED_INTO]) {
+                table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(looked.is_some())
+}
+
+/// The number of the column of live profiles.
+pub fn universe(ws: &Workspace) -> Result<Option<i32>, CdpError> {
+    const COLUMNS: i32 = 10;
+    const COLUMN_ID: usize = 1;
+    const KIND: i16 = 2;
+    let looked = direct(ws, ("store_column", COLUMNS), [], |table, []| {
+        table.first(0, &[Condition::TextIs(KIND, "universe")], |row| Ok(row.int4(COLUMN_ID)))
+    })?;
+    if let Some(found) = looked {
+        return Ok(found);
+    }
+    let asked = spi::rows_cached(
+        &ws.sql("SELECT c.column_id FROM @ws@.store_column c WHERE c.kind = 'universe'"),
+        &[],
+        |row| spi::must::<i32>(row, 1),
+    )?;
+    Ok(asked.into_iter().next())
+}
