@@ -185,13 +185,26 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
                 &ws.sql("UPDATE @ws@.source s SET synced_at = clock_timestamp() FROM @ws@.job j WHERE j.job_id = $1 AND s.source_id = j.source_id"),
                 &[job_id.into()],
             )?;
-            // Fresh statistics: later batches and questions plan by them.
-            for table in ["node", "edge", "event", "profile_value", "trait_observation", "chunk"] {
-                spi::run(&ws.sql(&format!("ANALYZE @ws@.{table}")), &[])?;
+            for table in outgrown(ws, job_id)? {
+                spi::run(&format!("ANALYZE {table}"), &[])?;
             }
         }
         Ok(())
     })?)
+}
+
+/// Tables whose statistics a run has made stale: later batches and questions plan by them. A run of few rows leaves those of large tables as they are; autovacuum
+/// goes by the same share.
+fn outgrown(ws: &Workspace, job_id: i64) -> Result<Vec<String>, CdpError> {
+    spi::rows(
+        &ws.sql(
+            "SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c JOIN @ws@.job j ON j.job_id = $1 \
+             WHERE c.relnamespace = $2::pg_catalog.regnamespace AND c.relname = ANY (ARRAY['node', 'edge', 'event', 'profile_value', 'trait_observation', 'chunk']) \
+               AND (c.reltuples <= 0 OR j.rows_done > c.reltuples / 10) ORDER BY c.relname",
+        ),
+        &[job_id.into(), ws.schema().into()],
+        |row| spi::must::<String>(row, 1),
+    )
 }
 
 /// Folds what the run left pending.
