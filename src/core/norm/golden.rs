@@ -202,6 +202,8 @@ proptest! {
     #[test]
     fn addresses_are_stable(value in "(中国|100000|)[ ,，]?((北京|上海|重庆|吉林|海南|江苏|广东|新疆|内蒙古?|香港|台湾)(省|市|自治区|)|)[ -]?((北京|吉林|苏州|深圳|南京|海南|朝阳|中山|延边|仙桃|九龙|济源|大理)(市|州|)|){0,2}( |)((朝阳|浦东|昆山|南山|船营|鼓楼|大理|长安|海淀)(区|新区|市|县|)|市辖区|){0,2}[路街大市区县场东 0-9A-Za-z,·-]{0,6}|\\PC{0,40}") {
         if let Some(a) = address(&value) {
+            // 济源场 put together is 济源市场, which is a market.
+            prop_assume!(!a.rest.as_deref().is_some_and(|r| r.starts_with(['场', '民', '政'])));
             let written = [a.province, a.city, a.district, a.rest.as_deref()].map(Option::unwrap_or_default).concat();
             let again = address(&written);
             prop_assert_eq!(again.as_ref().map(shown), Some(shown(&a)), "{:?} as {:?}", value, written);
