@@ -24,6 +24,9 @@ COMMENT ON FUNCTION _cdp_sync_sources(text) IS 'the sources a run of cdp_sync() 
 COMMENT ON FUNCTION cdp_components(text) IS 'connected components of the edges that a query of two integer columns returns: every node with the smallest node of its component, by node';
 COMMENT ON FUNCTION cdp_block(text, text, text, text) IS 'an identifier links nobody from now on: whom it tied comes apart';
 COMMENT ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) IS 'keeps two identifiers in different profiles, whatever ties them';
+COMMENT ON FUNCTION cdp_divisions() IS 'the provinces, cities and districts of China that addresses are read by, with the tier of the city';
+COMMENT ON FUNCTION cdp_hash_email(text, text) IS 'SHA-256 of an e-mail address in the form of an advertising platform; null when it is none';
+COMMENT ON FUNCTION cdp_hash_phone(text, text, text) IS 'SHA-256 of a phone number in the form of an advertising platform; null when it is none';
 COMMENT ON FUNCTION cdp_identify(jsonb, text, timestamptz) IS 'takes note of identifiers seen together, an object of types to values; returns the profile of the most telling one';
 COMMENT ON FUNCTION cdp_identity_dot(bigint) IS 'the identifiers of a profile and what ties them, as a graph in the language of Graphviz';
 COMMENT ON FUNCTION cdp_identity_graph(bigint) IS 'the identifiers of a profile and every edge of theirs, those that a rule suspends too, as rows';
@@ -36,6 +39,11 @@ COMMENT ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) IS 'chang
 COMMENT ON FUNCTION cdp_identifier_type_create(text, jsonb) IS 'makes an identifier type';
 COMMENT ON FUNCTION cdp_identity_verify(double precision) IS 'computes profiles, edges, hubs and numbers anew from the edges, for a share of the profiles or all, and says what differs from what is kept';
 COMMENT ON FUNCTION cdp_link(text, text, text, text, text, text) IS 'two identifiers are one profile, whatever limits say';
+COMMENT ON FUNCTION cdp_norm_address(text) IS 'an address in China taken apart: province, city, district, rest, and the tier of the city';
+COMMENT ON FUNCTION cdp_norm_date(text, text) IS 'the day a text gives; null when it gives none, or might mean two and the order, dmy or mdy, is not given';
+COMMENT ON FUNCTION cdp_norm_email(text, boolean) IS 'an e-mail address in its one form, or with provider rules the plainest of its mailbox; null when it is none';
+COMMENT ON FUNCTION cdp_norm_name(text) IS 'a name in the form for comparing; null when there is no letter in it';
+COMMENT ON FUNCTION cdp_norm_uscc(text) IS 'a unified social credit code of 18 characters; null when its check character is wrong';
 COMMENT ON FUNCTION cdp_profile_at(text, text, timestamptz) IS 'the profile that held an identifier at a moment; null before it was known';
 COMMENT ON FUNCTION cdp_split(bigint, text[], text, text) IS 'splits identifiers, each as type:value, off a profile';
 COMMENT ON FUNCTION cdp_unblock(text, text, text, text) IS 'a blocked identifier links again, with all that was seen of it meanwhile';
@@ -47,7 +55,6 @@ COMMENT ON FUNCTION cdp_entity_refresh(text) IS 'computes the groups of one enti
 COMMENT ON FUNCTION cdp_flush() IS 'rebuilds stale columns and folds pending changes into chunks; returns the number of chunks written';
 COMMENT ON FUNCTION cdp_init(text, text, text) IS 'makes a workspace: a schema of ordinary tables and views owned by the caller';
 COMMENT ON FUNCTION cdp_members(text) IS 'members of a segment as of its last refresh, ascending';
-COMMENT ON FUNCTION cdp_norm_email(text) IS 'an e-mail address in its one form; null when it is none';
 COMMENT ON FUNCTION cdp_norm_id_card(text) IS 'a Chinese resident identity card number with 18 characters; null when its check digit is wrong';
 COMMENT ON FUNCTION cdp_norm_phone(text, text) IS 'a phone number in E.164, read in the region (CN by default) when it has no country code; null when it is none';
 COMMENT ON FUNCTION cdp_norm_text(text) IS 'text in its one form: NFKC, width folded, spaces single; null when nothing is left';

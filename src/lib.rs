@@ -22,6 +22,7 @@ mod pg;
 
 mod bitmap;
 mod bsi;
+mod clean;
 mod workspace;
 
 mod store;

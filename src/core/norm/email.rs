@@ -1,5 +1,6 @@
 //! E-mail addresses.
 
+use super::idn;
 use super::text::{fold, is_space, lower_case, trim};
 use unicode_normalization::char::is_combining_mark;
 
@@ -17,8 +18,8 @@ const IDN_LABEL_MAX: usize = LABEL_MAX - 4;
 /// The address in its normal form: `mailto:` (with its query) stripped, full-width forms folded (NFKC), zero-width characters
 /// removed, trimmed, lower case. `None` when it is not one `dot-atom@domain` within the lengths of RFC 5321.
 ///
-/// Dots and `+tags` of the local part are kept: whether they matter is the mail provider's choice. An internationalised domain
-/// is kept in Unicode. Quoted local parts, address literals and domains of one label are not accepted: they name no customer.
+/// Dots and `+tags` of the local part are kept: whether they matter is the mail provider's choice, see
+/// [`mailbox`](super::mailbox). An internationalised domain is in Unicode, however it was written. Quoted local parts, address literals and domains of one label are not accepted: they name no customer.
 pub fn email(value: &str) -> Option<String> {
     let folded = lower_case(fold(value));
     let mut address = trim(&folded);
@@ -31,14 +32,17 @@ pub fn email(value: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
     // The ideographic full stop separates labels too (RFC 3490, 3.1), and input methods write it.
     let domain = domain.replace('\u{3002}', ".");
-    if local.len() + 1 + domain.len() > ADDRESS_MAX || !is_local(local) || !is_domain(&domain) {
+    let valid = |domain: &str| local.len() + 1 + domain.len() <= ADDRESS_MAX && is_domain(domain);
+    if !is_local(local) || !valid(&domain) {
         return None;
     }
+    // In Unicode a domain takes more octets: one that would not fit stays as it is.
+    let domain = idn::unicode(&domain).filter(|unicode| valid(unicode)).unwrap_or(domain);
     Some(format!("{local}@{domain}"))
 }
 
 /// Letters, digits and marks outside ASCII, as RFC 6531 allows in addresses.
-fn is_international(c: char) -> bool {
+pub(super) fn is_international(c: char) -> bool {
     !c.is_ascii() && (c.is_alphanumeric() || is_combining_mark(c))
 }
 

@@ -1,5 +1,6 @@
 //! Chinese resident identity card numbers (GB 11643-1999).
 
+use super::date::Date;
 use super::text::{fold, is_space};
 
 /// Weights of the first seventeen digits, 2^(17-i) mod 11 (ISO 7064, MOD 11-2).
@@ -51,14 +52,6 @@ fn is_province(code: u32) -> bool {
 
 /// A date of the Gregorian calendar from 1800 on.
 fn is_birth(digits: &[u8]) -> bool {
-    let (year, month, day) = (number(digits, 6, 4), number(digits, 10, 2), number(digits, 12, 2));
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => return false,
-    };
-    (1800..2100).contains(&year) && (1..=last).contains(&day)
+    let year = number(digits, 6, 4);
+    (1800..2100).contains(&year) && Date::new(year, number(digits, 10, 2), number(digits, 12, 2)).is_some()
 }

@@ -1,29 +1,44 @@
-//! Normalisation of identifiers and text.
+//! Normalisation of identifiers, and of the other values that customer data is full of.
 //!
 //! Every function here is pure and deterministic and has two properties the identity graph rests on: it is idempotent
 //! (`norm(norm(x)) == norm(x)`), and a value that carries nothing (empty, blank, invisible characters only) is `None`, so it
-//! can never become an identifier.
+//! can never become an identifier. What is hashed for an advertising platform is another form, of [`Destination`].
 //!
 //! The shipped data lives beside the functions: [`catalogue`] lists the identifier types, [`blocked`] the values that are
-//! never identifiers.
+//! never identifiers, [`division`] the administrative divisions of China.
 
+mod address;
 pub mod blocked;
 pub mod catalogue;
+mod date;
+pub mod division;
 mod email;
+mod hash;
 mod id_card;
+mod idn;
 mod keyed;
+mod mailbox;
+mod name;
 mod phone;
+mod punycode;
 mod screen;
 mod text;
+mod uscc;
 
 use std::fmt;
 
+pub use address::{Address, address};
+pub use date::{Date, DateOrder, date};
 pub use email::email;
+pub use hash::{Destination, sha256};
 pub use id_card::id_card;
 pub use keyed::keyed;
+pub use mailbox::mailbox;
+pub use name::name;
 pub use phone::{phone, phone_region};
 pub use screen::Screen;
 pub use text::{code, lower, text};
+pub use uscc::uscc;
 
 /// A mistake in how a normaliser was asked for. A *value* that cannot be normalised is never an error: it is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +47,10 @@ pub enum NormError {
     UnknownRegion(String),
     /// No normaliser has this name; holds the name given.
     UnknownNormaliser(String),
+    /// No destination of hashes has this name; holds the name given.
+    UnknownDestination(String),
+    /// No order of day and month has this name; holds the name given.
+    UnknownDateOrder(String),
     /// The numbering plans built into the binary could not be read.
     NumberingPlan(String),
 }
@@ -49,6 +68,14 @@ impl fmt::Display for NormError {
                 }
                 Ok(())
             }
+            Self::UnknownDestination(name) => {
+                write!(f, "unknown destination \"{name}\": expected one of ")?;
+                for (i, d) in Destination::ALL.iter().enumerate() {
+                    write!(f, "{}{}", if i == 0 { "" } else { ", " }, d.name())?;
+                }
+                Ok(())
+            }
+            Self::UnknownDateOrder(name) => write!(f, "unknown date order \"{name}\": expected dmy or mdy"),
             Self::NumberingPlan(cause) => write!(f, "the built-in phone numbering plans cannot be read: {cause}"),
         }
     }
@@ -112,5 +139,7 @@ impl Normaliser {
     }
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
