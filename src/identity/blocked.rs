@@ -4,6 +4,7 @@ use super::kept::{self, Kept};
 use crate::error::CdpError;
 use crate::pg::{regex, spi};
 use crate::workspace::Workspace;
+use pg_cdp_core::norm::Screen;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -15,8 +16,13 @@ struct Entry {
     reason: String,
 }
 
-/// All of them, in the order in which they were entered.
-pub struct Blocked(Vec<Entry>);
+/// All of them.
+pub struct Blocked {
+    /// In the order in which they were entered.
+    entries: Vec<Entry>,
+    /// The look that lets most values pass; `None` where the database has letters of its own for ASCII in lower case.
+    screen: Option<Screen>,
+}
 
 thread_local! {
     static KEPT: Cell<Option<Kept<Blocked>>> = const { Cell::new(None) };
@@ -36,13 +42,23 @@ impl Blocked {
                     Ok(Entry { type_id, value, pattern, reason: spi::must(row, 4)? })
                 },
             )?;
-            Ok(Self(entries))
+            let ascii =
+                spi::one::<bool>("SELECT lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'", &[])?;
+            let values = entries.iter().filter_map(|entry| entry.value.as_deref());
+            let patterns = entries.iter().filter_map(|entry| entry.pattern.as_deref());
+            let screen = (ascii == Some(true)).then(|| Screen::new(values, patterns));
+            Ok(Self { entries, screen })
         })
+    }
+
+    /// Whether an entry may match a value, given in any case: of the others nobody has to be asked.
+    pub fn suspects(&self, value: &str) -> bool {
+        self.screen.as_ref().is_none_or(|screen| screen.suspects(value))
     }
 
     /// Why a value, in lower case, is never an identifier of the type; `None` when it may be one.
     pub fn reason(&self, type_id: i32, value: &str) -> Option<&str> {
-        let blocked = self.0.iter().find(|entry| {
+        let blocked = self.entries.iter().find(|entry| {
             entry.type_id.is_none_or(|ty| ty == type_id)
                 && (entry.value.as_deref() == Some(value)
                     || entry.pattern.as_deref().is_some_and(|pattern| regex::matches(value, pattern)))

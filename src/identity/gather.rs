@@ -3,13 +3,13 @@
 //! Each distinct identifier of the batch is cleaned, looked up and numbered once. New ones are not written yet: the stitch knows their profile a moment later, and a
 //! node that is written with it is not updated.
 
+use super::blocked::Blocked;
 use super::rules::Rules;
 use super::sight::Home;
+use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::guc;
-use crate::pg::{spi, temp};
+use crate::pg::{sequence, spi, temp};
 use crate::workspace::Workspace;
-use pg_cdp_core::norm::{Normaliser, Screen, keyed};
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::{HashMap, HashSet};
 
@@ -84,9 +84,6 @@ pub struct Sights {
     rows: Vec<Sight>,
 }
 
-/// The longest value that is kept: longer ones do not fit an index.
-const MOST_BYTES: usize = 1024;
-
 /// A distinct value as it came: place of its type in the mapping, the value, and the identifier that it is.
 struct Raw<'a> {
     column: usize,
@@ -111,8 +108,6 @@ impl Sights {
         let mut raws: Vec<Raw<'a>> = Vec::new();
         for (column, type_id) in types.iter().enumerate() {
             let ty = rules.get(*type_id)?;
-            let normaliser = Normaliser::parse(&ty.normaliser)?;
-            let key = if ty.hashed { guc::hmac_key()? } else { Default::default() };
             let mut known: HashMap<String, u32> = HashMap::new();
             let mut met: HashSet<&str> = HashSet::new();
             for row in rows {
@@ -122,14 +117,9 @@ impl Sights {
                 if !met.insert(value) {
                     continue;
                 }
-                let Some(normal) = normaliser.apply(value, &ws.phone_region)? else {
+                let Some(Forms { kept, plain }) = value::forms(ws, ty, value)? else {
                     raws.push(Raw { column, value, outcome: Err("not a valid value".to_owned()) });
                     continue;
-                };
-                let (kept, plain) = if ty.hashed {
-                    (keyed(&key, &ty.name, ty.scope_separator.as_deref(), &normal), Some(normal))
-                } else {
-                    (normal, None)
                 };
                 if kept.len() > MOST_BYTES {
                     let outcome = Err(format!("longer than {MOST_BYTES} bytes"));
@@ -266,11 +256,11 @@ impl Sights {
 
     /// Why some of the new identifiers are none, by place. What is a node already was checked when it became one. Hardly any is suspect; PostgreSQL says of those.
     fn blocked(&self, ws: &Workspace) -> Result<HashMap<u32, String>, CdpError> {
-        let screen = screen(ws)?;
+        let blocked = Blocked::load(ws)?;
         let (mut places, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for (place, identifier) in (0u32..).zip(&self.identifiers).filter(|(_, i)| i.fresh) {
             let value = identifier.plain.as_ref().unwrap_or(&identifier.value);
-            if screen.as_ref().is_none_or(|screen| screen.suspects(value)) {
+            if blocked.suspects(value) {
                 places.push(place);
                 types.push(identifier.type_id);
                 values.push(value.clone());
@@ -301,12 +291,7 @@ impl Sights {
         }
         let of = |place: u32| self.identifiers.get(place as usize).map(|i| (i.type_id, i.value.as_str()));
         fresh.sort_unstable_by(|a, b| (a.0, of(a.1)).cmp(&(b.0, of(b.1))));
-        let count = i64::try_from(fresh.len()).map_err(|_| CdpError::limit("too many new identifiers"))?;
-        let numbers = spi::rows_cached(
-            "SELECT nextval(q.number) FROM (SELECT pg_get_serial_sequence($2, 'node_id')::pg_catalog.regclass AS number OFFSET 0) q, generate_series(1, $1)",
-            &[count.into(), format!("{}.node", ws.schema()).into()],
-            |row| spi::must::<i64>(row, 1),
-        )?;
+        let numbers = sequence::next(&ws.name, "node_node_id_seq", fresh.len())?;
         for ((_, place), number) in fresh.into_iter().zip(numbers) {
             if let Some(identifier) = self.identifiers.get_mut(place as usize) {
                 identifier.node_id = number;
@@ -552,20 +537,4 @@ pub fn write(
         &[ids.into(), types.into(), values.into(), homes.into(), first.into(), last.into(), source_id.into()],
     )?;
     Ok(())
-}
-
-/// The look that lets most values pass; `None` where the database has letters of its own for ASCII in lower case.
-fn screen(ws: &Workspace) -> Result<Option<Screen>, CdpError> {
-    let ascii = spi::one::<bool>("SELECT lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz'", &[])?;
-    if ascii != Some(true) {
-        return Ok(None);
-    }
-    let (mut values, mut patterns) = (Vec::new(), Vec::new());
-    for (value, pattern) in spi::rows(&ws.sql("SELECT b.value, b.pattern FROM @ws@.blocked_value b"), &[], |row| {
-        Ok((row.get::<String>(1)?, row.get::<String>(2)?))
-    })? {
-        values.extend(value);
-        patterns.extend(pattern);
-    }
-    Ok(Some(Screen::new(values.iter().map(String::as_str), patterns.iter().map(String::as_str))))
 }

@@ -12,7 +12,8 @@ use super::hold;
 use super::rules::Rules;
 use super::sight::{Home, Seen, Sight, Wanted};
 use super::stitch::{self, Batch};
-use super::{hub, operate, value};
+use super::value::{self, Forms, MOST_BYTES};
+use super::{hub, operate};
 use crate::error::{CdpError, given};
 use crate::pg::spi::{self, Together};
 use crate::workspace::{self, Workspace};
@@ -100,7 +101,7 @@ fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Re
                     .with_hint("Give a text or a number, or an array of them."));
                 }
             };
-            let Some(kept) = value::kept_form(ws, ty, &text)? else {
+            let Some(Forms { kept, plain }) = value::forms(ws, ty, &text)? else {
                 return Err(CdpError::invalid_parameter(format!("\"{text}\" is not a valid {name}"))
                     .with_hint("Leave out identifiers that are not known."));
             };
@@ -109,7 +110,6 @@ fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Re
                     "a value of identifier type \"{name}\" is longer than {MOST_BYTES} bytes"
                 )));
             }
-            let plain = if ty.hashed { value::plain_form(ws, ty, &text)? } else { None };
             wanted.push(Wanted { type_id: ty.type_id, plain: plain.unwrap_or_else(|| kept.clone()), kept });
         }
     }
@@ -117,9 +117,6 @@ fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Re
     wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
     Ok(wanted)
 }
-
-/// The longest value that is kept: longer ones do not fit an index.
-const MOST_BYTES: usize = 1024;
 
 /// Takes a sight of identifiers; gives the profile of the most telling one that links.
 fn see(

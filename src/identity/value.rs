@@ -8,19 +8,32 @@ use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::norm::{Normaliser, keyed};
 
-/// The normal form of a value; `None` when it is no value of the type.
-pub fn plain_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
-    Ok(Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region))?)
+/// The longest value that is kept, in bytes: longer ones do not fit an index.
+pub const MOST_BYTES: usize = 1024;
+
+/// A value in its forms.
+pub struct Forms {
+    /// As it is kept.
+    pub kept: String,
+    /// Its normal form, when that is not what is kept.
+    pub plain: Option<String>,
+}
+
+/// The forms of a value; `None` when it is no value of the type.
+pub fn forms(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<Forms>, CdpError> {
+    let normal = Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region))?;
+    Ok(match normal {
+        Some(normal) if ty.hashed => {
+            let kept = keyed(&guc::hmac_key()?, &ty.name, ty.scope_separator.as_deref(), &normal);
+            Some(Forms { kept, plain: Some(normal) })
+        }
+        normal => normal.map(|kept| Forms { kept, plain: None }),
+    })
 }
 
 /// The value in the form it is kept in; `None` when it is no value of the type.
 pub fn kept_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
-    match plain_form(ws, ty, value)? {
-        Some(normal) if ty.hashed => {
-            Ok(Some(keyed(&guc::hmac_key()?, &ty.name, ty.scope_separator.as_deref(), &normal)))
-        }
-        normal => Ok(normal),
-    }
+    Ok(forms(ws, ty, value)?.map(|forms| forms.kept))
 }
 
 /// An identifier that is known.
