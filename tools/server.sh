@@ -16,7 +16,10 @@ libdir=$("$PG_CONFIG" --libdir)
 
 stamp="$("$PG_CONFIG" --version) $bindir $(stat -L -c '%Y %s' "$bindir/postgres")"
 if [ "$(cat "$root/stamp" 2>/dev/null)" != "$stamp" ]; then
-    tools/cluster.sh stop
+    # Servers of other majors go on.
+    for env in "$RUN"/cluster/*/env; do
+        if grep -qs "^PGBIN=$root/" "$env"; then tools/cluster.sh stop "$(basename "$(dirname "$env")")"; fi
+    done
     say "copying $("$PG_CONFIG" --version) to $root"
     rm -rf "$root"
     for dir in "$bindir" "$pkglibdir" "$sharedir"; do

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every test there is. The last line is `N passed, N failed`; fails when one failed.
+# Every test there is. The last line is `N passed, N failed`; fails when one failed. Most suites keep one processor busy: once the
+# checks of the sources are through, the stages of the other majors run beside those of 15, and what they print is shown at the end.
 #   test.sh              all stages
 #   test.sh STAGE…       only these: fmt clippy core pg15 pgspot demo docs pg14 pg16 pg17 pg18
 . "$(dirname "$0")/lib.sh"
@@ -14,6 +15,8 @@ sum() { awk -F '\t' -v verdict="$1" '$1 == verdict { n += $2 } END { print n + 0
 finish() {
     local status=$?
     trap - EXIT
+    # A stream that goes on would start servers after they have been stopped.
+    if [ -n "${beside:-}" ]; then kill -TERM -- "-$beside" 2>/dev/null || true; wait "$beside" 2>/dev/null || true; fi
     tools/cluster.sh stop "${clusters[@]}" || true
     # An end before the end is a failure, whatever passed until then.
     if [ "${complete:-}" != yes ]; then result FAIL "the test run itself, exit status $status"; fi
@@ -108,14 +111,36 @@ tools/setup-debian.sh test
 tools/setup-rust.sh
 tools/setup-python.sh
 run_dir
-for name in "${stages[@]}"; do
-    case $name in
+run_stage() {
+    case $1 in
         fmt) stage fmt check fmt cargo fmt --all --check -- --color never ;;
         clippy) stage clippy check clippy env PGRX_PG_CONFIG_PATH="$PG_CONFIG" cargo clippy --locked --workspace --all-targets -- -D warnings ;;
         core) stage core core_tests ;;
-        pg15 | pgspot | demo | docs) stage "$name" "$name" ;;
-        pg*) stage "$name" other_major "${name#pg}" ;;
-        *) die "no such stage: $name" ;;
+        pg15 | pgspot | demo | docs) stage "$1" "$1" ;;
+        *) stage "$1" other_major "${1#pg}" ;;
+    esac
+}
+
+sources=() fifteen=() other=()
+for name in "${stages[@]}"; do
+    case $name in
+        fmt | clippy | core) sources+=("$name") ;;
+        pg15 | pgspot | demo | docs) fifteen+=("$name") ;;
+        *) if majors | grep -qx "${name#pg}"; then other+=("$name"); else die "no such stage: $name"; fi ;;
     esac
 done
+for name in "${sources[@]}"; do run_stage "$name"; done
+if [ ${#fifteen[@]} != 0 ] && [ ${#other[@]} != 0 ]; then
+    say "${other[*]}: beside the stages of 15, see $LOG/beside.log"
+    set -m
+    (trap - EXIT INT TERM; for name in "${other[@]}"; do run_stage "$name"; done) >"$LOG/beside.log" 2>&1 </dev/null &
+    beside=$!
+    set +m
+    for name in "${fifteen[@]}"; do run_stage "$name"; done
+    wait "$beside" || result FAIL "the stages ${other[*]}, exit status $?"
+    beside=
+    cat "$LOG/beside.log"
+else
+    for name in "${fifteen[@]}" "${other[@]}"; do run_stage "$name"; done
+fi
 complete=yes
