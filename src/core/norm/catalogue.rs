@@ -154,6 +154,7 @@ pub static IDENTIFIER_TYPES: &[IdentifierType] = {
         device("anonymous_id", Exact, 110, "Visitor before login, as a tracking library names it"),
         device("device_id", Lower, 120, "Device or installation id of an app"),
         device("idfa", Lower, 130, "Apple advertising id").pii(),
+        device("gaid", Lower, 135, "Google advertising id of Android").pii(),
         device("oaid", Lower, 140, "Android open advertising id of the Chinese market").pii(),
         device("imei", Lower, 150, "Mobile equipment identity").pii(),
         device("cookie", Exact, 160, "Browser cookie"),
