@@ -4,12 +4,14 @@
 CREATE TABLE @workspace@.event_type (
     event_type_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
-    description text
+    description text,
+    role text
 );
 COMMENT ON TABLE @workspace@.event_type IS 'kinds of event';
 COMMENT ON COLUMN @workspace@.event_type.event_type_id IS 'number of the event type';
 COMMENT ON COLUMN @workspace@.event_type.name IS 'its name in expressions';
 COMMENT ON COLUMN @workspace@.event_type.description IS 'what it means';
+COMMENT ON COLUMN @workspace@.event_type.role IS 'what it is to a service card, such as view, cart, order or ticket; null: nothing';
 
 CREATE TABLE @workspace@.property (
     property_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -20,6 +22,7 @@ CREATE TABLE @workspace@.property (
     measure boolean NOT NULL,
     dictionary_id integer NOT NULL UNIQUE DEFAULT pg_catalog.nextval('@workspace_literal@.dictionary_id_seq'::pg_catalog.regclass),
     description text,
+    role text,
     UNIQUE (event_type_id, name)
 );
 COMMENT ON TABLE @workspace@.property IS 'properties of events: the data dictionary';
@@ -31,6 +34,7 @@ COMMENT ON COLUMN @workspace@.property.tracked IS 'whether each of its values ha
 COMMENT ON COLUMN @workspace@.property.measure IS 'whether its sums are kept by day';
 COMMENT ON COLUMN @workspace@.property.dictionary_id IS 'the dictionary of its values';
 COMMENT ON COLUMN @workspace@.property.description IS 'what it means';
+COMMENT ON COLUMN @workspace@.property.role IS 'what it is to a service card, such as amount, status or item; null: nothing';
 
 CREATE TABLE @workspace@.event (
     event_id bigint GENERATED ALWAYS AS IDENTITY,

@@ -22,6 +22,7 @@ pub mod expr;
 pub mod plan;
 
 pub mod graph;
+pub mod infer;
 pub mod message;
 pub mod norm;
 

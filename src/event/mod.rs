@@ -1,4 +1,5 @@
 //! Events: landing them once, in the partition of their month and in the day columns of their type.
 
+pub mod dictionary;
 pub mod land;
 mod partition;

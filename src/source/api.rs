@@ -2,6 +2,7 @@
 
 use super::{describe, mapping};
 use crate::error::{CdpError, given};
+use crate::event::dictionary::{self, Mode};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
 use crate::profile::attribute;
@@ -79,12 +80,10 @@ fn create(ws: &Workspace, name: &str, relation: &str, json: JsonText, trust: i32
         if let Some(id) = &event.id {
             describe::oid_of(relation, "event.id", id)?;
         }
-        for (name, expression) in &event.properties {
-            describe::property_type(relation, &format!("event.properties.{name}"), expression)?;
-        }
+        let properties = describe::properties(relation, event)?;
         // An event type that is a constant is known before the first row.
         if let Some(constant) = constant(&event.name) {
-            super::event_type::ensure(ws, relation, event, &constant)?;
+            dictionary::ensure(ws, &constant, &properties, Mode::Declared)?;
         }
     }
     spi::run(

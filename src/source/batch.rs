@@ -3,6 +3,7 @@
 use super::describe::as_text;
 use super::spool::Source;
 use crate::error::CdpError;
+use crate::event::dictionary::Property;
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, subtransaction, temp};
@@ -28,8 +29,8 @@ pub struct Plan {
     pub identifiers: Vec<(i32, String)>,
     /// Traits in the order of the mapping.
     pub traits: Vec<Trait>,
-    /// Properties: name, type, expression.
-    pub properties: Vec<(String, String, String)>,
+    /// Properties in the order of the mapping.
+    pub properties: Vec<Property>,
 }
 
 /// Makes or empties the temporary table of a batch: its rows as mapped.
@@ -101,11 +102,11 @@ fn map_sql(plan: &Plan) -> String {
         None => "NULL, NULL, NULL, NULL".to_owned(),
         Some(event) => {
             let mut properties: Vec<String> = Vec::new();
-            for (name, ty, expression) in &plan.properties {
+            for (property, (_, expression)) in plan.properties.iter().zip(&event.properties) {
                 properties.push(format!(
                     "{}, (\n{expression}\n)::pg_catalog.{}",
-                    quote_literal(name),
-                    crate::store::column::pg_type(ty)
+                    quote_literal(&property.name),
+                    crate::store::column::pg_type(&property.ty)
                 ));
             }
             let id =

@@ -1,7 +1,8 @@
 //! What the expressions of a mapping come to: their types, checked against the relation one by one so that an error can name its entry.
 
-use super::mapping::Mapping;
+use super::mapping::{EventMapping, Mapping};
 use crate::error::CdpError;
+use crate::event::dictionary::Property;
 use crate::pg::{spi, subtransaction};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -16,8 +17,24 @@ pub fn type_of(relation: &str, entry: &str, expression: &str) -> Result<String, 
     Ok(attribute_type(oid).to_owned())
 }
 
+/// The properties that the events of a source have.
+pub fn properties(relation: &str, event: &EventMapping) -> Result<Vec<Property>, CdpError> {
+    let listed =
+        |names: &Option<Vec<String>>, name: &String| names.as_ref().map(|names: &Vec<String>| names.contains(name));
+    let mut out = Vec::with_capacity(event.properties.len());
+    for (name, expression) in &event.properties {
+        out.push(Property {
+            name: name.clone(),
+            ty: property_type(relation, &format!("event.properties.{name}"), expression)?,
+            tracked: listed(&event.tracked, name),
+            measure: listed(&event.measures, name),
+        });
+    }
+    Ok(out)
+}
+
 /// The type of a property of events: as of a trait, but a list is kept as text.
-pub fn property_type(relation: &str, entry: &str, expression: &str) -> Result<String, CdpError> {
+fn property_type(relation: &str, entry: &str, expression: &str) -> Result<String, CdpError> {
     let ty = type_of(relation, entry, expression)?;
     Ok(if ty == "text[]" { "text".to_owned() } else { ty })
 }

@@ -3,7 +3,6 @@
 pub mod api;
 mod batch;
 mod describe;
-mod event_type;
 mod mapping;
 mod spool;
 mod sync;

@@ -1,8 +1,9 @@
 //! The steps of `cdp_sync()`: begin a run of a source, take a batch, end the run. The loop with its commits is the procedure in `sql/procedures.sql`.
 
 use super::batch::{self, Plan, Trait};
-use super::{event_type, spool};
+use super::{describe, spool};
 use crate::error::CdpError;
+use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
 use crate::workspace::{self, Workspace};
@@ -101,10 +102,10 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
 
     profile::observe::observe(ws, plan.source.source_id, merged)?;
     match &plan.source.mapping.event {
-        Some(mapping) => {
+        Some(_) => {
             let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
             for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
-                event_type::ensure(ws, &plan.source.relation, mapping, &name)?;
+                dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
             }
             let first = first_run(ws, job_id, &plan)?;
             event::land::land(ws, plan.source.source_id, first)?;
@@ -159,13 +160,10 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
         let (attribute_id, ty) = profile::attribute::trait_of(ws, name)?;
         traits.push(Trait { attribute_id, ty, expression: expression.clone() });
     }
-    let mut properties = Vec::new();
-    if let Some(event) = &source.mapping.event {
-        for (name, expression) in &event.properties {
-            let ty = super::describe::property_type(&source.relation, &format!("event.properties.{name}"), expression)?;
-            properties.push((name.clone(), ty, expression.clone()));
-        }
-    }
+    let properties = match &source.mapping.event {
+        Some(event) => describe::properties(&source.relation, event)?,
+        None => Vec::new(),
+    };
     Ok(Plan { source, identifiers, traits, properties })
 }
 
