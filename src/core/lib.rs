@@ -24,6 +24,7 @@ pub mod plan;
 pub mod graph;
 pub mod infer;
 pub mod norm;
+pub mod survivorship;
 
 #[cfg(test)]
 mod testing;
