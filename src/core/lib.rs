@@ -25,6 +25,7 @@ pub mod graph;
 pub mod infer;
 pub mod message;
 pub mod norm;
+pub mod survivorship;
 
 #[cfg(test)]
 mod testing;

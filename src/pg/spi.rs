@@ -150,13 +150,23 @@ impl<'a> Together<'a> {
     /// Adds a statement; its parameters begin at $1.
     pub fn add(&mut self, sql: &str, args: impl IntoIterator<Item = DatumWithOid<'a>>) {
         let mut statement = String::with_capacity(sql.len() + 16);
-        let mut parts = sql.split('$');
-        statement.push_str(parts.next().unwrap_or_default());
-        for part in parts {
-            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, rest) = part.split_at(digits);
-            let number: usize = number.parse().unwrap_or(0);
-            statement.push_str(&format!("${}{rest}", number + self.args.len()));
+        // A name in double quotes may have a dollar in it.
+        for (i, part) in sql.split('"').enumerate() {
+            if i > 0 {
+                statement.push('"');
+            }
+            if i % 2 == 1 {
+                statement.push_str(part);
+                continue;
+            }
+            let mut pieces = part.split('$');
+            statement.push_str(pieces.next().unwrap_or_default());
+            for piece in pieces {
+                let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+                let (number, rest) = piece.split_at(digits);
+                let number: usize = number.parse().unwrap_or(0);
+                statement.push_str(&format!("${}{rest}", number + self.args.len()));
+            }
         }
         self.statements.push(statement);
         self.args.extend(args);

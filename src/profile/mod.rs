@@ -4,4 +4,5 @@ mod api;
 pub mod attribute;
 pub mod history;
 pub mod observe;
+pub mod single;
 pub mod view;

@@ -11,6 +11,7 @@ pub mod flush;
 pub mod membership;
 pub mod read;
 mod rebuild;
+pub mod single;
 
 /// Bits of a profile number inside a shard: 2^20 profiles, sixteen Roaring containers, share a row of `chunk`. Wide enough that a dense
 /// bitmap reads as fast as in one piece, narrow enough that folding one change rewrites at most 128 KiB.
