@@ -15,6 +15,11 @@ COMMENT ON FUNCTION _cdp_shards_count(text, text, integer[], bytea[]) IS 'how ma
 COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'members of a program in some shards: the part of a parallel worker';
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
+COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer) IS 'takes one batch of the inbox';
+COMMENT ON FUNCTION _cdp_inbox_begin() IS 'begins a run of cdp_process_inbox()';
+COMMENT ON FUNCTION _cdp_inbox_end(bigint, text) IS 'ends a run of cdp_process_inbox()';
+COMMENT ON FUNCTION cdp_ingest(jsonb, text) IS 'takes a message of a client library, or an array or batch of them, with all that follows from it; returns what changed';
+COMMENT ON FUNCTION cdp_source_policy(text, jsonb) IS 'what becomes of messages of a source that bring what is not known, or times that cannot be right; returns the policy';
 COMMENT ON FUNCTION _cdp_sync_batch(bigint, bigint) IS 'takes one batch of a run of cdp_sync()';
 COMMENT ON FUNCTION _cdp_sync_begin(integer) IS 'begins a run of cdp_sync() for a source';
 COMMENT ON FUNCTION _cdp_sync_end(bigint, text) IS 'ends a run of cdp_sync()';
@@ -102,6 +107,12 @@ COMMENT ON AGGREGATE _cdp_cells_agg(integer, bigint, bigint) IS 'changes of cell
 COMMENT ON AGGREGATE _cdp_codes_agg(bigint, bytea) IS 'codes and their set chunks as a codes chunk';
 COMMENT ON AGGREGATE _cdp_offsets_agg(integer) IS 'offsets as a set chunk';
 
+REVOKE ALL ON FUNCTION _cdp_inbox_batch(bigint, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION _cdp_inbox_begin() FROM PUBLIC;
+REVOKE ALL ON FUNCTION _cdp_inbox_end(bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_ingest(jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_source_policy(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE cdp_process_inbox(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_batch(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_begin(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_end(bigint, text) FROM PUBLIC;

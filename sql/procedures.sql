@@ -73,3 +73,54 @@ BEGIN
 END
 $procedure$;
 COMMENT ON PROCEDURE cdp_sync(text) IS 'takes what is new in one source or in all, in batches that commit and resume';
+
+-- The loop of cdp_process_inbox(): as that of cdp_sync(). Rows that another run has in hand are left to it.
+CREATE PROCEDURE cdp_process_inbox(batch integer DEFAULT 10000)
+LANGUAGE plpgsql AS $procedure$
+DECLARE
+    ext text := (SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e
+                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace WHERE e.extname OPERATOR(pg_catalog.=) 'pg_cdp');
+    whole boolean;
+    job_id bigint;
+    taken bigint := 1;
+    failed boolean := false;
+    state text;
+    message text;
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE pg_catalog.format('SELECT %s._cdp_in_transaction_block()', ext) INTO whole;
+    IF whole THEN
+        RAISE NOTICE 'cdp_process_inbox() inside a transaction block: everything is one transaction, nothing is committed before it ends';
+    END IF;
+    EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_begin()', ext) INTO job_id;
+    IF NOT whole THEN COMMIT; END IF;
+    WHILE taken OPERATOR(pg_catalog.>) 0 LOOP
+        IF whole THEN
+            EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2)', ext) INTO taken USING job_id, batch;
+        ELSE
+            BEGIN
+                EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2)', ext) INTO taken USING job_id, batch;
+            EXCEPTION WHEN OTHERS OR query_canceled THEN
+                GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+                failed := true;
+                taken := 0;
+            END;
+            COMMIT;
+        END IF;
+    END LOOP;
+    EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_end($1, $2)', ext) USING job_id, CASE WHEN failed THEN message END;
+    IF NOT whole THEN COMMIT; END IF;
+    IF failed THEN
+        IF hint OPERATOR(pg_catalog.=) '' THEN
+            hint := 'What was taken before is kept, the rest is in the inbox; correct the cause and call cdp_process_inbox() again.';
+        END IF;
+        IF detail OPERATOR(pg_catalog.=) '' THEN
+            RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, HINT = hint;
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
+    END IF;
+    EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);
+END
+$procedure$;
+COMMENT ON PROCEDURE cdp_process_inbox(integer) IS 'takes the messages that wait in the inbox, in batches that commit; several may run at the same time';

@@ -50,6 +50,8 @@ pub enum Kind {
     WrongState,
     /// 55006: something else still uses it.
     InUse,
+    /// 40001: it builds on what is no longer so.
+    Serialization,
     /// 0A000: not supported.
     NotSupported,
     /// XX001: a stored value is not what was written.
@@ -80,6 +82,7 @@ impl Kind {
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::InUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            Self::Serialization => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NotSupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Corrupted => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Self::Internal => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -153,6 +156,11 @@ impl CdpError {
     pub fn no_workspace(name: &str) -> Self {
         Self::new(Kind::NoWorkspace, format!("workspace {} does not exist", quoted(name)))
             .with_hint("Make it with cdp_init(), or name another one: SET cdp.workspace = '…'.")
+    }
+
+    /// The transaction builds on what is no longer so (40001).
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::new(Kind::Serialization, message)
     }
 
     /// The schema `name` exists already (42P06).

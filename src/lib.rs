@@ -31,6 +31,7 @@ mod expr;
 
 mod event;
 mod identity;
+mod ingest;
 mod profile;
 mod segment;
 mod source;

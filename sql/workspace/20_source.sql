@@ -44,10 +44,10 @@ CREATE TABLE @workspace@.job (
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz
 );
-COMMENT ON TABLE @workspace@.job IS 'runs of cdp_sync(), one row a source and run, updated with every batch';
+COMMENT ON TABLE @workspace@.job IS 'runs of cdp_sync(), one row a source and run, and of cdp_process_inbox(), updated with every batch';
 COMMENT ON COLUMN @workspace@.job.job_id IS 'number of the run';
-COMMENT ON COLUMN @workspace@.job.kind IS 'what ran: sync';
-COMMENT ON COLUMN @workspace@.job.source_id IS 'the source it ran over';
+COMMENT ON COLUMN @workspace@.job.kind IS 'what ran: sync or inbox';
+COMMENT ON COLUMN @workspace@.job.source_id IS 'the source it ran over; null for the inbox';
 COMMENT ON COLUMN @workspace@.job.state IS 'running, done or failed; a running job whose backend is gone was interrupted and is resumed by the next cdp_sync()';
 COMMENT ON COLUMN @workspace@.job.rows_done IS 'rows taken and committed';
 COMMENT ON COLUMN @workspace@.job.rows_total IS 'rows to take in this run';

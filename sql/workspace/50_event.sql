@@ -44,6 +44,8 @@ CREATE TABLE @workspace@.event (
     at timestamptz NOT NULL,
     key text NOT NULL,
     properties jsonb NOT NULL,
+    received_at timestamptz,
+    original_at timestamptz,
     UNIQUE (source_id, key, at)
 ) PARTITION BY RANGE (at);
 CREATE INDEX event_node ON @workspace@.event (node_id, at);
@@ -60,3 +62,5 @@ COMMENT ON COLUMN @workspace@.event.node_id IS 'the identifier it was observed o
 COMMENT ON COLUMN @workspace@.event.at IS 'when it happened';
 COMMENT ON COLUMN @workspace@.event.key IS 'its key in the source: the same key is the same event';
 COMMENT ON COLUMN @workspace@.event.properties IS 'its properties';
+COMMENT ON COLUMN @workspace@.event.received_at IS 'when the message that told it was received; null for rows of tables';
+COMMENT ON COLUMN @workspace@.event.original_at IS 'when it happened by the clock of the client, when that was corrected';

@@ -9,11 +9,7 @@ CREATE TABLE @workspace@.segment (
     description text,
     state text NOT NULL DEFAULT 'active' CHECK (state IN ('draft', 'active', 'retired')),
     version integer NOT NULL DEFAULT 1,
-    profiles bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    refresh integer NOT NULL DEFAULT 0,
-    refreshed_at timestamptz,
-    refreshed_as_of timestamptz,
     CHECK ((kind = 'dynamic') = (expression IS NOT NULL))
 );
 COMMENT ON TABLE @workspace@.segment IS 'named sets of profiles';
@@ -25,11 +21,23 @@ COMMENT ON COLUMN @workspace@.segment.expression IS 'the expression of a dynamic
 COMMENT ON COLUMN @workspace@.segment.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.segment.state IS 'draft: refreshed only by name; active; retired: keeps its members, not refreshed';
 COMMENT ON COLUMN @workspace@.segment.version IS 'number of its present definition';
-COMMENT ON COLUMN @workspace@.segment.profiles IS 'members at the last refresh';
 COMMENT ON COLUMN @workspace@.segment.created_at IS 'when it was created';
-COMMENT ON COLUMN @workspace@.segment.refresh IS 'number of its last refresh; 0: none';
-COMMENT ON COLUMN @workspace@.segment.refreshed_at IS 'when it was last refreshed';
-COMMENT ON COLUMN @workspace@.segment.refreshed_as_of IS 'the moment it was last refreshed as of';
+
+-- Apart from the definition: sessions keep what they have worked out from definitions until one of those rows changes, and an event that somebody enters a segment by is
+-- no change of its definition.
+CREATE TABLE @workspace@.segment_state (
+    segment_id integer PRIMARY KEY REFERENCES @workspace@.segment ON DELETE CASCADE,
+    profiles bigint NOT NULL DEFAULT 0,
+    refresh integer NOT NULL DEFAULT 0,
+    refreshed_at timestamptz,
+    refreshed_as_of timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE @workspace@.segment_state IS 'how far each segment is';
+COMMENT ON COLUMN @workspace@.segment_state.segment_id IS 'the segment';
+COMMENT ON COLUMN @workspace@.segment_state.profiles IS 'members now';
+COMMENT ON COLUMN @workspace@.segment_state.refresh IS 'number of the last refresh, or change by an event';
+COMMENT ON COLUMN @workspace@.segment_state.refreshed_at IS 'when that was';
+COMMENT ON COLUMN @workspace@.segment_state.refreshed_as_of IS 'the moment it was as of';
 
 -- Who was a member when: what every refresh found, and what it changed. The present members with the later differences undone are the members
 -- at any refresh. The differences hold the numbers that profiles had at the time; a merge that moves members from one number to

@@ -136,7 +136,7 @@ COMMENT ON COLUMN @workspace@.entity_members.group_id IS 'stable number of the g
 COMMENT ON COLUMN @workspace@.entity_members.profile_id IS 'the person, as of now';
 
 CREATE VIEW @workspace@.events AS
-SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties
+SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties, e.received_at, e.original_at
 FROM @workspace@.event e
 JOIN @workspace@.node n USING (node_id)
 JOIN @workspace@.event_type t USING (event_type_id)
@@ -148,6 +148,8 @@ COMMENT ON COLUMN @workspace@.events.event IS 'event type';
 COMMENT ON COLUMN @workspace@.events.at IS 'when it happened';
 COMMENT ON COLUMN @workspace@.events.source IS 'the source it came from';
 COMMENT ON COLUMN @workspace@.events.properties IS 'its properties';
+COMMENT ON COLUMN @workspace@.events.received_at IS 'when its message was received; null for rows of tables';
+COMMENT ON COLUMN @workspace@.events.original_at IS 'when it happened by the clock of the client, when that was corrected';
 
 CREATE VIEW @workspace@.attributes AS
 SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expression, a.description, a.created_at, a.refreshed_at
@@ -247,11 +249,11 @@ COMMENT ON COLUMN @workspace@.versions.author IS 'the session user that wrote it
 COMMENT ON COLUMN @workspace@.versions.at IS 'when';
 
 CREATE VIEW @workspace@.segments AS
-SELECT g.name, g.entity, g.kind, g.expression, g.description, g.profiles, g.created_at, g.refreshed_at, g.refreshed_as_of,
-       g.state, g.version, r.added, r.removed, g.profiles - w.profiles AS change_7_days, pg_catalog.round(r.ms::numeric, 3) AS refresh_ms,
+SELECT g.name, g.entity, g.kind, g.expression, g.description, t.profiles, g.created_at, t.refreshed_at, t.refreshed_as_of,
+       g.state, g.version, r.added, r.removed, t.profiles - w.profiles AS change_7_days, pg_catalog.round(r.ms::numeric, 3) AS refresh_ms,
        (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'segment' AND d.needs = g.name) AS dependants
-FROM @workspace@.segment g
-LEFT JOIN @workspace@.segment_refresh r ON r.segment_id = g.segment_id AND r.refresh = g.refresh
+FROM @workspace@.segment g JOIN @workspace@.segment_state t USING (segment_id)
+LEFT JOIN @workspace@.segment_refresh r ON r.segment_id = g.segment_id AND r.refresh = t.refresh
 LEFT JOIN LATERAL (SELECT w.profiles FROM @workspace@.segment_refresh w WHERE w.segment_id = g.segment_id AND w.at <= pg_catalog.now() - interval '7 days'
                    ORDER BY w.at DESC, w.refresh DESC LIMIT 1) w ON true;
 COMMENT ON VIEW @workspace@.segments IS 'named audiences';

@@ -15,31 +15,50 @@ pub fn prepare() -> Result<(), CdpError> {
     )?;
     temp::table(
         "cdp_event_new",
-        "profile_id pg_catalog.int8, node_id pg_catalog.int8, event_type_id pg_catalog.int4, at pg_catalog.timestamptz, key pg_catalog.text, properties pg_catalog.jsonb",
+        "profile_id pg_catalog.int8, node_id pg_catalog.int8, event_type_id pg_catalog.int4, at pg_catalog.timestamptz, key pg_catalog.text, properties pg_catalog.jsonb, \
+         received pg_catalog.timestamptz, original pg_catalog.timestamptz",
     )?;
     temp::table("cdp_touched", "profile_id pg_catalog.int8")
 }
 
-/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that the source never gave a
-/// row before and that its keys are unique, so that no event can be there already.
-pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError> {
+/// What becomes of an event whose key is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// There is none: the source never gave a row before, and its keys are unique.
+    Never,
+    /// A changed row replaces what it said.
+    LastCounts,
+    /// The same message is the same fact, whenever it comes again.
+    FirstStays,
+}
+
+/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns.
+pub fn land(ws: &Workspace, source_id: i32, repeat: Repeat) -> Result<(), CdpError> {
+    let order = if repeat == Repeat::FirstStays { "" } else { " DESC" };
     spi::run(
-        &ws.sql(
-            "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties) \
-             SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties \
-             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn DESC",
-        ),
+        &ws.sql(&format!(
+            "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties, received, original) \
+             SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties, r.received, r.original \
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn{order}"
+        )),
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_event_new", &[])?;
-    if !first {
-        replace(ws, source_id)?;
+    match repeat {
+        Repeat::Never => {}
+        Repeat::LastCounts => replace(ws, source_id)?,
+        Repeat::FirstStays => {
+            spi::run(
+                &ws.sql("DELETE FROM pg_temp.cdp_event_new x USING @ws@.event e WHERE e.source_id = $1 AND e.key = x.key"),
+                &[source_id.into()],
+            )?;
+        }
     }
     partition::ensure(ws)?;
     spi::run(
         &ws.sql(
-            "INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties) \
-             SELECT e.event_type_id, $1, e.node_id, e.at, e.key, e.properties FROM pg_temp.cdp_event_new e ORDER BY e.at, e.key",
+            "INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
+             SELECT e.event_type_id, $1, e.node_id, e.at, e.key, e.properties, e.received, e.original FROM pg_temp.cdp_event_new e ORDER BY e.at, e.key",
         ),
         &[source_id.into()],
     )?;

@@ -2,4 +2,5 @@
 
 pub mod dictionary;
 pub mod land;
+pub mod one;
 mod partition;

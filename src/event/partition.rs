@@ -16,16 +16,19 @@ pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {
         &[ws.schema().into()],
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
     )?;
-    for (name, from, to) in missing {
-        // Attached and not made in place: readers of other months go on.
-        spi::run(&ws.sql(&format!("CREATE TABLE @ws@.{name} (LIKE @ws@.event)")), &[])?;
-        spi::run(
-            &ws.sql(&format!(
-                "ALTER TABLE @ws@.event ATTACH PARTITION @ws@.{name} FOR VALUES FROM ('{from}+00') TO ('{to}+00')"
-            )),
-            &[],
-        )?;
-        spi::run(&ws.sql(&format!("COMMENT ON TABLE @ws@.{name} IS 'events from {from} UTC'")), &[])?;
-    }
+    missing.into_iter().try_for_each(|(name, from, to)| make(ws, &name, &from, &to))
+}
+
+/// Makes the partition of a month, given the first moments (UTC) of it and of the next one.
+pub fn make(ws: &Workspace, name: &str, from: &str, to: &str) -> Result<(), CdpError> {
+    // Attached and not made in place: readers of other months go on.
+    spi::run(&ws.sql(&format!("CREATE TABLE @ws@.{name} (LIKE @ws@.event)")), &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "ALTER TABLE @ws@.event ATTACH PARTITION @ws@.{name} FOR VALUES FROM ('{from}+00') TO ('{to}+00')"
+        )),
+        &[],
+    )?;
+    spi::run(&ws.sql(&format!("COMMENT ON TABLE @ws@.{name} IS 'events from {from} UTC'")), &[])?;
     Ok(())
 }

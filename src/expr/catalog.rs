@@ -5,7 +5,7 @@
 
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::scan::{Condition, LIFETIME, Table, Version};
+use crate::pg::scan::{self, Condition, LIFETIME, Table, Version};
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Type};
@@ -23,6 +23,8 @@ pub struct Attribute {
     pub attribute_id: i32,
     /// Its type.
     pub ty: Type,
+    /// Whether it is a tag and not a trait.
+    pub tag: bool,
     /// The expression of a tag.
     pub expression: Option<String>,
     /// The dictionary of its values.
@@ -129,8 +131,12 @@ pub fn type_of(name: &str) -> Result<Type, CdpError> {
 impl Catalog {
     /// The catalogue of a workspace as the snapshot sees it.
     pub fn load(ws: &Workspace) -> Result<Rc<Self>, CdpError> {
-        // A function that writes sees its own changes statement by statement.
-        let versions = if spi::reading() && guc::direct_read() { versions(ws) } else { None };
+        // What a function that only reads sees is what the statement that calls it sees; one that writes sees its own changes too.
+        let versions = match (guc::direct_read(), spi::reading()) {
+            (false, _) => None,
+            (true, true) => versions(ws),
+            (true, false) => scan::versions(&ws.name, &TABLES)?,
+        };
         let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
         let now = transaction::next_full_id();
         if let Some(kept) = KEPT.take()
@@ -204,7 +210,7 @@ impl Catalog {
         };
         for (name, attribute) in spi::rows_cached(
             &ws.sql(
-                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id \
+                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id, a.kind = 'tag' \
                  FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' AND c.state = 'ready' \
                  LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' AND f.state = 'ready' WHERE a.entity = 'person'",
             ),
@@ -216,7 +222,7 @@ impl Catalog {
                 };
                 let ty = type_of(&spi::must::<String>(row, 2)?)?;
                 let dictionary_id = spi::must(row, 4)?;
-                let attribute = Attribute { attribute_id: spi::must(row, 9)?, ty, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
+                let attribute = Attribute { attribute_id: spi::must(row, 9)?, ty, tag: spi::must(row, 10)?, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
                 Ok((spi::must::<String>(row, 1)?, attribute))
             },
         )? {

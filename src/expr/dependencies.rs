@@ -46,7 +46,8 @@ impl Named {
         }
     }
 
-    fn of(kind: &str, id: i32) -> Self {
+    /// By the words of the tables.
+    pub fn of(kind: &str, id: i32) -> Self {
         match kind {
             "segment" => Self::Segment(id),
             "event" => Self::Event(id),

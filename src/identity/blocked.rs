@@ -1,9 +1,9 @@
 //! Values that are never identifiers, as the workspace has them.
 
-use super::kept::{self, Kept};
 use crate::error::CdpError;
 use crate::pg::{regex, spi};
 use crate::workspace::Workspace;
+use crate::workspace::kept::{self, Kept};
 use pg_cdp_core::norm::Screen;
 use std::cell::Cell;
 use std::rc::Rc;

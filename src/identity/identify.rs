@@ -118,8 +118,8 @@ fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Re
     Ok(wanted)
 }
 
-/// Takes a sight of identifiers; gives the profile of the most telling one that links.
-fn see(
+/// Takes a sight of identifiers; gives the profile of the most telling one that links. Needs the workspace lock.
+pub fn see(
     ws: &Workspace,
     rules: &Rules,
     wanted: &[Wanted],
@@ -148,29 +148,13 @@ fn see(
     }
     let (source_id, trust) = match sight.source {
         Some(source) => source,
-        None => make_source(ws, source)?,
+        None => crate::source::api::make(ws, source)?,
     };
     let event = Event { ws, rules, wanted, sight: &sight, source_id, trust, at };
     match event.way()? {
         Way::Plain { survivor, retired } => event.enter(survivor, retired),
         Way::Judged => event.judge(),
     }
-}
-
-/// A new source: its number and trust in hundredths.
-fn make_source(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
-    if name.is_empty() || name.len() > 63 {
-        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of a source"))
-            .with_hint("Choose a name of 1 to 63 bytes, such as api."));
-    }
-    spi::rows_cached(
-        &ws.sql("INSERT INTO @ws@.source (name, relation, mapping, trust) VALUES ($1, '', '{}', 50) RETURNING source_id, trust"),
-        &[name.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
-    )?
-    .into_iter()
-    .next()
-    .ok_or_else(|| CdpError::internal("a source was not entered"))
 }
 
 /// An event that says something new.

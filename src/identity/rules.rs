@@ -1,9 +1,9 @@
 //! The rules of identifier types, as the workspace has them.
 
-use super::kept::{self, Kept};
 use crate::error::CdpError;
 use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
+use crate::workspace::kept::{self, Kept};
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
 use std::cell::Cell;
 use std::collections::HashMap;

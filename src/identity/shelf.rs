@@ -36,7 +36,7 @@ impl Shelf {
         // Whoever takes a part over too, be it a live profile or one that was part of another: its own membership is what is left when they part.
         live.extend(change.redirected.iter().filter_map(|r| r.after));
         let tags = emit::attribute_columns(ws, "tag")?;
-        let segments = membership::of(ws, &live)?;
+        let segments = membership::of(ws, &live, None)?;
         if tags.is_empty() && segments.is_empty() {
             return Ok(None);
         }

@@ -253,17 +253,26 @@ impl Sight {
         pairs
     }
 
-    /// The profile of the most telling identifier, when the event says nothing that is not kept, so that there is nothing to write and nothing to judge:
-    /// identifiers and edges are all known, at that time too, and those that link are in one profile that no rule keeps from linking further.
+    /// The profile of the most telling identifier, when the event says nothing that is not kept, so that there is nothing to write and nothing to judge.
     pub fn nothing_new(&self, ws: &Workspace, rules: &Rules, at: Option<i64>) -> Result<Option<i64>, CdpError> {
-        let kept = |times: (i64, i64)| at.is_none_or(|at| times.0 <= at && at <= times.1);
+        let settled = self.settled(ws, rules, at)?;
+        Ok(settled.filter(|s| s.nodes.is_empty() && s.edges.is_empty()).map(|s| s.profile_id))
+    }
+
+    /// Where the event belongs, when it says nothing of who is who that is not kept, so that there is nothing to judge: identifiers and edges are all known, and those that link are in one
+    /// profile that no rule keeps from linking further. What it may say is that they were seen at another time.
+    pub fn settled(&self, ws: &Workspace, rules: &Rules, at: Option<i64>) -> Result<Option<Settled>, CdpError> {
+        let moves = |times: (i64, i64)| at.is_some_and(|at| at < times.0 || times.1 < at);
         if ws.arrival || self.overridden || self.source.is_none() {
             return Ok(None);
         }
-        let mut first: Option<((bool, i32, i64), &Seen)> = None;
         let mut home: Option<i64> = None;
+        let mut nodes = Vec::new();
         for seen in &self.known {
-            let Some(seen) = seen.as_ref().filter(|seen| kept(seen.times)) else { return Ok(None) };
+            let Some(seen) = seen.as_ref() else { return Ok(None) };
+            if moves(seen.times) {
+                nodes.push(seen.node_id);
+            }
             let ty = rules.get(seen.type_id)?;
             if !ty.strong {
                 continue;
@@ -276,14 +285,42 @@ impl Sight {
             if seen.quarantine.is_none() && home.replace(profile_id).is_some_and(|other| other != profile_id) {
                 return Ok(None);
             }
+        }
+        let mut edges = Vec::new();
+        for pair in self.pairs() {
+            match self.edges.get(&pair) {
+                None => return Ok(None),
+                Some(times) if moves(*times) => edges.push(pair),
+                Some(_) => {}
+            }
+        }
+        let Some(first) = self.subject(rules)? else { return Ok(None) };
+        Ok(first.home.map(|home| Settled { node_id: first.node_id, profile_id: home.profile_id, nodes, edges }))
+    }
+
+    /// The identifier that facts are kept on: the most telling strong one that links, else the most telling strong one.
+    pub fn subject(&self, rules: &Rules) -> Result<Option<&Seen>, CdpError> {
+        let mut first: Option<((bool, i32, i64), &Seen)> = None;
+        for seen in self.entered() {
+            let ty = rules.get(seen.type_id)?;
             let rank = (seen.quarantine.is_some(), ty.priority, seen.node_id);
-            if first.is_none_or(|(least, _)| rank < least) {
+            if ty.strong && first.is_none_or(|(least, _)| rank < least) {
                 first = Some((rank, seen));
             }
         }
-        if self.pairs().iter().any(|pair| self.edges.get(pair).is_none_or(|times| !kept(*times))) {
-            return Ok(None);
-        }
-        Ok(first.and_then(|(_, seen)| Some(seen.home?.profile_id)))
+        Ok(first.map(|(_, seen)| seen))
     }
+}
+
+/// An event that says nothing new of who is who.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The identifier that its facts are kept on.
+    pub node_id: i64,
+    /// Whose it is.
+    pub profile_id: i64,
+    /// Identifiers that were never seen so early, or so late.
+    pub nodes: Vec<i64>,
+    /// And edges.
+    pub edges: Vec<(i64, i64)>,
 }

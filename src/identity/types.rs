@@ -250,6 +250,14 @@ impl Settings {
     }
 }
 
+/// Makes an identifier type with the settings of one of which nothing is said, unless there is one. Needs the workspace lock.
+pub fn ensure(ws: &Workspace, name: &str) -> Result<(), CdpError> {
+    if Rules::load(ws)?.types.iter().any(|known| known.name == name) {
+        return Ok(());
+    }
+    Settings::new(ws)?.write(ws, name, None).map(|_| ())
+}
+
 /// Changes the rules of some types and judges anew what that touches. Gives what changed and the settings before, by type.
 pub fn change(ws: &Workspace, changes: &[(String, Value)], cause: Cause) -> Result<Outcome, CdpError> {
     let mut seeds = Vec::new();

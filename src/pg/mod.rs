@@ -12,6 +12,7 @@ pub mod expanded;
 pub mod interrupt;
 pub mod join_selectivity;
 pub mod json;
+pub mod lock;
 pub mod memory;
 pub mod message;
 pub mod names;

@@ -33,6 +33,53 @@ pub fn next_full_id() -> u64 {
     unsafe { pg_sys::ReadNextFullTransactionId() }.value
 }
 
+/// Whether all statements of the transaction see the same: REPEATABLE READ and SERIALIZABLE.
+pub fn keeps_its_snapshot() -> bool {
+    // SAFETY: reads the state of the current transaction.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// The oldest transaction that the active snapshot may not see all of, and whether it sees what another one has committed.
+pub struct Sees(pg_sys::Snapshot);
+
+impl Sees {
+    /// Of the active snapshot, which outlives the value.
+    pub fn active() -> Option<Self> {
+        // SAFETY: reads the stack of snapshots.
+        let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
+        (!snapshot.is_null()).then_some(Self(snapshot))
+    }
+
+    /// Whether it sees what a transaction, by its full number, has written.
+    pub fn transaction(&self, full: i64) -> bool {
+        // The snapshot is of this moment or later than the transaction's beginning, so the low half says which one it is.
+        let xid = pg_sys::TransactionId::from(full as u32);
+        // SAFETY: the snapshot is active, as the constructor was told.
+        !unsafe { pg_sys::XidInMVCCSnapshot(xid, self.0) } || is_current(full as u32)
+    }
+
+    /// Transactions before this one, by its full number, are all seen.
+    pub fn from(&self) -> i64 {
+        let next = next_full_id();
+        // SAFETY: the snapshot is active.
+        let xmin = unsafe { (*self.0).xmin }.into_inner();
+        // The snapshot's number is at most 2^31 behind the next one.
+        (next - u64::from((next as u32).wrapping_sub(xmin))) as i64
+    }
+}
+
+/// Runs `body` on a snapshot of this moment, whatever the transaction sees.
+pub fn on_latest_snapshot<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    // SAFETY: a snapshot pushed here is popped below on every path that returns; an error that is raised ends in a
+    // (sub)transaction abort, which pops it.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let result = body();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
 /// Whether this process may not start parallel workers, because it is one or works for some already.
 pub fn in_parallel_mode() -> bool {
     // SAFETY: reads the state of the current transaction.

@@ -53,7 +53,7 @@ impl Observation {
 }
 
 /// Takes what a source observed on an identifier of a live profile; `None` is an explicit clear, an empty text says nothing. A text is as PostgreSQL writes the
-/// trait's type under the pinned settings; sets as [`survivorship::print_texts`]. What is older than what is known is no news. Needs the workspace lock.
+/// trait's type under the pinned settings; sets as [`survivorship::print_texts`]. What is older than what is known is no news. Needs the workspace lock, or the lock of the person.
 ///
 /// Returns the traits whose value for the profile is another one now.
 pub fn observe(
@@ -103,7 +103,7 @@ pub fn observe(
         }
     }
     if !changed.is_empty() {
-        remember(ws, profile_id, &changed, &observations, &mut together);
+        remember(ws, profile_id, &moments(&changed, &observations), false, &mut together);
         let cells: Vec<single::Change> = changed
             .iter()
             .filter_map(|(t, before, after)| {
@@ -112,7 +112,8 @@ pub fn observe(
             })
             .collect();
         single::changes(ws, profile_id, &cells, &mut together)?;
-        write(ws, profile_id, &changed, &mut together);
+        let values = changed.iter().map(|(t, _, after)| (t.name.as_str(), t.ty.as_str(), after.as_deref()));
+        write(ws, profile_id, values, &mut together);
     }
     together.run(|_| Ok(()))?;
     let changed = changed.into_iter().map(|(t, before, after)| Changed {
@@ -124,22 +125,72 @@ pub fn observe(
     Ok(changed.collect())
 }
 
-/// What is known of the traits, and their columns of bits.
-fn registry(ws: &Workspace, ids: Vec<i32>) -> Result<Vec<Trait>, CdpError> {
+/// A tag that gets another value.
+pub struct TagChange<'a> {
+    /// Number of the attribute.
+    pub attribute_id: i32,
+    /// Its name.
+    pub name: &'a str,
+    /// Its type.
+    pub ty: &'a str,
+    /// Text of what it was.
+    pub before: Option<&'a str>,
+    /// Text of what it is.
+    pub after: Option<&'a str>,
+    /// Whether it is a change for the history: the first value that is computed for somebody is none.
+    pub kept: bool,
+}
+
+/// Gives tags of a live profile other values from a moment on. Needs the workspace lock, or the lock of the person.
+pub fn put(
+    ws: &Workspace,
+    profile_id: i64,
+    tags: &[TagChange<'_>],
+    moment: TimestampWithTimeZone,
+) -> Result<(), CdpError> {
+    let ids: Vec<i32> = tags.iter().map(|tag| tag.attribute_id).collect();
+    let columns = columns(ws, "tag", ids)?;
+    let mut together = Together::default();
+    let kept: Vec<Dated> = tags
+        .iter()
+        .filter(|tag| tag.kept)
+        .map(|tag| (tag.attribute_id, tag.before.map(str::to_owned), tag.after.map(str::to_owned), moment))
+        .collect();
+    remember(ws, profile_id, &kept, true, &mut together);
+    let cells: Vec<single::Change> = tags
+        .iter()
+        .filter_map(|tag| {
+            let column = columns.iter().find(|known| known.attribute_id == tag.attribute_id)?.column.as_ref()?;
+            Some(single::Change { column, before: tag.before, after: tag.after })
+        })
+        .collect();
+    single::changes(ws, profile_id, &cells, &mut together)?;
+    write(ws, profile_id, tags.iter().map(|tag| (tag.name, tag.ty, tag.after)), &mut together);
+    together.run(|_| Ok(()))?;
+    Ok(())
+}
+
+/// An attribute with its column of bits and, of a trait, its rule.
+struct Registered {
+    attribute_id: i32,
+    name: String,
+    ty: String,
+    rule: Option<String>,
+    column: Option<AttributeColumn>,
+}
+
+/// What is known of attributes of a kind, and their columns of bits.
+fn columns(ws: &Workspace, kind: &str, ids: Vec<i32>) -> Result<Vec<Registered>, CdpError> {
     spi::rows_cached(
         &ws.sql(
             "SELECT a.attribute_id, a.name, a.type, a.rule, a.dictionary_id, c.column_id, c.encoding, c.scale, c.state, f.column_id, f.state \
              FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' \
              LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' \
-             WHERE a.kind = 'trait' AND a.attribute_id = ANY ($1) ORDER BY a.attribute_id",
+             WHERE a.kind = $2 AND a.attribute_id = ANY ($1) ORDER BY a.attribute_id",
         ),
-        &[ids.into()],
+        &[ids.into(), kind.into()],
         |row| {
             let (attribute_id, name, ty) = (spi::must::<i32>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?);
-            let rule: String = spi::must(row, 4)?;
-            let (Some(kind), Some(rule)) = (Kind::named(&ty), Rule::named(&rule)) else {
-                return Err(CdpError::internal(format!("trait \"{name}\" has an unknown type or rule")));
-            };
             let column = match row.get::<i32>(6)? {
                 None => None,
                 Some(column_id) => Some(AttributeColumn {
@@ -154,9 +205,20 @@ fn registry(ws: &Workspace, ids: Vec<i32>) -> Result<Vec<Trait>, CdpError> {
                     forward: row.get::<i32>(10)?.zip(row.get::<String>(11)?),
                 }),
             };
-            Ok(Trait { attribute_id, key: attribute_id.to_string(), name, ty, kind, rule, column })
+            Ok(Registered { attribute_id, name, ty, rule: row.get(4)?, column })
         },
     )
+}
+
+/// What is known of the traits, and their columns of bits.
+fn registry(ws: &Workspace, ids: Vec<i32>) -> Result<Vec<Trait>, CdpError> {
+    let traits = columns(ws, "trait", ids)?.into_iter().map(|Registered { attribute_id, name, ty, rule, column }| {
+        let (Some(kind), Some(rule)) = (Kind::named(&ty), rule.as_deref().and_then(Rule::named)) else {
+            return Err(CdpError::internal(format!("trait \"{name}\" has an unknown type or rule")));
+        };
+        Ok(Trait { attribute_id, key: attribute_id.to_string(), name, ty, kind, rule, column })
+    });
+    traits.collect()
 }
 
 /// What is kept of these traits, on any identifier of the profile.
@@ -272,44 +334,56 @@ fn survivor(t: &Trait, observations: &[Observation]) -> Option<String> {
 /// A changed trait, what it was and what it is.
 type Change<'a> = (&'a Trait, Option<String>, Option<String>);
 
+/// A change for the history: attribute, what it was, what it is, since when.
+type Dated = (i32, Option<String>, Option<String>, TimestampWithTimeZone);
+
+/// Since when changed traits have been so: the last observation.
+fn moments(changed: &[Change<'_>], observations: &[Observation]) -> Vec<Dated> {
+    let dated = changed.iter().filter_map(|(t, was, is)| {
+        let moment = observations.iter().filter(|o| o.traits.contains_key(&t.key)).max_by_key(|o| o.micros())?;
+        Some((t.attribute_id, was.clone(), is.clone(), moment.at))
+    });
+    dated.collect()
+}
+
 /// Enters values that were replaced into the history, as [`super::history::newer`] does.
-fn remember(
-    ws: &Workspace,
-    profile_id: i64,
-    changed: &[Change<'_>],
-    observations: &[Observation],
-    together: &mut Together<'_>,
-) {
+fn remember(ws: &Workspace, profile_id: i64, changed: &[Dated], from_null: bool, together: &mut Together<'_>) {
+    if changed.is_empty() {
+        return;
+    }
     let (mut ids, mut before, mut after, mut moments) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (t, was, is) in changed {
-        let moment = observations.iter().filter(|o| o.traits.contains_key(&t.key)).max_by_key(|o| o.micros());
-        let Some(moment) = moment else { continue };
-        ids.push(t.attribute_id);
+    for (id, was, is, moment) in changed {
+        ids.push(*id);
         before.push(was.clone());
         after.push(is.clone());
-        moments.push(moment.at);
+        moments.push(*moment);
     }
     together.add(
         &ws.sql(
-            "WITH c AS MATERIALIZED (SELECT x.id, x.before, x.after, x.moment, \
+            "INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) \
+             SELECT y.id, $1, y.at, y.value FROM (SELECT x.id, x.before, x.after, x.moment, \
                  (SELECT max(h.from_at) FROM @ws@.attribute_history h WHERE h.attribute_id = x.id AND h.profile_id = $1) AS last \
-                 FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.timestamptz[]) AS x(id, before, after, moment)) \
-             INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) \
-             SELECT c.id, $1, '-infinity', c.before FROM c WHERE c.last IS NULL AND c.before IS NOT NULL \
-             UNION ALL SELECT c.id, $1, greatest(c.moment, c.last), c.after FROM c WHERE c.last IS NOT NULL OR c.before IS NOT NULL \
+                 FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.timestamptz[]) AS x(id, before, after, moment)) c \
+             CROSS JOIN LATERAL (SELECT c.id, '-infinity'::pg_catalog.timestamptz AS at, c.before AS value WHERE c.last IS NULL AND ($6 OR c.before IS NOT NULL) \
+                 UNION ALL SELECT c.id, greatest(c.moment, c.last), c.after WHERE c.last IS NOT NULL OR $6 OR c.before IS NOT NULL) y \
              ON CONFLICT (attribute_id, profile_id, from_at) DO UPDATE SET value = excluded.value",
         ),
-        [profile_id.into(), ids.into(), before.into(), after.into(), moments.into()],
+        [profile_id.into(), ids.into(), before.into(), after.into(), moments.into(), from_null.into()],
     );
 }
 
-/// Writes the values to the wide table.
-fn write(ws: &Workspace, profile_id: i64, changed: &[Change<'_>], together: &mut Together<'_>) {
+/// Writes values, each with name and type of the attribute, to the wide table.
+fn write<'a>(
+    ws: &Workspace,
+    profile_id: i64,
+    values: impl Iterator<Item = (&'a str, &'a str, Option<&'a str>)>,
+    together: &mut Together<'_>,
+) {
     let mut set = Vec::new();
     let mut args = vec![profile_id.into()];
-    for (i, (t, _, after)) in changed.iter().enumerate() {
-        set.push(format!("{} = ${}::pg_catalog.text::pg_catalog.{}", value_column(&t.name), i + 2, pg_type(&t.ty)));
-        args.push(after.clone().into());
+    for (i, (name, ty, value)) in values.enumerate() {
+        set.push(format!("{} = ${}::pg_catalog.text::pg_catalog.{}", value_column(name), i + 2, pg_type(ty)));
+        args.push(value.map(str::to_owned).into());
     }
     together.add(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {} WHERE v.profile_id = $1", set.join(", "))), args);
 }

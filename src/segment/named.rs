@@ -54,7 +54,7 @@ pub fn state_named(state: &str) -> Result<&str, CdpError> {
 fn all(ws: &Workspace) -> Result<Vec<Segment>, CdpError> {
     spi::rows(
         &ws.sql(
-            "SELECT g.segment_id, c.column_id, g.name, g.expression, g.state, g.version, g.refresh FROM @ws@.segment g JOIN @ws@.store_column c USING (segment_id) \
+            "SELECT g.segment_id, c.column_id, g.name, g.expression, g.state, g.version, t.refresh FROM @ws@.segment g JOIN @ws@.segment_state t USING (segment_id) JOIN @ws@.store_column c USING (segment_id) \
              ORDER BY g.segment_id",
         ),
         &[],
@@ -113,6 +113,7 @@ fn enter(
         &[name.into(), kind.into(), expression.into(), description.into(), state.into()],
     )?
     .ok_or_else(|| CdpError::internal("a segment was not entered"))?;
+    spi::run(&ws.sql("INSERT INTO @ws@.segment_state (segment_id) VALUES ($1)"), &[segment_id.into()])?;
     let column_id = spi::one::<i32>(
         &ws.sql("INSERT INTO @ws@.store_column (kind, encoding, segment_id) VALUES ('segment', 'set', $1) RETURNING column_id"),
         &[segment_id.into()],

@@ -103,8 +103,8 @@ pub fn fixed(ws: &Workspace, segment: &Segment, members: Vec<(u32, Vec<u8>)>) ->
 
 /// The number of a refresh and the moment it is as of. Of refreshes that wait for each other the later is never as of an earlier moment, whichever
 /// transaction began first.
-const BEGIN: &str = "UPDATE @ws@.segment g SET refresh = g.refresh + 1, profiles = $2, refreshed_at = clock_timestamp(), refreshed_as_of = m.at \
-     FROM (SELECT coalesce($3::pg_catalog.timestamptz, (SELECT greatest(now(), r.at) FROM @ws@.segment_refresh r JOIN @ws@.segment s USING (segment_id, refresh) \
+const BEGIN: &str = "UPDATE @ws@.segment_state g SET refresh = g.refresh + 1, profiles = $2, refreshed_at = clock_timestamp(), refreshed_as_of = m.at \
+     FROM (SELECT coalesce($3::pg_catalog.timestamptz, (SELECT greatest(now(), r.at) FROM @ws@.segment_refresh r JOIN @ws@.segment_state s USING (segment_id, refresh) \
                WHERE r.segment_id = $1 AND r.at <= clock_timestamp()), now()) AS at) m \
      WHERE g.segment_id = $1 RETURNING g.refresh, g.refreshed_as_of";
 

@@ -38,7 +38,7 @@ pub fn prepare() -> Result<(), CdpError> {
     temp::table(
         "cdp_row",
         "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
-         event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb",
+         event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb, received pg_catalog.timestamptz, original pg_catalog.timestamptz",
     )
 }
 

@@ -1,7 +1,7 @@
 //! Sources: the customer's own tables, and what of their rows is taken.
 
 pub mod api;
-mod batch;
+pub mod batch;
 mod describe;
 mod mapping;
 mod spool;

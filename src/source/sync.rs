@@ -3,6 +3,7 @@
 use super::batch::{self, Plan, Trait};
 use super::{describe, spool};
 use crate::error::CdpError;
+use crate::event::land::Repeat;
 use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
@@ -108,7 +109,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
                 dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
             }
             let first = first_run(ws, job_id, &plan)?;
-            event::land::land(ws, plan.source.source_id, first)?;
+            event::land::land(ws, plan.source.source_id, if first { Repeat::Never } else { Repeat::LastCounts })?;
         }
         None => event::land::emit(ws)?,
     }

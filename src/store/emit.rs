@@ -248,22 +248,15 @@ const NO_CHANGE: &str = "'\\x01'::pg_catalog.bytea";
 /// `properties`. Where they cancel out (an event that moves within its day, two identifiers that swap their profiles), a row is left all the same:
 /// what sessions keep of the events of a day is known by the rows of its key. A tracked property with too many values loses its day columns, which `false` tells; a measure that does not fit makes its column stale.
 pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<bool, CdpError> {
-    let mut filter = String::from("c.event_type_id = $2");
-    let (mut join, mut code) = (String::new(), "0".to_owned());
-    if let Some((name, ty, dictionary_id)) = &column.property {
+    // The column without a measure comes first and learns the values for the others.
+    if let (Some((name, ty, dictionary_id)), None) = (&column.property, &column.measure) {
         let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
-        // The column without a measure comes first and learns the values for the others.
-        if column.measure.is_none() {
-            let values =
-                format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id);
-            if learn(ws, *dictionary_id, &values)? > MOST_TRACKED_VALUES {
-                return untrack(ws, column, name).map(|()| false);
-            }
+        let values =
+            format!("SELECT {text} AS value FROM {changes} c WHERE c.event_type_id = {}", column.event_type_id);
+        if learn(ws, *dictionary_id, &values)? > MOST_TRACKED_VALUES {
+            return untrack(ws, column, name).map(|()| false);
         }
-        join = format!("JOIN @ws@.dictionary d ON d.dictionary_id = {dictionary_id} AND d.value = {text}");
-        code = "d.code::pg_catalog.int8".to_owned();
     }
-    let mut v = "0::pg_catalog.int8".to_owned();
     if let Some((name, ty)) = &column.measure {
         let typed = property_sql("c.properties", name, ty);
         let value = integer_sql(ty, &typed, column.scale, true)?;
@@ -274,22 +267,36 @@ pub fn events(ws: &Workspace, column: &DayColumn, changes: &str) -> Result<bool,
         if unfit.is_some() {
             return retire(ws, column.column_id, "stale").map(|()| true);
         }
-        filter.push_str(&format!(" AND {typed} IS NOT NULL"));
-        v = format!("c.n * {value}");
     }
-    spi::run(
-        &ws.sql(&into_pending(&format!(
-            "SELECT ({code} << 32) | (c.day + 2147483648) AS key, (c.profile_id >> 20)::integer AS shard, \
-                    coalesce(@ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}), {NO_CHANGE}) AS cells \
-             FROM {changes} c {join} WHERE {filter} GROUP BY 1, 2"
-        ))),
-        &[column.column_id.into(), column.event_type_id.into()],
-    )?;
+    spi::run(&ws.sql(&into_pending(&event_cells_sql(column, changes)?)), &[column.column_id.into()])?;
     Ok(true)
 }
 
+/// SQL giving the cells (key, shard, cells) of a day column for changes of events, as [`events`] takes them. Where they cancel out there is a row all the same. The values are known
+/// and fit.
+pub fn event_cells_sql(column: &DayColumn, changes: &str) -> Result<String, CdpError> {
+    let mut filter = format!("c.event_type_id = {}", column.event_type_id);
+    let (mut join, mut code) = (String::new(), "0");
+    if let Some((name, ty, dictionary_id)) = &column.property {
+        let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
+        join = format!("JOIN @ws@.dictionary d ON d.dictionary_id = {dictionary_id} AND d.value = {text}");
+        code = "d.code::pg_catalog.int8";
+    }
+    let mut v = "0::pg_catalog.int8".to_owned();
+    if let Some((name, ty)) = &column.measure {
+        let typed = property_sql("c.properties", name, ty);
+        filter.push_str(&format!(" AND {typed} IS NOT NULL"));
+        v = format!("c.n * {}", integer_sql(ty, &typed, column.scale, true)?);
+    }
+    Ok(format!(
+        "SELECT ({code} << 32) | (c.day + 2147483648) AS key, (c.profile_id >> 20)::integer AS shard, \
+                coalesce(@ext@._cdp_cells_agg((c.profile_id & 1048575)::integer, c.n, {v}), {NO_CHANGE}) AS cells \
+         FROM {changes} c {join} WHERE {filter} GROUP BY 1, 2"
+    ))
+}
+
 /// Stops keeping day columns by value for a property that turned out to have too many values.
-fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpError> {
+pub fn untrack(ws: &Workspace, column: &DayColumn, name: &str) -> Result<(), CdpError> {
     let Some(property_id) = column.property_id else { return Ok(()) };
     pgrx::notice!(
         "property \"{name}\" has more than {MOST_TRACKED_VALUES} distinct values: it is no longer tracked by day and is read from the events"

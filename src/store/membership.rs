@@ -6,7 +6,7 @@
 use super::SHARD_BITS;
 use super::read::{Listing, Wanted};
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pg_cdp_core::bitmap::{Difference, Portable};
 use pg_cdp_core::cells::{Cell, Encoding, delta};
@@ -106,11 +106,11 @@ pub struct Membership {
     pub inside: BTreeSet<i64>,
 }
 
-/// Who of the given profiles is in which segment; one entry a segment.
-pub fn of(ws: &Workspace, profiles: &BTreeSet<i64>) -> Result<Vec<Membership>, CdpError> {
+/// Who of the given profiles is in which segment; one entry a segment, of some or all.
+pub fn of(ws: &Workspace, profiles: &BTreeSet<i64>, only: Option<&[i32]>) -> Result<Vec<Membership>, CdpError> {
     let mut segments = spi::rows_cached(
-        &ws.sql("SELECT g.segment_id, c.column_id, g.refresh FROM @ws@.segment g JOIN @ws@.store_column c USING (segment_id) ORDER BY 1"),
-        &[],
+        &ws.sql("SELECT g.segment_id, c.column_id, g.refresh FROM @ws@.segment_state g JOIN @ws@.store_column c USING (segment_id) WHERE $1 IS NULL OR g.segment_id = ANY ($1) ORDER BY 1"),
+        &[only.map(<[i32]>::to_vec).into()],
         |row| {
             Ok(Membership { segment_id: spi::must(row, 1)?, column_id: spi::must(row, 2)?, refresh: spi::must(row, 3)?, inside: BTreeSet::new() })
         },
@@ -167,6 +167,31 @@ pub fn change(
         return Ok(());
     }
     log_change(ws, segment.segment_id, segment.column_id, segment.refresh, &changes)
+}
+
+/// Adds to `together` that one profile is in a segment from a refresh on, or no longer.
+pub fn log_one(
+    ws: &Workspace,
+    segment: &Membership,
+    refresh: i32,
+    at: TimestampWithTimeZone,
+    profile_id: i64,
+    inside: bool,
+    together: &mut Together<'_>,
+) -> Result<(), CdpError> {
+    let (shard, offset) = place(profile_id);
+    let cells = delta::encode([Cell { offset, n: if inside { 1 } else { -1 }, v: 0 }])?;
+    let one = super::cells::portable(&RoaringBitmap::from_iter([offset]))?;
+    let (added, removed) = if inside { (Some(one), None) } else { (None, Some(one)) };
+    together.add(
+        &ws.sql("INSERT INTO @ws@.pending (column_id, key, shard, cells) VALUES ($1, 0, $2, $3)"),
+        [segment.column_id.into(), shard.into(), cells.into()],
+    );
+    together.add(
+        &ws.sql("INSERT INTO @ws@.segment_delta (segment_id, refresh, step, shard, at, added, removed) VALUES ($1, $2, 0, $3, $4, $5, $6)"),
+        [segment.segment_id.into(), refresh.into(), shard.into(), at.into(), added.into(), removed.into()],
+    );
+    Ok(())
 }
 
 /// Enters (added, removed) of each shard into what is pending and into the log.

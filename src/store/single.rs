@@ -37,7 +37,7 @@ impl Cells {
 /// Codes of values by dictionary.
 type Codes = HashMap<(i32, String), i32>;
 
-/// Adds to `together` what brings the columns of the changed attributes up to date. Needs the workspace lock.
+/// Adds to `together` what brings the columns of the changed attributes up to date. Needs the workspace lock, or the lock of the person.
 pub fn changes(
     ws: &Workspace,
     profile_id: i64,
@@ -134,17 +134,21 @@ fn learn(ws: &Workspace, dictionary_id: i32, value: &str, codes: &mut Codes) -> 
     if codes.contains_key(&key) {
         return Ok(None);
     }
-    let code = spi::rows_cached(
+    // Another writer beside this one may have given it one by now.
+    ws.lock_codes()?;
+    let found = spi::rows_cached(
         &ws.sql(
-            "INSERT INTO @ws@.dictionary (dictionary_id, code, value) \
-             SELECT $1, coalesce(max(d.code) + 1, 0), $2 FROM @ws@.dictionary d WHERE d.dictionary_id = $1 RETURNING code",
+            "WITH new AS (INSERT INTO @ws@.dictionary (dictionary_id, code, value) SELECT $1, x.code, $2 \
+                 FROM (SELECT coalesce(max(d.code) + 1, 0) AS code FROM @ws@.dictionary d WHERE d.dictionary_id = $1) x \
+                 WHERE NOT EXISTS (SELECT FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2) RETURNING code) \
+             SELECT n.code, true FROM new n UNION ALL SELECT d.code, false FROM @ws@.dictionary d WHERE d.dictionary_id = $1 AND d.value = $2",
         ),
         &[dictionary_id.into(), value.into()],
-        |row| spi::must::<i32>(row, 1),
+        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<bool>(row, 2)?)),
     )?;
-    let code = code.into_iter().next().ok_or_else(|| CdpError::internal("a value got no code"))?;
+    let (code, new) = found.into_iter().next().ok_or_else(|| CdpError::internal("a value got no code"))?;
     codes.insert(key, code);
-    Ok(Some(code + 1))
+    Ok(new.then_some(code + 1))
 }
 
 fn code(ws: &Workspace, change: &Change<'_>, codes: &mut Codes, cells: &mut Cells) -> Result<(), CdpError> {

@@ -11,9 +11,10 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 
 /// What `cdp_init()` makes, in order.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("../../sql/workspace/10_workspace.sql"),
     include_str!("../../sql/workspace/20_source.sql"),
+    include_str!("../../sql/workspace/25_message.sql"),
     include_str!("../../sql/workspace/30_identity.sql"),
     include_str!("../../sql/workspace/40_attribute.sql"),
     include_str!("../../sql/workspace/50_event.sql"),

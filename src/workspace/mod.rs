@@ -2,11 +2,13 @@
 
 mod api;
 mod home;
+pub mod kept;
+mod lock;
 
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{self, Table};
-use crate::pg::{settings, spi, transaction};
+use crate::pg::{settings, spi};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
 
@@ -108,27 +110,6 @@ impl Workspace {
     /// The quoted schema.
     pub fn schema(&self) -> &str {
         &self.schema
-    }
-
-    /// Whether this transaction holds the lock. `false` may also mean that it is not known.
-    pub fn locked(&self) -> Result<bool, CdpError> {
-        Ok(look(&self.name, |row| Ok(transaction::is_current(row.version().xmin())))? == Some(true))
-    }
-
-    /// Makes this transaction the workspace's only writer until it ends. Readers are not kept waiting. Once is enough for a transaction.
-    ///
-    /// The row is updated and not only locked: a transaction at REPEATABLE READ or SERIALIZABLE that began before another writer committed cannot see what
-    /// that one did, and would build on what is no longer so; it gets a serialization failure (40001) here and not a wrong answer later.
-    pub fn lock(&self) -> Result<(), CdpError> {
-        if self.locked()? {
-            return Ok(());
-        }
-        spi::run_cached(
-            &self.sql(
-                "UPDATE @ws@.workspace w SET version = version WHERE w.xmin <> pg_current_xact_id()::pg_catalog.xid",
-            ),
-            &[],
-        )
     }
 }
 

@@ -3,14 +3,15 @@
 //! cannot be used is in [`Message::refused`], a message that cannot be used at all is a [`Fault`].
 
 mod read;
-mod time;
+pub mod time;
 mod traits;
 
 pub use read::{Envelope, read};
-pub use time::{Clock, Corrected, moment};
+pub use time::{Clock, Corrected, moment, printed};
 pub use traits::{Trait, TraitValue, column_name};
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 #[cfg(test)]
@@ -108,6 +109,15 @@ pub struct Message {
     pub clock: Clock,
     /// Parts that cannot be used.
     pub refused: Vec<Refused>,
+}
+
+/// What a message says, in 32 hexadecimal digits: half of the SHA-256 of its JSON with the keys in order.
+pub fn digest(message: &Value) -> String {
+    let hash = Sha256::digest(message.to_string().as_bytes());
+    hash.iter().take(16).fold(String::with_capacity(32), |mut out, byte| {
+        out.push_str(&format!("{byte:02x}"));
+        out
+    })
 }
 
 /// Why a message cannot be used at all: lower case, without a full stop.

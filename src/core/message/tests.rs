@@ -133,6 +133,9 @@ fn times_in_their_forms() {
     assert_eq!(of(json!(" 2000-01-02 ")), Some(86_400 * second));
     assert_eq!(of(json!(946_684_801)), Some(second));
     assert_eq!(of(json!(946_684_801_500u64)), Some(1_500_000));
+    for at in [0, 1, -1, 1_234_567_890_123_456, -9_000_000_000_000_000] {
+        assert_eq!(of(json!(printed(at))), Some(at));
+    }
     for none in [
         json!("now"),
         json!("2000-13-01T00:00:00Z"),
@@ -157,6 +160,21 @@ fn the_clock_of_the_client_is_corrected() {
     assert_eq!(Clock::default().correct(11), Corrected { at: 11, received: 11, original: None });
     let clock = Clock { original: Some(i64::MIN), sent: Some(i64::MAX), received: None };
     assert_eq!(clock.correct(0).at, i64::MIN);
+}
+
+#[test]
+fn months_have_partitions() {
+    use super::time::Month;
+    let of = |text: &str| Month::of(moment(&json!(text)).expect("a moment"));
+    let month = of("2024-12-31T23:59:59.999999Z").expect("a month");
+    assert_eq!((month.partition().as_str(), month.first().as_str()), ("event_y2024m12", "2024-12-01 00:00:00"));
+    assert_eq!(
+        (month.next().partition().as_str(), month.next().first().as_str()),
+        ("event_y2025m01", "2025-01-01 00:00:00")
+    );
+    assert_eq!(of("1970-01-01T00:00:00Z").map(Month::partition).as_deref(), Some("event_y1970m01"));
+    assert_eq!(of("1969-12-31T23:59:59Z"), None);
+    assert_eq!(of("2101-01-01T00:00:00Z"), None);
 }
 
 #[test]

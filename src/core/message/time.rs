@@ -35,6 +35,47 @@ pub fn moment(value: &Value) -> Option<i64> {
     micros.checked_sub(EPOCH_2000)
 }
 
+/// A moment, in microseconds since 2000-01-01 UTC, as [`moment`] reads it; one that is out of range as 1970.
+pub fn printed(at: i64) -> String {
+    let moment = at.checked_add(EPOCH_2000).and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    moment.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// A month of UTC between 1970 and 2100, whose events have a partition of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Month {
+    year: i16,
+    month: i8,
+}
+
+impl Month {
+    /// The month of a moment, in microseconds since 2000-01-01 UTC.
+    pub fn of(at: i64) -> Option<Self> {
+        let moment = Timestamp::from_microsecond(at.checked_add(EPOCH_2000)?).ok()?;
+        let day = TimeZone::UTC.to_datetime(moment).date();
+        (1970..=2100).contains(&day.year()).then(|| Self { year: day.year(), month: day.month() })
+    }
+
+    /// Name of the partition.
+    pub fn partition(self) -> String {
+        format!("event_y{:04}m{:02}", self.year, self.month)
+    }
+
+    /// Its first moment, as text.
+    pub fn first(self) -> String {
+        format!("{:04}-{:02}-01 00:00:00", self.year, self.month)
+    }
+
+    /// The month after it.
+    pub fn next(self) -> Self {
+        if self.month == 12 {
+            Self { year: self.year + 1, month: 1 }
+        } else {
+            Self { year: self.year, month: self.month + 1 }
+        }
+    }
+}
+
 /// The times that a message gives, in microseconds since 2000-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Clock {

@@ -1,9 +1,9 @@
 //! What a backend keeps of small tables of a workspace: read again when a row of theirs is another version than the one that was read.
 
+use super::Workspace;
 use crate::error::CdpError;
 use crate::pg::scan::{self, LIFETIME, Version};
 use crate::pg::transaction;
-use crate::workspace::Workspace;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::thread::LocalKey;

@@ -1,0 +1,206 @@
+//! Landing one event: what [`super::land`] does for a batch, in one statement that is kept.
+
+use super::partition;
+use crate::error::CdpError;
+use crate::expr::catalog;
+use crate::pg::{names, spi};
+use crate::store::column::{day_sql, dictionary_text_sql, integer_sql, learn, property_sql};
+use crate::store::emit::{self, DayColumn};
+use crate::store::{MOST_TRACKED_VALUES, column};
+use crate::workspace::Workspace;
+use pg_cdp_core::expr::ast::Type;
+use pg_cdp_core::message::time::Month;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::quote_literal;
+
+/// An event.
+pub struct One<'a> {
+    /// Its type.
+    pub event_type_id: i32,
+    /// Who told it.
+    pub source_id: i32,
+    /// The identifier it is kept on.
+    pub node_id: i64,
+    /// Whose that is.
+    pub profile_id: i64,
+    /// When it happened.
+    pub at: TimestampWithTimeZone,
+    /// Its key in the source.
+    pub key: &'a str,
+    /// Its properties as the text of a JSON object.
+    pub properties: String,
+    /// When it was received.
+    pub received: Option<TimestampWithTimeZone>,
+    /// When it happened by the clock of the client, when that was corrected.
+    pub original: Option<TimestampWithTimeZone>,
+}
+
+/// What the columns of a type need before an event can be written to them.
+enum Need {
+    /// A second look: one was given up.
+    Again,
+    /// That nobody else writes: a column has to be given up.
+    Alone,
+}
+
+/// Whether the partition for a moment is there.
+pub fn has_partition(ws: &Workspace, at: i64) -> bool {
+    Month::of(at).is_none_or(|month| names::relation(&ws.name, &month.partition()).is_some())
+}
+
+/// Makes the partition for a moment unless it is there. Needs the workspace lock.
+pub fn ensure_partition(ws: &Workspace, at: i64) -> Result<(), CdpError> {
+    match Month::of(at) {
+        Some(month) if names::relation(&ws.name, &month.partition()).is_none() => {
+            partition::make(ws, &month.partition(), &month.first(), &month.next().first())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The day columns of an event type, those without a measure first.
+fn columns(event: &catalog::Event) -> Vec<DayColumn> {
+    let named = |id: i32| event.properties.iter().find(|(_, p)| p.property_id == id);
+    let mut columns: Vec<((i32, i32), DayColumn)> = Vec::with_capacity(event.days.len());
+    for ((property, measure), (column_id, scale)) in &event.days {
+        let property_of = named(*property).map(|(name, p)| (name.clone(), word(p.ty), p.dictionary_id));
+        let measure_of = named(*measure).map(|(name, p)| (name.clone(), word(p.ty)));
+        columns.push((
+            (*measure, *property),
+            DayColumn {
+                column_id: *column_id,
+                event_type_id: event.event_type_id,
+                property: property_of,
+                measure: measure_of,
+                scale: i32::try_from(*scale).unwrap_or(0),
+                property_id: (*property != 0).then_some(*property),
+            },
+        ));
+    }
+    columns.sort_by_key(|(key, _)| *key);
+    columns.into_iter().map(|(_, column)| column).collect()
+}
+
+fn word(ty: Type) -> String {
+    match ty {
+        Type::Boolean => "boolean",
+        Type::Bigint => "bigint",
+        Type::Numeric => "numeric",
+        Type::Date => "date",
+        Type::Timestamptz => "timestamptz",
+        _ => "text",
+    }
+    .to_owned()
+}
+
+/// Enters an event, and writes it to its day columns. `Some(false)`: an event of its key is there already and nothing was written; `None`: that needs the workspace lock, which
+/// `alone` says that the caller has, and nothing was written.
+pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> Result<Option<bool>, CdpError> {
+    let mut columns = columns(event);
+    loop {
+        match prepare(ws, &columns, one, alone)? {
+            None => break,
+            Some(Need::Alone) => return Ok(None),
+            Some(Need::Again) => columns.retain(|column| ready(ws, column.column_id).unwrap_or(false)),
+        }
+    }
+    let changes = "SELECT $1::pg_catalog.int8 AS profile_id, $2::pg_catalog.int4 AS event_type_id, $3::pg_catalog.timestamptz AS at, $4::pg_catalog.text::pg_catalog.jsonb AS properties";
+    let mut parts = Vec::with_capacity(columns.len());
+    for column in &columns {
+        parts.push(format!(
+            "SELECT {}::integer AS column_id, x.key, x.shard, x.cells FROM ({}) x",
+            column.column_id,
+            emit::event_cells_sql(column, "c")?
+        ));
+    }
+    let pending = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", cells AS (INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT p.column_id, p.key, p.shard, p.cells FROM ({}) p WHERE EXISTS (SELECT FROM new))",
+            parts.join(" UNION ALL ")
+        )
+    };
+    let sql = ws.sql(&format!(
+        "WITH c AS MATERIALIZED (SELECT c.profile_id, 1::pg_catalog.int8 AS n, c.event_type_id, {day} AS day, c.properties FROM ({changes}) c), \
+         new AS (INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
+             SELECT $2, $5, $6, $3, $7, c.properties, $8, $9 FROM c \
+             WHERE NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending} \
+         SELECT count(*) FROM new",
+        day = day_sql("c.at")
+    ));
+    let found = spi::rows_cached(
+        &sql,
+        &[
+            one.profile_id.into(),
+            one.event_type_id.into(),
+            one.at.into(),
+            one.properties.as_str().into(),
+            one.source_id.into(),
+            one.node_id.into(),
+            one.key.into(),
+            one.received.into(),
+            one.original.into(),
+        ],
+        |row| spi::must::<i64>(row, 1),
+    )?;
+    Ok(Some(found.into_iter().next() == Some(1)))
+}
+
+fn ready(ws: &Workspace, column_id: i32) -> Result<bool, CdpError> {
+    let sql = ws.sql("SELECT c.state = 'ready' FROM @ws@.store_column c WHERE c.column_id = $1");
+    Ok(spi::rows_cached(&sql, &[column_id.into()], |row| spi::must::<bool>(row, 1))?.into_iter().next() == Some(true))
+}
+
+/// Gives codes to values that have none, and gives up columns that cannot keep what the event has; `None` when all was well.
+fn prepare(ws: &Workspace, columns: &[DayColumn], one: &One, alone: bool) -> Result<Option<Need>, CdpError> {
+    let properties = "($1::pg_catalog.text::pg_catalog.jsonb)";
+    let mut looks = Vec::new();
+    for column in columns {
+        let mut look = String::from("NULL");
+        if let (Some((name, ty, dictionary_id)), None) = (&column.property, &column.measure) {
+            let text = dictionary_text_sql(ty, &property_sql(properties, name, ty));
+            look = format!(
+                "(SELECT t.v FROM (SELECT {text} AS v) t WHERE t.v IS NOT NULL AND NOT EXISTS (SELECT FROM @ws@.dictionary d WHERE d.dictionary_id = {dictionary_id} AND d.value = t.v))"
+            );
+        } else if let Some((name, ty)) = &column.measure {
+            let typed = property_sql(properties, name, ty);
+            let value = integer_sql(ty, &typed, column.scale, true)?;
+            look = format!("CASE WHEN {typed} IS NOT NULL AND {value} IS NULL THEN '' END");
+        }
+        looks.push(look);
+    }
+    if looks.iter().all(|look| look == "NULL") {
+        return Ok(None);
+    }
+    let sql = ws.sql(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", looks.join(", ")));
+    let found =
+        spi::rows_cached(&sql, &[one.properties.as_str().into()], |row| spi::must::<Vec<Option<String>>>(row, 1))?;
+    let mut given_up = false;
+    for (column, lack) in columns.iter().zip(found.into_iter().flatten()) {
+        let Some(value) = lack else { continue };
+        if column.measure.is_some() {
+            if !alone {
+                return Ok(Some(Need::Alone));
+            }
+            column::retire(ws, column.column_id, "stale")?;
+            given_up = true;
+            continue;
+        }
+        let Some((name, _, dictionary_id)) = &column.property else { continue };
+        let count = ws.sql("SELECT coalesce(max(d.code) + 1, 0) FROM @ws@.dictionary d WHERE d.dictionary_id = $1");
+        let count = spi::rows_cached(&count, &[(*dictionary_id).into()], |row| spi::must::<i32>(row, 1))?;
+        // Some room for what others learn at the same time.
+        if !alone && count.into_iter().next().unwrap_or(0) + 64 > MOST_TRACKED_VALUES {
+            return Ok(Some(Need::Alone));
+        }
+        ws.lock_codes()?;
+        if learn(ws, *dictionary_id, &format!("SELECT {}::pg_catalog.text AS value", quote_literal(&value)))?
+            > MOST_TRACKED_VALUES
+        {
+            emit::untrack(ws, column, name)?;
+            given_up = true;
+        }
+    }
+    Ok(given_up.then_some(Need::Again))
+}

@@ -1,0 +1,35 @@
+//! `cdp_ingest`, and the steps of `cdp_process_inbox`.
+
+use super::{door, inbox};
+use crate::error::given;
+use crate::pg::json::JsonText;
+use crate::workspace;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_ingest(payload: Option<JsonText>, source: default!(Option<&str>, "'api'")) -> Result<JsonText, ErrorReport> {
+    Ok(workspace::enter_small(|ws| {
+        let payload = given(payload, "payload")?.parse()?;
+        let answer = door::ingest(ws, given(source, "source")?, &payload)?;
+        Ok(JsonText::new(answer.to_string()))
+    })?)
+}
+
+/// Begins a run over the inbox. Returns the job.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_inbox_begin() -> Result<i64, ErrorReport> {
+    Ok(workspace::enter(inbox::begin)?)
+}
+
+/// Takes up to so many rows of the inbox that no other run has in hand. Returns how many; 0 when none was left.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_inbox_batch(job_id: i64, rows: Option<i32>) -> Result<i64, ErrorReport> {
+    Ok(workspace::enter_bulk(|ws| inbox::take(ws, job_id, given(rows, "batch")?))?)
+}
+
+/// Ends a run over the inbox.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_inbox_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
+    Ok(workspace::enter(|ws| inbox::end(ws, job_id, failure))?)
+}

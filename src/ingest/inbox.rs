@@ -1,0 +1,353 @@
+//! The inbox: messages that wait are taken in batches, each a transaction. Runs beside each other share the rows: each takes rows that no other has in hand, reads and plans them for
+//! itself, and only writes one after the other.
+
+use super::definitions;
+use super::door::{self, as_received, key_of, reason_of};
+use super::plan::{self, Plan, Trouble};
+use super::policy;
+use crate::error::CdpError;
+use crate::event;
+use crate::expr::catalog::Catalog;
+use crate::identity::gather::{Refused, Row, Sights};
+use crate::identity::rules::Rules;
+use crate::identity::stitch;
+use crate::pg::spi;
+use crate::profile;
+use crate::source::{api::of_calls, batch};
+use crate::workspace::Workspace;
+use pg_cdp_core::message::{Envelope, Message, read};
+use pgrx::datum::TimestampWithTimeZone;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Enters a run.
+pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
+    // Rows of runs that are gone are in the inbox as before: only the entry has to be closed.
+    spi::run(
+        &ws.sql(
+            "UPDATE @ws@.job j SET state = 'failed', message = 'interrupted', finished_at = j.updated_at FROM @ws@.jobs v \
+             WHERE v.job_id = j.job_id AND j.kind = 'inbox' AND v.state = 'interrupted'",
+        ),
+        &[],
+    )?;
+    spi::one::<i64>(&ws.sql("INSERT INTO @ws@.job (kind, state) VALUES ('inbox', 'running') RETURNING job_id"), &[])?
+        .ok_or_else(|| CdpError::internal("a job was not entered"))
+}
+
+/// Ends a run: done, or failed with a message.
+pub fn end(ws: &Workspace, job_id: i64, failure: Option<&str>) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(
+            "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",
+        ),
+        &[job_id.into(), failure.into()],
+    )?;
+    Ok(())
+}
+
+/// A row of the inbox.
+struct Waiting {
+    payload: String,
+    source: String,
+    received: TimestampWithTimeZone,
+}
+
+/// The most rows of a batch.
+const MOST_ROWS: i32 = 1_000_000;
+
+/// Takes rows of the inbox; returns how many.
+pub fn take(ws: &Workspace, job_id: i64, rows: i32) -> Result<i64, CdpError> {
+    if !(1..=MOST_ROWS).contains(&rows) {
+        return Err(CdpError::invalid_parameter(format!("a batch of {rows} rows is not possible"))
+            .with_hint(format!("Give 1 to {MOST_ROWS}; 10000 is a good size.")));
+    }
+    let waiting = spi::rows(
+        &ws.sql(
+            "WITH claimed AS MATERIALIZED (SELECT i.inbox_id FROM @ws@.inbox i ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED), \
+             taken AS (DELETE FROM @ws@.inbox i USING claimed c WHERE i.inbox_id = c.inbox_id RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
+             SELECT t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id",
+        ),
+        &[rows.into()],
+        |row| Ok(Waiting { payload: spi::must(row, 1)?, source: spi::must(row, 2)?, received: spi::must(row, 3)? }),
+    )?;
+    let count = i64::try_from(waiting.len()).map_err(|_| CdpError::limit("too many rows"))?;
+    if waiting.is_empty() {
+        return Ok(0);
+    }
+    let mut sources: BTreeMap<String, Vec<Waiting>> = BTreeMap::new();
+    for row in waiting {
+        sources.entry(row.source.clone()).or_default().push(row);
+    }
+    let mut rejected = 0;
+    for (source, rows) in sources {
+        rejected += Batch::read(ws, &source, rows)?.write(ws)?;
+    }
+    spi::run(
+        &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
+        &[job_id.into(), count.into(), rejected.into()],
+    )?;
+    Ok(count)
+}
+
+/// A message of the batch.
+struct Item {
+    message: Message,
+    key: String,
+    received: i64,
+    /// As it goes to the rejects.
+    value: Value,
+    /// What it says beside who it is about.
+    plan: Option<Plan>,
+}
+
+/// The messages of one source.
+struct Batch {
+    source: String,
+    items: Vec<Item>,
+    /// Payloads that cannot be used, with their key and the reason.
+    refused: Vec<(Option<String>, Value, String)>,
+}
+
+impl Batch {
+    /// Takes payloads apart and plans what they would write, as far as that is possible without keeping others from writing.
+    fn read(ws: &Workspace, source: &str, rows: Vec<Waiting>) -> Result<Self, CdpError> {
+        let mut batch = Self { source: source.to_owned(), items: Vec::with_capacity(rows.len()), refused: Vec::new() };
+        for row in rows {
+            pgrx::check_for_interrupts!();
+            let now: i64 = row.received.into();
+            let payload: Value = match serde_json::from_str(&row.payload) {
+                // What PostgreSQL could not keep is no message either.
+                Ok(payload) if !row.payload.contains("\\u0000") => payload,
+                Ok(_) => {
+                    let text = row.payload.replace("\\u0000", "\u{fffd}");
+                    batch.refused.push((None, Value::String(text), "the payload has the character \\u0000".to_owned()));
+                    continue;
+                }
+                Err(error) => {
+                    batch.refused.push((None, Value::String(row.payload), format!("the payload is no JSON: {error}")));
+                    continue;
+                }
+            };
+            let Some((messages, envelope, _)) = door::messages(&payload) else {
+                batch.refused.push((None, payload, "the payload is neither a message nor an array of messages".to_owned()));
+                continue;
+            };
+            for (nth, value) in messages.into_iter().enumerate() {
+                batch.add(value, envelope, now, nth);
+            }
+        }
+        batch.plan(ws)?;
+        Ok(batch)
+    }
+
+    fn add(&mut self, value: &Value, envelope: Envelope, now: i64, nth: usize) {
+        match read(value, envelope) {
+            Err(fault) => self.refused.push((None, as_received(value, envelope, now), fault.0)),
+            Ok(message) => {
+                let key = key_of(&message, value, now, nth);
+                let value = as_received(value, envelope, now);
+                self.items.push(Item { message, key, received: now, value, plan: None });
+            }
+        }
+    }
+
+    /// Plans the messages that have no plan.
+    fn plan(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        let (catalog, rules) = (Catalog::load(ws)?, Rules::load(ws)?);
+        let policy = policy::of(ws, source_id(ws, &self.source)?)?;
+        let mut kept = Vec::with_capacity(self.items.len());
+        for mut item in self.items.drain(..) {
+            if item.plan.is_none() {
+                match plan::facts(&catalog, &rules, &policy, &item.message, item.received) {
+                    Ok(plan) => item.plan = Some(plan),
+                    Err(Trouble::Fault(reason)) => {
+                        self.refused.push((Some(item.key), item.value, reason));
+                        continue;
+                    }
+                    Err(Trouble::Error(error)) => return Err(error),
+                }
+            }
+            kept.push(item);
+        }
+        self.items = kept;
+        Ok(())
+    }
+
+    /// Writes what was planned. Returns how many messages were rejected.
+    fn write(mut self, ws: &Workspace) -> Result<i64, CdpError> {
+        ws.lock()?;
+        let (source_id, trust) = of_calls(ws, &self.source)?;
+        self.drop_known(ws, source_id)?;
+        self.define(ws)?;
+        self.moments()?;
+        let rules = Rules::load(ws)?;
+        batch::prepare()?;
+        let (rows, types) = self.rows(ws, &rules)?;
+        let (mut refused, mut useless) = (Vec::new(), Vec::new());
+        let mut sights = Sights::of(ws, &rules, &types, &rows, &mut refused, &mut useless)?;
+        drop(rows);
+        let useless: HashSet<i64> = useless.into_iter().collect();
+        self.fill(&useless)?;
+        sights.subjects()?;
+        event::land::prepare()?;
+        let merged = stitch::see(ws, &rules, &mut sights, source_id, trust)?;
+        profile::observe::observe(ws, source_id, merged)?;
+        event::land::land(ws, source_id, event::land::Repeat::FirstStays)?;
+        let rejected = useless.len() + self.refused.len();
+        self.tell(ws, &useless, refused)?;
+        i64::try_from(rejected).map_err(|_| CdpError::limit("too many rejects"))
+    }
+
+    /// Leaves out messages that were taken before, and all but the first of those with the same key: whatever they say, the first one counts.
+    fn drop_known(&mut self, ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
+        let keys: Vec<String> = self.items.iter().map(|item| item.key.clone()).collect();
+        let known = spi::rows(
+            &ws.sql(
+                "SELECT m.message_id FROM @ws@.message m WHERE m.source_id = $1 AND m.message_id = ANY ($2) \
+                 UNION ALL SELECT e.key FROM unnest($2) x(key) JOIN @ws@.event e ON e.source_id = $1 AND e.key = x.key",
+            ),
+            &[source_id.into(), keys.into()],
+            |row| spi::must::<String>(row, 1),
+        )?;
+        let mut met: HashSet<String> = known.into_iter().collect();
+        self.items.retain(|item| met.insert(item.key.clone()));
+        Ok(())
+    }
+
+    /// Enters what is not known, and plans those messages again that brought it: types are as the first of them has it.
+    fn define(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        let mut any = false;
+        for item in &mut self.items {
+            if let Some(plan) = &item.plan
+                && plan.defines()
+            {
+                definitions::make(ws, plan)?;
+                item.plan = None;
+                any = true;
+            }
+        }
+        if any { self.plan(ws) } else { Ok(()) }
+    }
+
+    /// Writes the traits that are moments as PostgreSQL writes them under the settings in force, as every door does.
+    fn moments(&mut self) -> Result<(), CdpError> {
+        let plans = self.items.iter_mut().filter_map(|item| item.plan.as_mut());
+        let moments = plans.flat_map(|plan| &mut plan.traits).filter(|t| t.ty == "timestamptz").filter_map(|t| t.value.as_mut());
+        let moments: Vec<&mut String> = moments.collect();
+        if moments.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<String> = moments.iter().map(|text| (**text).clone()).collect();
+        let canonical = spi::rows(
+            "SELECT (x.t::pg_catalog.timestamptz)::pg_catalog.text FROM unnest($1::pg_catalog.text[]) WITH ORDINALITY AS x(t, i) ORDER BY x.i",
+            &[texts.into()],
+            |row| spi::must::<String>(row, 1),
+        )?;
+        moments.into_iter().zip(canonical).for_each(|(text, canonical)| *text = canonical);
+        Ok(())
+    }
+
+    /// The identifiers of the messages as rows with a column for each type, for as many values of it as any message has.
+    fn rows(&mut self, ws: &Workspace, rules: &Rules) -> Result<(Vec<Row>, Vec<i32>), CdpError> {
+        let mut types: Vec<i32> = Vec::new();
+        let mut columns: HashMap<(i32, usize), usize> = HashMap::new();
+        let mut rows = Vec::with_capacity(self.items.len());
+        for (rn, item) in (0i64..).zip(&self.items) {
+            let Some(plan) = &item.plan else { continue };
+            let mut values: Vec<Option<String>> = vec![None; types.len()];
+            for (_, ty, value) in plan::named(ws, rules, &item.message)? {
+                let type_id = ty.type_id;
+                let mut nth = 0;
+                let column = loop {
+                    let column = *columns.entry((type_id, nth)).or_insert_with(|| {
+                        types.push(type_id);
+                        types.len() - 1
+                    });
+                    values.resize(types.len(), None);
+                    if values.get(column).is_some_and(Option::is_none) {
+                        break column;
+                    }
+                    nth += 1;
+                };
+                if let Some(slot) = values.get_mut(column) {
+                    *slot = Some(value.to_owned());
+                }
+            }
+            let seen = moment(plan.time.at)?;
+            rows.push(Row { rn, seen: Some(seen), values, fault: None });
+        }
+        for row in &mut rows {
+            row.values.resize(types.len(), None);
+        }
+        Ok((rows, types))
+    }
+
+    /// Fills the table of the batch with what the messages say.
+    fn fill(&self, useless: &HashSet<i64>) -> Result<(), CdpError> {
+        let mut rns = Vec::new();
+        let (mut keys, mut seen, mut traits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut events, mut properties) = (Vec::new(), Vec::new());
+        let (mut received, mut original) = (Vec::new(), Vec::new());
+        for (rn, item) in (0i64..).zip(&self.items) {
+            let Some(plan) = item.plan.as_ref().filter(|_| !useless.contains(&rn)) else { continue };
+            let mut said = Map::new();
+            for t in &plan.traits {
+                if let Some(id) = t.attribute_id {
+                    said.insert(id.to_string(), t.value.clone().map_or(Value::Null, Value::String));
+                }
+            }
+            rns.push(rn);
+            keys.push(item.key.clone());
+            seen.push(moment(plan.time.at)?);
+            traits.push(Value::Object(said).to_string());
+            events.push(plan.event.as_ref().map(|event| event.name.clone()));
+            properties.push(match &plan.event {
+                Some(event) => Some(serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?),
+                None => None,
+            });
+            received.push(moment(plan.time.received)?);
+            original.push(plan.time.original.and_then(|at| TimestampWithTimeZone::try_from(at).ok()));
+        }
+        spi::run(
+            "INSERT INTO pg_temp.cdp_row (rn, k, seen, traits, event, event_at, event_key, properties, received, original) \
+             SELECT x.rn, x.k, x.seen, x.traits::pg_catalog.jsonb, x.event, x.seen, x.k, x.properties::pg_catalog.jsonb, x.received, x.original \
+             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[], $3::pg_catalog.timestamptz[], $4::pg_catalog.text[], $5::pg_catalog.text[], $6::pg_catalog.text[], \
+                 $7::pg_catalog.timestamptz[], $8::pg_catalog.timestamptz[]) AS x(rn, k, seen, traits, event, properties, received, original)",
+            &[rns.into(), keys.into(), seen.into(), traits.into(), events.into(), properties.into(), received.into(), original.into()],
+        )?;
+        spi::run("ANALYZE pg_temp.cdp_row", &[])?;
+        Ok(())
+    }
+
+    /// Tells the rejects what was not used.
+    fn tell(&self, ws: &Workspace, useless: &HashSet<i64>, refused: Vec<Refused>) -> Result<(), CdpError> {
+        for (key, payload, reason) in &self.refused {
+            door::tell(ws, &self.source, key.as_deref(), payload, std::slice::from_ref(reason))?;
+        }
+        for (rn, item) in (0i64..).zip(&self.items) {
+            if useless.contains(&rn) {
+                door::tell(ws, &self.source, Some(&item.key), &item.value, &[plan::NOBODY.to_owned()])?;
+                continue;
+            }
+            let parts = item.plan.iter().flat_map(|plan| &plan.refused);
+            let reasons: Vec<String> = parts.map(reason_of).collect();
+            if !reasons.is_empty() {
+                door::tell(ws, &self.source, Some(&item.key), &item.value, &reasons)?;
+            }
+        }
+        for value in refused {
+            let payload = serde_json::json!({"identifier_type": value.type_name, "value": value.value});
+            let reason = format!("identifier {} is {}", value.type_name, value.fault);
+            door::tell(ws, &self.source, None, &payload, &[reason])?;
+        }
+        Ok(())
+    }
+}
+
+fn source_id(ws: &Workspace, source: &str) -> Result<Option<i32>, CdpError> {
+    spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[source.into()])
+}
+
+fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
+    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
+}

@@ -1,0 +1,310 @@
+//! Taking one message. One that says nothing new of who is who, and brings neither traits nor anything to be defined, is written beside others that are about other people; every other one
+//! holds the workspace.
+
+use super::answer::Answer;
+use super::definitions;
+use super::plan::{self, Plan, Trouble, canonical};
+use super::policy;
+use super::realtime::{self, Cause};
+use crate::error::CdpError;
+use crate::event::one::{self, One};
+use crate::expr::catalog::{self, Catalog};
+use crate::expr::dependencies::Named;
+use crate::identity::identify;
+use crate::identity::rules::Rules;
+use crate::identity::sight::{Settled, Sight};
+use crate::pg::spi::{self, Together};
+use crate::pg::transaction;
+use crate::profile::single;
+use crate::workspace::Workspace;
+use pg_cdp_core::message::Message;
+use pgrx::datum::TimestampWithTimeZone;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// A message on its way.
+pub struct Taking<'a> {
+    /// The workspace.
+    pub ws: &'a Workspace,
+    /// Name of its source.
+    pub source: &'a str,
+    /// The message.
+    pub message: &'a Message,
+    /// Its key: `messageId`, or one that was made for it.
+    pub key: &'a str,
+    /// When it came in, in microseconds since 2000.
+    pub now: i64,
+    /// Whether it is the only one of its transaction, as far as is known: then it may be written beside others.
+    pub alone: bool,
+}
+
+/// Rules, names and the plan of a message, as they are now.
+struct Known {
+    rules: Rc<Rules>,
+    catalog: Rc<Catalog>,
+    plan: Plan,
+}
+
+/// Where the facts of a message go.
+struct Place {
+    source_id: i32,
+    trust: i32,
+    node_id: i64,
+    profile_id: i64,
+    created_at: i64,
+}
+
+fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
+    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
+}
+
+impl Taking<'_> {
+    /// The answer that the message got before; `None` when it is new.
+    pub fn answered(&self) -> Result<Option<Value>, CdpError> {
+        let answer = spi::rows_cached(
+            &self.ws.sql(
+                "SELECT m.answer::pg_catalog.text FROM @ws@.source s JOIN @ws@.message m USING (source_id) WHERE s.name = $1 AND m.message_id = $2",
+            ),
+            &[self.source.into(), self.key.into()],
+            |row| spi::must::<String>(row, 1),
+        )?;
+        let Some(answer) = answer.into_iter().next() else { return Ok(None) };
+        serde_json::from_str(&answer).map(Some).map_err(|_| CdpError::corrupted("answer"))
+    }
+
+    /// Takes the message; gives the answer.
+    pub fn take(&self) -> Result<Value, Trouble> {
+        if let Some(answer) = self.answered()? {
+            return Ok(answer);
+        }
+        if self.alone
+            && !transaction::keeps_its_snapshot()
+            && !self.ws.locked()?
+            && let Some(answer) = self.beside()?
+        {
+            return Ok(answer);
+        }
+        self.holding()
+    }
+
+    fn know(&self) -> Result<Known, Trouble> {
+        let (rules, catalog) = (Rules::load(self.ws)?, Catalog::load(self.ws)?);
+        let source_id = self.source_id()?;
+        let policy = policy::of(self.ws, source_id)?;
+        let plan = plan::plan(self.ws, &rules, &catalog, &policy, self.source, self.message, self.now)?;
+        Ok(Known { rules, catalog, plan })
+    }
+
+    fn source_id(&self) -> Result<Option<i32>, CdpError> {
+        let found = spi::rows_cached(
+            &self.ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"),
+            &[self.source.into()],
+            |row| spi::must::<i32>(row, 1),
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Where a message belongs that can be written beside others.
+    fn settled(&self, known: &Known) -> Result<Option<Settled>, CdpError> {
+        let plan = &known.plan;
+        if plan.defines() || !plan.traits.is_empty() || !one::has_partition(self.ws, plan.time.at) {
+            return Ok(None);
+        }
+        plan.sight.settled(self.ws, &known.rules, Some(plan.time.at))
+    }
+
+    /// Takes the message beside others; `None` when it has to hold the workspace, and nothing was written.
+    fn beside(&self) -> Result<Option<Value>, Trouble> {
+        let known = self.know()?;
+        let Some(settled) = self.settled(&known)? else { return Ok(None) };
+        let profile_id = settled.profile_id;
+        self.ws.lock_person(profile_id)?;
+        let back = || self.ws.unlock_person(profile_id).map(|()| None);
+        // Others may have been at work until now.
+        if let Some(answer) = self.answered()? {
+            return Ok(Some(answer));
+        }
+        let known = self.know()?;
+        match self.settled(&known)? {
+            Some(settled) if settled.profile_id == profile_id => {
+                let Some(place) = self.place(&known.plan.sight, &known.rules)? else { return Ok(back()?) };
+                let mut answer = Answer { rejected: known.plan.refused.clone(), ..Answer::default() };
+                if !self.event(&known, &place, &mut answer, false)? {
+                    return Ok(back()?);
+                }
+                self.times(&settled, place.source_id, known.plan.time.at)?;
+                self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog).map(Some)
+            }
+            _ => Ok(back()?),
+        }
+    }
+
+    /// Takes the message as the workspace's only writer.
+    fn holding(&self) -> Result<Value, Trouble> {
+        self.ws.lock()?;
+        if let Some(answer) = self.answered()? {
+            return Ok(answer);
+        }
+        let mut known = self.know()?;
+        if known.plan.defines() {
+            definitions::make(self.ws, &known.plan)?;
+            let refused = std::mem::take(&mut known.plan.refused);
+            known = self.know()?;
+            known.plan.refused = refused;
+        }
+        let at = moment(known.plan.time.at)?;
+        let mut answer = Answer { rejected: known.plan.refused.clone(), ..Answer::default() };
+        let sight = &known.plan.sight;
+        let mut identity = false;
+        let place = match sight.settled(self.ws, &known.rules, Some(known.plan.time.at))? {
+            Some(settled) => {
+                let place = self.place(sight, &known.rules)?;
+                if let Some(place) = &place {
+                    self.times(&settled, place.source_id, known.plan.time.at)?;
+                }
+                place
+            }
+            None => {
+                identity = true;
+                let mut homes: Vec<i64> = sight.entered().filter_map(|s| Some(s.home?.profile_id)).collect();
+                homes.sort_unstable();
+                homes.dedup();
+                let sight = Sight { known: sight.known.clone(), edges: sight.edges.clone(), ..*sight };
+                let profile = identify::see(self.ws, &known.rules, &known.plan.wanted, sight, self.source, Some(at))?;
+                let sight = Sight::read(self.ws, &known.plan.wanted, self.source)?;
+                answer.created = homes.is_empty();
+                answer.merged = self.retired(homes, profile)?;
+                self.place(&sight, &known.rules)?
+            }
+        };
+        let Some(place) = place else {
+            return Err(Trouble::Error(CdpError::internal("a message has lost its identifiers")));
+        };
+        let mut changed = BTreeSet::new();
+        self.traits(&known, &place, at, &mut answer)?;
+        changed.extend(answer.traits.iter().map(|t| Named::Attribute(t.attribute_id)));
+        one::ensure_partition(self.ws, known.plan.time.at)?;
+        self.event(&known, &place, &mut answer, true)?;
+        self.finish(answer, &place, (!identity).then_some(changed), &known.catalog)
+    }
+
+    /// Those of some profiles that live no longer.
+    fn retired(&self, homes: Vec<i64>, profile: i64) -> Result<Vec<i64>, CdpError> {
+        if homes.iter().all(|home| *home == profile) {
+            return Ok(Vec::new());
+        }
+        spi::rows_cached(
+            &self.ws.sql("SELECT p.profile_id FROM @ws@.profile p WHERE p.profile_id = ANY ($1) AND p.merged_into IS NOT NULL ORDER BY 1"),
+            &[homes.into()],
+            |row| spi::must::<i64>(row, 1),
+        )
+    }
+
+    fn place(&self, sight: &Sight, rules: &Rules) -> Result<Option<Place>, CdpError> {
+        let (Some((source_id, trust)), Some(subject)) = (sight.source, sight.subject(rules)?) else { return Ok(None) };
+        Ok(subject.home.map(|home| Place {
+            source_id,
+            trust,
+            node_id: subject.node_id,
+            profile_id: home.profile_id,
+            created_at: home.created_at,
+        }))
+    }
+
+    /// Moves the times at which identifiers were seen.
+    fn times(&self, settled: &Settled, source_id: i32, at: i64) -> Result<(), CdpError> {
+        let at = moment(at)?;
+        let mut together = Together::default();
+        if !settled.nodes.is_empty() {
+            together.add(
+                &self.ws.sql(
+                    "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)",
+                ),
+                [settled.nodes.clone().into(), at.into()],
+            );
+        }
+        if !settled.edges.is_empty() {
+            let (from, to): (Vec<i64>, Vec<i64>) = settled.edges.iter().copied().unzip();
+            together.add(
+                &self.ws.sql(
+                    "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
+                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
+                ),
+                [from.into(), to.into(), source_id.into(), at.into()],
+            );
+        }
+        together.run(|_| Ok(()))?;
+        Ok(())
+    }
+
+    fn traits(&self, known: &Known, place: &Place, at: TimestampWithTimeZone, answer: &mut Answer) -> Result<(), CdpError> {
+        let mut traits = Vec::with_capacity(known.plan.traits.len());
+        for t in &known.plan.traits {
+            let Some(attribute_id) = t.attribute_id else { continue };
+            let value = match &t.value {
+                Some(text) => canonical(t.ty, text)?,
+                None => None,
+            };
+            traits.push((attribute_id, value));
+        }
+        answer.traits = single::observe(self.ws, place.source_id, place.trust, place.node_id, place.profile_id, at, &traits)?;
+        Ok(())
+    }
+
+    /// Writes the event; `false` when that needs the workspace lock, and nothing was written.
+    fn event(&self, known: &Known, place: &Place, answer: &mut Answer, alone: bool) -> Result<bool, CdpError> {
+        let Some(event) = &known.plan.event else { return Ok(true) };
+        let Some(known_event) = known.catalog.events.get(&event.name) else {
+            return Err(CdpError::internal("an event type is gone"));
+        };
+        let one = One {
+            event_type_id: known_event.event_type_id,
+            source_id: place.source_id,
+            node_id: place.node_id,
+            profile_id: place.profile_id,
+            at: moment(event.time.at)?,
+            key: self.key,
+            properties: serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?,
+            received: Some(moment(event.time.received)?),
+            original: event.time.original.and_then(|original| TimestampWithTimeZone::try_from(original).ok()),
+        };
+        let landed = one::land(self.ws, known_event, &one, alone)?;
+        answer.repeated = landed == Some(false);
+        Ok(landed.is_some())
+    }
+
+    /// Lets tags and segments follow, and keeps the answer. `changed` are attributes; `None`: who is who changed.
+    fn finish(
+        &self,
+        mut answer: Answer,
+        place: &Place,
+        changed: Option<BTreeSet<Named>>,
+        catalog: &Catalog,
+    ) -> Result<Value, Trouble> {
+        answer.profile = Some(place.profile_id);
+        let cause = match changed {
+            None => Some(Cause::Identity),
+            Some(mut changed) => {
+                if let (Some(event), false) = (&self.message.event, answer.repeated) {
+                    let known: Option<&catalog::Event> = catalog.events.get(&event.name);
+                    changed.extend(known.map(|event| Named::Event(event.event_type_id)));
+                }
+                (!changed.is_empty()).then_some(Cause::Named(changed))
+            }
+        };
+        if let Some(cause) = cause {
+            answer.effects = realtime::follow(self.ws, place.profile_id, place.created_at, cause)?;
+        }
+        let json = answer.json(Some(self.message));
+        let kept = spi::rows_cached(
+            &self.ws.sql(
+                "INSERT INTO @ws@.message (source_id, message_id, received_at, answer) VALUES ($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb)",
+            ),
+            &[place.source_id.into(), self.key.into(), moment(self.now)?.into(), json.to_string().into()],
+            |_| Ok(()),
+        );
+        kept?;
+        Ok(json)
+    }
+}
