@@ -88,7 +88,7 @@ other_major() {
 pgspot() {
     tools/build.sh release
     # A procedure that commits cannot pin its search_path; every name in it is qualified.
-    check pgspot "$VENV/bin/pgspot" --proc-without-search-path 'cdp_sync(source text)' "$TARGET"/package/pg15-release"$("$PG_CONFIG" --sharedir)"/extension/pg_cdp--*.sql
+    check pgspot "$VENV/bin/pgspot" --proc-without-search-path 'cdp_sync(source text)' --proc-without-search-path 'cdp_process_inbox(batch integer)' "$TARGET"/package/pg15-release"$("$PG_CONFIG" --sharedir)"/extension/pg_cdp--*.sql
 }
 
 demo() { check demo tools/demo.sh test15; }

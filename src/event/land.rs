@@ -49,7 +49,9 @@ pub fn land(ws: &Workspace, source_id: i32, repeat: Repeat) -> Result<(), CdpErr
         Repeat::LastCounts => replace(ws, source_id)?,
         Repeat::FirstStays => {
             spi::run(
-                &ws.sql("DELETE FROM pg_temp.cdp_event_new x USING @ws@.event e WHERE e.source_id = $1 AND e.key = x.key"),
+                &ws.sql(
+                    "DELETE FROM pg_temp.cdp_event_new x USING @ws@.event e WHERE e.source_id = $1 AND e.key = x.key",
+                ),
                 &[source_id.into()],
             )?;
         }

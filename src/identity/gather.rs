@@ -106,9 +106,11 @@ impl Sights {
     ) -> Result<(Self, Vec<Places<'a>>), CdpError> {
         let mut sights = Self::default();
         let mut raws: Vec<Raw<'a>> = Vec::new();
+        // Several columns may be of the same type.
+        let mut known_of: HashMap<i32, HashMap<String, u32>> = HashMap::new();
         for (column, type_id) in types.iter().enumerate() {
             let ty = rules.get(*type_id)?;
-            let mut known: HashMap<String, u32> = HashMap::new();
+            let known = known_of.entry(*type_id).or_default();
             let mut met: HashSet<&str> = HashSet::new();
             for row in rows {
                 let Some(value) = row.values.get(column).and_then(|v| v.as_deref()).filter(|v| !v.is_empty()) else {
@@ -187,7 +189,7 @@ impl Sights {
             let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
             for (value, place_of) in row.values.iter().zip(&place_of) {
                 let place = value.as_deref().and_then(|value| place_of.get(value).copied().flatten());
-                places.extend(place);
+                places.extend(place.filter(|place| !places.contains(place)));
             }
             let strong = |place: &u32| sights.identifiers.get(*place as usize).is_some_and(|i| i.strong);
             if row.fault.is_some() || !places.iter().any(strong) {

@@ -129,7 +129,11 @@ impl Batch {
                 }
             };
             let Some((messages, envelope, _)) = door::messages(&payload) else {
-                batch.refused.push((None, payload, "the payload is neither a message nor an array of messages".to_owned()));
+                batch.refused.push((
+                    None,
+                    payload,
+                    "the payload is neither a message nor an array of messages".to_owned(),
+                ));
                 continue;
             };
             for (nth, value) in messages.into_iter().enumerate() {
@@ -232,7 +236,8 @@ impl Batch {
     /// Writes the traits that are moments as PostgreSQL writes them under the settings in force, as every door does.
     fn moments(&mut self) -> Result<(), CdpError> {
         let plans = self.items.iter_mut().filter_map(|item| item.plan.as_mut());
-        let moments = plans.flat_map(|plan| &mut plan.traits).filter(|t| t.ty == "timestamptz").filter_map(|t| t.value.as_mut());
+        let moments =
+            plans.flat_map(|plan| &mut plan.traits).filter(|t| t.ty == "timestamptz").filter_map(|t| t.value.as_mut());
         let moments: Vec<&mut String> = moments.collect();
         if moments.is_empty() {
             return Ok(());
@@ -302,7 +307,9 @@ impl Batch {
             traits.push(Value::Object(said).to_string());
             events.push(plan.event.as_ref().map(|event| event.name.clone()));
             properties.push(match &plan.event {
-                Some(event) => Some(serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?),
+                Some(event) => {
+                    Some(serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?)
+                }
                 None => None,
             });
             received.push(moment(plan.time.received)?);
@@ -313,7 +320,16 @@ impl Batch {
              SELECT x.rn, x.k, x.seen, x.traits::pg_catalog.jsonb, x.event, x.seen, x.k, x.properties::pg_catalog.jsonb, x.received, x.original \
              FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[], $3::pg_catalog.timestamptz[], $4::pg_catalog.text[], $5::pg_catalog.text[], $6::pg_catalog.text[], \
                  $7::pg_catalog.timestamptz[], $8::pg_catalog.timestamptz[]) AS x(rn, k, seen, traits, event, properties, received, original)",
-            &[rns.into(), keys.into(), seen.into(), traits.into(), events.into(), properties.into(), received.into(), original.into()],
+            &[
+                rns.into(),
+                keys.into(),
+                seen.into(),
+                traits.into(),
+                events.into(),
+                properties.into(),
+                received.into(),
+                original.into(),
+            ],
         )?;
         spi::run("ANALYZE pg_temp.cdp_row", &[])?;
         Ok(())

@@ -238,7 +238,13 @@ impl Taking<'_> {
         Ok(())
     }
 
-    fn traits(&self, known: &Known, place: &Place, at: TimestampWithTimeZone, answer: &mut Answer) -> Result<(), CdpError> {
+    fn traits(
+        &self,
+        known: &Known,
+        place: &Place,
+        at: TimestampWithTimeZone,
+        answer: &mut Answer,
+    ) -> Result<(), CdpError> {
         let mut traits = Vec::with_capacity(known.plan.traits.len());
         for t in &known.plan.traits {
             let Some(attribute_id) = t.attribute_id else { continue };
@@ -248,7 +254,8 @@ impl Taking<'_> {
             };
             traits.push((attribute_id, value));
         }
-        answer.traits = single::observe(self.ws, place.source_id, place.trust, place.node_id, place.profile_id, at, &traits)?;
+        answer.traits =
+            single::observe(self.ws, place.source_id, place.trust, place.node_id, place.profile_id, at, &traits)?;
         Ok(())
     }
 

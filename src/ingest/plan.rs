@@ -111,13 +111,7 @@ pub fn plan(
 pub const NOBODY: &str = "no usable strong identifier";
 
 /// Works out what a message would write, without looking at who it is about.
-pub fn facts(
-    catalog: &Catalog,
-    rules: &Rules,
-    policy: &Policy,
-    message: &Message,
-    now: i64,
-) -> Result<Plan, Trouble> {
+pub fn facts(catalog: &Catalog, rules: &Rules, policy: &Policy, message: &Message, now: i64) -> Result<Plan, Trouble> {
     let mut refused = message.refused.clone();
     let time = when(message, policy, now, &mut refused)?;
     let types = unknown_types(rules, policy, message, &mut refused)?;

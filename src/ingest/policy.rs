@@ -142,7 +142,9 @@ fn change(ws: &Workspace, source: &str, wanted: &JsonText) -> Result<JsonText, C
             CdpError::invalid_parameter(format!("unknown setting {} of a source's policy", quoted(key)))
                 .with_hint(format!("Settings are {}.", known()))
         })?;
-        let (Some((name, _, words)), Some(text), Some(slot)) = (SETTINGS.get(place), value.as_str(), now.get_mut(place)) else {
+        let (Some((name, _, words)), Some(text), Some(slot)) =
+            (SETTINGS.get(place), value.as_str(), now.get_mut(place))
+        else {
             return Err(CdpError::invalid_parameter(format!("setting \"{key}\" is no text: {value}"))
                 .with_hint("Give a word or an interval in quotes."));
         };
@@ -161,6 +163,9 @@ fn change(ws: &Workspace, source: &str, wanted: &JsonText) -> Result<JsonText, C
         ),
         &[source_id.into(), now.into()],
     )?;
-    let now = SETTINGS.iter().zip(self::settings(ws, source_id)?).map(|((name, ..), value)| ((*name).to_owned(), json!(value)));
+    let now = SETTINGS
+        .iter()
+        .zip(self::settings(ws, source_id)?)
+        .map(|((name, ..), value)| ((*name).to_owned(), json!(value)));
     Ok(JsonText::new(Value::Object(now.collect()).to_string()))
 }

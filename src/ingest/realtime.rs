@@ -166,7 +166,9 @@ pub fn follow(ws: &Workspace, profile_id: i64, created_at: i64, cause: Cause) ->
         }
         changed.extend(effects.tags.iter().skip(before.0).map(|tag| Named::Attribute(tag.attribute_id)));
         let segments = touched.iter().filter(|d| matches!(d.named, Named::Segment(_)));
-        let moved = |name: &String| effects.entered.iter().skip(before.1).chain(effects.left.iter().skip(before.2)).any(|n| n == name);
+        let moved = |name: &String| {
+            effects.entered.iter().skip(before.1).chain(effects.left.iter().skip(before.2)).any(|n| n == name)
+        };
         changed.extend(segments.filter(|d| moved(&d.name)).map(|d| d.named));
     }
     Ok(effects)
@@ -198,7 +200,8 @@ impl Subject<'_> {
             }
         }
         let anything = Expr { node: Node::Null, ty: Type::Unknown, at: 0 };
-        let question = Question { ws, catalog: Rc::clone(&self.catalog), moment: Moment::new(None)?, text: None, expr: anything };
+        let question =
+            Question { ws, catalog: Rc::clone(&self.catalog), moment: Moment::new(None)?, text: None, expr: anything };
         let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
         let named: Vec<(&str, &Expr)> = names.iter().map(String::as_str).zip(&columns).collect();
         let row = point::values(&question, &named, self.profile_id, |row| {
@@ -220,7 +223,9 @@ impl Subject<'_> {
         for (definition, value) in definitions.iter().zip(&values) {
             match value {
                 Found::Member(inside) => segments.push((*definition, *inside)),
-                Found::Value(before, after) if before != after => tags.push((*definition, before.as_deref(), after.as_deref())),
+                Found::Value(before, after) if before != after => {
+                    tags.push((*definition, before.as_deref(), after.as_deref()))
+                }
                 Found::Value(..) => {}
             }
         }

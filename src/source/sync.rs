@@ -3,8 +3,8 @@
 use super::batch::{self, Plan, Trait};
 use super::{describe, spool};
 use crate::error::CdpError;
-use crate::event::land::Repeat;
 use crate::event::dictionary::{self, Mode};
+use crate::event::land::Repeat;
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
 use crate::workspace::{self, Workspace};

@@ -42,7 +42,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND obj_descri
 SELECT signature AS security_definer FROM member WHERE prosecdef;
 -- In a procedural language, without a pinned search_path; a procedure that commits cannot have one:
 SELECT signature AS unpinned FROM member m JOIN pg_language l ON l.oid = m.prolang
-WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(proconfig::text ~ 'search_path', false) AND signature <> 'cdp_sync(text)';
+WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(proconfig::text ~ 'search_path', false) AND signature NOT IN ('cdp_process_inbox(integer)', 'cdp_sync(text)');
 -- Changes data, yet everybody may call it:
 SELECT signature AS open_writer FROM member
 WHERE provolatile = 'v' AND has_function_privilege('public', oid, 'EXECUTE') AND signature NOT IN ('_cdp_in_transaction_block()', 'cdp_segment_explain(text,boolean,timestamp with time zone)', 'cdp_status()');
