@@ -82,13 +82,13 @@ fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
 }
 
 /// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
-/// hash (full compare only) and the row; and `cdp_gone` with the rows that are there no more, numbered before them, of a source whose rows take back what they
+/// hash (full compare only) and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
 /// said. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
     let filter = source.mapping.filter.as_ref().map_or_else(|| "true".to_owned(), |f| format!("(\n{f}\n)"));
     temp::drop("cdp_spool")?;
-    temp::drop("cdp_gone")?;
+    temp::drop("cdp_vanished")?;
     let relation = &source.relation;
     let source_id = source.source_id;
     let sql = match (&source.mapping.updated_at, source.order()?) {
@@ -117,15 +117,17 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
             let mut first = after;
             if source.mapping.retract {
                 withdraw::list(ws, source, &format!("SELECT {key} AS k FROM {relation} AS {ROW} WHERE {filter}"))?;
-                first += spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_gone", &[])?.unwrap_or(0);
-                spi::run("UPDATE pg_temp.cdp_gone SET rn = rn + $1", &[after.into()])?;
+                first += spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_vanished", &[])?.unwrap_or(0);
+                spi::run("UPDATE pg_temp.cdp_vanished SET rn = rn + $1", &[after.into()])?;
             }
-            ws.sql(&format!(
+            // The expressions of the mapping are not looked through for places to be filled in.
+            let taken = ws.sql("@ws@.source_row");
+            format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
                  SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, x.r \
                  FROM (SELECT {key} AS k, md5({ROW}::pg_catalog.text)::pg_catalog.uuid AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
-                 LEFT JOIN @ws@.source_row s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
-            ))
+                 LEFT JOIN {taken} s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
+            )
         }
     };
     spi::run(&sql, &[])?;

@@ -157,11 +157,11 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
 
 /// Takes back what the next rows that are gone said. `None`: none is left.
 fn take_back(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
-    if !describe::exists("pg_temp.cdp_gone")? {
+    if !describe::exists("pg_temp.cdp_vanished")? {
         return Ok(None);
     }
     let upto = spi::one::<i64>(
-        "SELECT max(x.rn) FROM (SELECT g.rn FROM pg_temp.cdp_gone g WHERE g.rn > $1 ORDER BY g.rn LIMIT $2) x",
+        "SELECT max(x.rn) FROM (SELECT g.rn FROM pg_temp.cdp_vanished g WHERE g.rn > $1 ORDER BY g.rn LIMIT $2) x",
         &[after.into(), BATCH_ROWS.into()],
     )?;
     let Some(upto) = upto else { return Ok(None) };
@@ -177,7 +177,7 @@ fn take_back(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, Cdp
 
 /// Reads the relation once more when rows that were taken left others to be taken again: their person was left by a row that became another's. `None`: nothing is left to do.
 fn again(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
-    if after >= Source::SECOND_PASS || !describe::exists("pg_temp.cdp_gone")? {
+    if after >= Source::SECOND_PASS || !describe::exists("pg_temp.cdp_vanished")? {
         return Ok(None);
     }
     let source = plan(ws, job_id)?.source;
@@ -250,7 +250,7 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
 fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         temp::drop("cdp_spool")?;
-        temp::drop("cdp_gone")?;
+        temp::drop("cdp_vanished")?;
         spi::run(
             &ws.sql(
                 "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",

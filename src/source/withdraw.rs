@@ -13,16 +13,17 @@ use crate::{event, profile};
 /// taken again, as what was observed there is observed anew. `present` gives the keys of the rows that are there, as `k`.
 pub fn list(ws: &Workspace, source: &Source, present: &str) -> Result<(), CdpError> {
     let source_id = source.source_id;
+    let taken = ws.sql("@ws@.source_row");
     spi::run(
-        &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_gone AS SELECT row_number() OVER () AS rn, s.key AS k, s.node_id, s.event_key FROM @ws@.source_row s \
+        &format!(
+            "CREATE TEMPORARY TABLE cdp_vanished AS SELECT row_number() OVER () AS rn, s.key AS k, s.node_id, s.event_key FROM {taken} s \
              WHERE s.source_id = {source_id} AND NOT EXISTS (SELECT FROM ({present}) x WHERE x.k = s.key)"
-        )),
+        ),
         &[],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_gone", &[])?;
-    if spi::one::<bool>("SELECT true FROM pg_temp.cdp_gone LIMIT 1", &[])?.is_some() {
-        mark(ws, source, "pg_temp.cdp_gone")?;
+    spi::run("ANALYZE pg_temp.cdp_vanished", &[])?;
+    if spi::one::<bool>("SELECT true FROM pg_temp.cdp_vanished LIMIT 1", &[])?.is_some() {
+        mark(ws, source, "pg_temp.cdp_vanished")?;
     }
     Ok(())
 }
@@ -48,7 +49,7 @@ pub fn gone(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, C
     left()?;
     spi::run(
         &ws.sql(
-            "WITH gone AS (DELETE FROM @ws@.source_row s USING pg_temp.cdp_gone g WHERE s.source_id = $1 AND s.key = g.k AND g.rn > $2 AND g.rn <= $3 \
+            "WITH gone AS (DELETE FROM @ws@.source_row s USING pg_temp.cdp_vanished g WHERE s.source_id = $1 AND s.key = g.k AND g.rn > $2 AND g.rn <= $3 \
                  RETURNING s.key, s.node_id, s.event_key) \
              INSERT INTO pg_temp.cdp_left (k, node_id, event_key) SELECT g.key, g.node_id, g.event_key FROM gone g",
         ),
