@@ -91,6 +91,7 @@ COMMENT ON FUNCTION cdp_segment_quantiles(text, text, double precision[], timest
 COMMENT ON FUNCTION cdp_segment_statistics(text, text, timestamptz) IS 'number, sum, average, smallest and largest value of a numeric attribute over the profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_top(text, text, bigint, timestamptz) IS 'the profiles with the largest values of a numeric attribute among those an expression is true for; ties by profile';
 COMMENT ON FUNCTION cdp_segment_sql(text, timestamp with time zone) IS 'the plain SQL over the public views that an expression is equal to';
+COMMENT ON FUNCTION cdp_source_alter(text, jsonb, regclass, integer) IS 'gives a source another mapping, relation or trust; the next cdp_sync() reads all its rows again';
 COMMENT ON FUNCTION cdp_source_create(text, regclass, jsonb, integer) IS 'names a relation as a source and maps its columns to identifiers, traits and events';
 COMMENT ON FUNCTION cdp_source_drop(text) IS 'drops a source that has given no facts';
 COMMENT ON FUNCTION cdp_status() IS 'the workspace in figures';
@@ -142,6 +143,7 @@ REVOKE ALL ON FUNCTION cdp_segment_create(text, text, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_segment_drop(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_segment_freeze(text, cdp_bitmap) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_segment_refresh(text, timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_source_alter(text, jsonb, regclass, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_source_create(text, regclass, jsonb, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_source_drop(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_tag_alter(text, jsonb) FROM PUBLIC;

@@ -32,7 +32,12 @@ for file in "$@"; do
     log=$LOG/pg$PGMAJOR-${name//\//-}.log
     timeout --kill-after=30 "${TEST_TIMEOUT:-900}" "$file" >"$log" 2>&1 </dev/null || rc=$?
     case $rc in
-        0) result ok "pg$PGMAJOR $name" ;;
+        0)
+            # A test that tries many cases tells what it did, and at its very end how many they were.
+            sed -n 's/^count: /-- /p' "$log"
+            cases=$(sed -n '$s/^cases: \([0-9][0-9]*\)$/\1/p' "$log")
+            result ok "pg$PGMAJOR $name" ${cases:+"$cases"}
+            ;;
         77) say "pg$PGMAJOR $name: not here: $(tail -n 1 "$log")" ;;
         *)
             printf '%s\n' "---- the end of $log"

@@ -6,6 +6,7 @@ CREATE TABLE @workspace@.source (
     mapping jsonb NOT NULL,
     trust integer NOT NULL CHECK (trust BETWEEN 0 AND 100),
     watermark text,
+    property_types jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     synced_at timestamptz
 );
@@ -13,9 +14,10 @@ COMMENT ON TABLE @workspace@.source IS 'where rows come from: a table, view, par
 COMMENT ON COLUMN @workspace@.source.source_id IS 'number of the source';
 COMMENT ON COLUMN @workspace@.source.name IS 'name given to cdp_source_create()';
 COMMENT ON COLUMN @workspace@.source.relation IS 'quoted, schema-qualified name of the relation; empty: rows come by calls';
-COMMENT ON COLUMN @workspace@.source.mapping IS 'SQL expressions over a row of the relation: key, updated_at, filter, identifiers, traits, event';
+COMMENT ON COLUMN @workspace@.source.mapping IS 'SQL expressions over a row of the relation: key, updated_at, filter, identifiers, traits, event; and overlap, deletions';
 COMMENT ON COLUMN @workspace@.source.trust IS '0 to 100; breaks ties between sources';
 COMMENT ON COLUMN @workspace@.source.watermark IS 'highest updated_at taken so far, as text of its own type; null when the source is compared in full';
+COMMENT ON COLUMN @workspace@.source.property_types IS 'types of the properties of its events as the mapping gave them: a column that is retyped later is cast';
 COMMENT ON COLUMN @workspace@.source.created_at IS 'when the source was created';
 COMMENT ON COLUMN @workspace@.source.synced_at IS 'when cdp_sync() last finished this source';
 
@@ -23,12 +25,52 @@ CREATE TABLE @workspace@.source_row (
     source_id integer NOT NULL,
     key text NOT NULL,
     hash uuid NOT NULL,
+    node_id bigint,
+    event_key text,
+    seen timestamptz,
+    again boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source_id, key)
 );
 COMMENT ON TABLE @workspace@.source_row IS 'what was last taken of each row of a source that has no updated_at, so that a full compare takes only what changed';
 COMMENT ON COLUMN @workspace@.source_row.source_id IS 'the source';
 COMMENT ON COLUMN @workspace@.source_row.key IS 'key of the row';
 COMMENT ON COLUMN @workspace@.source_row.hash IS 'MD5 of the text of the row';
+COMMENT ON COLUMN @workspace@.source_row.node_id IS 'the identifier its traits and event hang on; only where rows that are gone take back what they said';
+COMMENT ON COLUMN @workspace@.source_row.event_key IS 'key of its event; only where rows that are gone take back what they said';
+COMMENT ON COLUMN @workspace@.source_row.seen IS 'the time its traits were observed at; only where rows that are gone take back what they said';
+COMMENT ON COLUMN @workspace@.source_row.again IS 'the next run takes it though it has not changed: another row took back what was observed on its identifier, or the mapping changed';
+
+CREATE TABLE @workspace@.source_column (
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    name text NOT NULL,
+    type text NOT NULL,
+    ordinal integer NOT NULL,
+    PRIMARY KEY (source_id, name)
+);
+COMMENT ON TABLE @workspace@.source_column IS 'the columns of the relation of each source as the last run of cdp_sync() found them';
+COMMENT ON COLUMN @workspace@.source_column.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.source_column.name IS 'name of the column';
+COMMENT ON COLUMN @workspace@.source_column.type IS 'its type';
+COMMENT ON COLUMN @workspace@.source_column.ordinal IS 'its number in the relation, which a column keeps when it is renamed';
+
+CREATE TABLE @workspace@.source_change (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    name text NOT NULL,
+    change text NOT NULL CHECK (change IN ('added', 'dropped', 'renamed', 'retyped')),
+    before text,
+    after text,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX source_change_source ON @workspace@.source_change (source_id, change_id);
+COMMENT ON TABLE @workspace@.source_change IS 'how the columns of the relations of sources changed from one run of cdp_sync() to the next';
+COMMENT ON COLUMN @workspace@.source_change.change_id IS 'number of the change';
+COMMENT ON COLUMN @workspace@.source_change.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.source_change.name IS 'the column; of a renamed one the name it had';
+COMMENT ON COLUMN @workspace@.source_change.change IS 'added, dropped, renamed or retyped';
+COMMENT ON COLUMN @workspace@.source_change.before IS 'its type, or of a renamed one its name, before; null: it was not there';
+COMMENT ON COLUMN @workspace@.source_change.after IS 'its type, or of a renamed one its name, after; null: it is gone';
+COMMENT ON COLUMN @workspace@.source_change.at IS 'when a run saw it';
 
 CREATE TABLE @workspace@.job (
     job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -38,6 +80,7 @@ CREATE TABLE @workspace@.job (
     rows_done bigint NOT NULL DEFAULT 0,
     rows_total bigint,
     rows_rejected bigint NOT NULL DEFAULT 0,
+    rows_gone bigint NOT NULL DEFAULT 0,
     message text,
     backend_pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -52,6 +95,7 @@ COMMENT ON COLUMN @workspace@.job.state IS 'running, done or failed; a running j
 COMMENT ON COLUMN @workspace@.job.rows_done IS 'rows taken and committed';
 COMMENT ON COLUMN @workspace@.job.rows_total IS 'rows to take in this run';
 COMMENT ON COLUMN @workspace@.job.rows_rejected IS 'rows of this run that went to the rejects';
+COMMENT ON COLUMN @workspace@.job.rows_gone IS 'rows that were taken once and are not there any more; they took back what they said';
 COMMENT ON COLUMN @workspace@.job.message IS 'why it failed';
 COMMENT ON COLUMN @workspace@.job.backend_pid IS 'the backend that runs it';
 COMMENT ON COLUMN @workspace@.job.started_at IS 'when it began';

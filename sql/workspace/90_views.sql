@@ -322,12 +322,23 @@ COMMENT ON COLUMN @workspace@.sources.watermark IS 'how far it has been taken';
 COMMENT ON COLUMN @workspace@.sources.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.sources.synced_at IS 'when it was last taken whole';
 
+CREATE VIEW @workspace@.source_drift AS
+SELECT s.name AS source, c.name AS column_name, c.change, c.before, c.after, c.at
+FROM @workspace@.source_change c JOIN @workspace@.source s USING (source_id);
+COMMENT ON VIEW @workspace@.source_drift IS 'how the columns of the tables that data comes from changed from one sync to the next';
+COMMENT ON COLUMN @workspace@.source_drift.source IS 'the source';
+COMMENT ON COLUMN @workspace@.source_drift.column_name IS 'the column; of a renamed one the name it had';
+COMMENT ON COLUMN @workspace@.source_drift.change IS 'added, dropped, renamed or retyped';
+COMMENT ON COLUMN @workspace@.source_drift.before IS 'its type, or of a renamed one its name, before';
+COMMENT ON COLUMN @workspace@.source_drift.after IS 'its type, or of a renamed one its name, after';
+COMMENT ON COLUMN @workspace@.source_drift.at IS 'when a sync saw it';
+
 -- What others' backends do is hidden from most roles: a backend that cannot be looked at counts as alive.
 CREATE VIEW @workspace@.jobs AS
 SELECT j.job_id, j.kind, s.name AS source,
        CASE WHEN j.state = 'running' AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.pid = j.backend_pid AND (a.backend_start <= j.started_at) IS NOT FALSE AND a.state IS DISTINCT FROM 'idle')
             THEN 'interrupted' ELSE j.state END AS state,
-       j.rows_done, j.rows_total, j.rows_rejected,
+       j.rows_done, j.rows_total, j.rows_rejected, j.rows_gone,
        pg_catalog.round((j.rows_done / nullif(extract(epoch FROM coalesce(j.finished_at, j.updated_at) - j.started_at), 0))::numeric) AS rows_per_second,
        j.message, j.started_at, j.updated_at, j.finished_at
 FROM @workspace@.job j LEFT JOIN @workspace@.source s USING (source_id);
@@ -339,6 +350,7 @@ COMMENT ON COLUMN @workspace@.jobs.state IS 'running, done, failed, or interrupt
 COMMENT ON COLUMN @workspace@.jobs.rows_done IS 'rows taken and committed';
 COMMENT ON COLUMN @workspace@.jobs.rows_total IS 'rows to take';
 COMMENT ON COLUMN @workspace@.jobs.rows_rejected IS 'rows rejected';
+COMMENT ON COLUMN @workspace@.jobs.rows_gone IS 'rows that are not there any more';
 COMMENT ON COLUMN @workspace@.jobs.rows_per_second IS 'rate so far';
 COMMENT ON COLUMN @workspace@.jobs.message IS 'why it failed';
 COMMENT ON COLUMN @workspace@.jobs.started_at IS 'when it began';

@@ -6,6 +6,7 @@
 
 use super::rules::{Rules, shared};
 use crate::error::{CdpError, given};
+use crate::pg::json::JsonText;
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::govern::{Edge, Node, Shared, TypeRule, govern};
@@ -82,11 +83,11 @@ fn parse(rules: &Rules, settings: &Value) -> Result<Settings, CdpError> {
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_entity_create(
     name: Option<&str>,
-    rules: Option<JsonB>,
+    rules: Option<JsonText>,
     description: default!(Option<&str>, "NULL"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (name, settings) = (given(name, "name")?, given(rules, "rules")?.0);
+        let (name, settings) = (given(name, "name")?, given(rules, "rules")?.parse()?);
         ws.lock()?;
         if name.is_empty() || name.len() > 63 || name == PERSON {
             return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of an entity type"))

@@ -15,10 +15,10 @@ use super::stitch::{self, Batch};
 use super::value::{self, Forms, MOST_BYTES};
 use super::{hub, operate};
 use crate::error::{CdpError, given};
+use crate::pg::json::JsonText;
 use crate::pg::spi::{self, Together};
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::{NodeState, Profile, Retired, Rows, stitch as stitch_rows};
-use pgrx::JsonB;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -29,11 +29,11 @@ use std::collections::{BTreeSet, HashMap};
     sql = "CREATE FUNCTION cdp_identify(identifiers jsonb, source text DEFAULT 'api', at timestamptz DEFAULT NULL) RETURNS bigint VOLATILE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
 )]
 fn cdp_identify(
-    identifiers: Option<JsonB>,
+    identifiers: Option<JsonText>,
     source: Option<&str>,
     at: Option<TimestampWithTimeZone>,
 ) -> Result<i64, ErrorReport> {
-    let Value::Object(identifiers) = given(identifiers, "identifiers")?.0 else {
+    let Value::Object(identifiers) = given(identifiers, "identifiers")?.parse()? else {
         return Err(CdpError::invalid_parameter("identifiers are a JSON object of types and values")
             .with_hint(r#"Write them as in '{"email": "ann@example.com", "cookie": ["c1", "c2"]}'."#)
             .into());

@@ -3,9 +3,9 @@
 use super::govern::{Cause, Outcome};
 use super::types;
 use crate::error::{CdpError, given};
+use crate::pg::json::JsonText;
 use crate::pg::{spi, subtransaction, temp};
 use crate::workspace::{self, Workspace};
-use pgrx::JsonB;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use serde_json::Value;
@@ -15,10 +15,10 @@ type Figure = (String, i64);
 
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_identity_preview(
-    rules: Option<JsonB>,
+    rules: Option<JsonText>,
 ) -> Result<TableIterator<'static, (name!(metric, String), name!(value, i64))>, ErrorReport> {
     Ok(workspace::enter_bulk(|ws| {
-        let Value::Object(rules) = given(rules, "rules")?.0 else {
+        let Value::Object(rules) = given(rules, "rules")?.parse()? else {
             return Err(CdpError::invalid_parameter("rules are a JSON object of identifier types")
                 .with_hint(r#"Write them as in '{"email": {"max_per_profile": 5}}'."#));
         };

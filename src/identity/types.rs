@@ -4,6 +4,7 @@ use super::govern::{Cause, Outcome};
 use super::operate::{begin, enter, settle};
 use super::{hub, rules::Rules};
 use crate::error::{CdpError, given};
+use crate::pg::json::JsonText;
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::expr::error::nearest;
@@ -401,10 +402,10 @@ fn block_listed(ws: &Workspace, type_id: i32, seeds: &mut Vec<i64>) -> Result<Ve
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_identifier_type_create(
     name: Option<&str>,
-    settings: default!(Option<JsonB>, "'{}'"),
+    settings: default!(Option<JsonText>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
-        let (name, settings) = (given(name, "name")?, given(settings, "settings")?.0);
+        let (name, settings) = (given(name, "name")?, given(settings, "settings")?.parse()?);
         ws.lock()?;
         if name.is_empty() || name.len() > 63 {
             return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of an identifier type"))
@@ -422,12 +423,12 @@ fn cdp_identifier_type_create(
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_identifier_type_alter(
     name: Option<&str>,
-    settings: Option<JsonB>,
+    settings: Option<JsonText>,
     reason: default!(Option<&str>, "NULL"),
     actor: default!(Option<&str>, "NULL"),
 ) -> Result<JsonB, ErrorReport> {
     Ok(workspace::enter_bulk(|ws| {
-        let (name, settings) = (given(name, "name")?, given(settings, "settings")?.0);
+        let (name, settings) = (given(name, "name")?, given(settings, "settings")?.parse()?);
         ws.lock()?;
         let before = json!(Settings::of(ws, Rules::load(ws)?.named(name)?.type_id)?);
         let kept: Map<String, Value> = settings

@@ -147,27 +147,30 @@ pub struct Together<'a> {
 }
 
 impl<'a> Together<'a> {
-    /// Adds a statement; its parameters begin at $1.
+    /// Adds a statement; its parameters begin at $1. What is quoted, such as the name of a workspace, is no parameter.
     pub fn add(&mut self, sql: &str, args: impl IntoIterator<Item = DatumWithOid<'a>>) {
         let mut statement = String::with_capacity(sql.len() + 16);
-        // A name in double quotes may have a dollar in it.
-        for (i, part) in sql.split('"').enumerate() {
-            if i > 0 {
-                statement.push('"');
-            }
-            if i % 2 == 1 {
-                statement.push_str(part);
-                continue;
-            }
-            let mut pieces = part.split('$');
-            statement.push_str(pieces.next().unwrap_or_default());
-            for piece in pieces {
-                let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
-                let (number, rest) = piece.split_at(digits);
-                let number: usize = number.parse().unwrap_or(0);
-                statement.push_str(&format!("${}{rest}", number + self.args.len()));
+        let (mut rest, mut quote) = (sql, None);
+        while let Some(at) = rest.find(['$', '"', '\'']) {
+            let (before, from) = rest.split_at(at);
+            let (sign, after) = from.split_at(1);
+            statement.push_str(before);
+            statement.push_str(sign);
+            rest = after;
+            if quote == Some(sign) {
+                quote = None;
+            } else if quote.is_none() && sign != "$" {
+                quote = Some(sign);
+            } else if quote.is_none() {
+                let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+                let (number, behind) = after.split_at(digits);
+                if let Ok(number) = number.parse::<usize>() {
+                    statement.push_str(&(number + self.args.len()).to_string());
+                    rest = behind;
+                }
             }
         }
+        statement.push_str(rest);
         self.statements.push(statement);
         self.args.extend(args);
     }

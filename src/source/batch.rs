@@ -195,24 +195,30 @@ fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, reasons: Vec<String>) -> R
     Ok(())
 }
 
-/// Takes note of which rows were taken: the watermark, or their hashes.
+/// Takes note of which rows were taken: the watermark, or their hashes. Rows below the watermark that are read again do not move it back.
 pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<(), CdpError> {
-    if plan.source.mapping.updated_at.is_some() {
+    let source_id = plan.source.source_id;
+    if let Some(order) = plan.source.order()? {
+        let ty = order.ty;
+        let finite = if order.timed { "AND s.seen IS NOT NULL" } else { "" };
         spi::run(
-            &ws.sql(
-                "UPDATE @ws@.source SET watermark = coalesce((SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL AND (NOT $4 OR s.seen IS NOT NULL) ORDER BY s.rn DESC LIMIT 1), watermark) \
-                 WHERE source_id = $1",
-            ),
-            &[plan.source.source_id.into(), after.into(), upto.into(), plan.source.timed()?.into()],
+            &ws.sql(&format!(
+                "UPDATE @ws@.source x SET watermark = n.u FROM (SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL {finite} ORDER BY s.rn DESC LIMIT 1) n \
+                 WHERE x.source_id = $1 AND (x.watermark IS NULL OR n.u::{ty} >= x.watermark::{ty})"
+            )),
+            &[source_id.into(), after.into(), upto.into()],
         )?;
+        return Ok(());
+    }
+    if plan.source.mapping.retract {
         return Ok(());
     }
     spi::run(
         &ws.sql(
             "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 ORDER BY s.k \
-             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash",
+             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash, again = false",
         ),
-        &[plan.source.source_id.into(), after.into(), upto.into()],
+        &[source_id.into(), after.into(), upto.into()],
     )?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::pg::{spi, subtransaction};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::quote_literal;
 
 /// Alias of the relation's row inside the extension's queries; expressions name columns bare.
 pub const ROW: &str = "\"cdp$row\"";
@@ -98,7 +99,51 @@ pub fn relation(oid: pg_sys::Oid) -> Result<String, CdpError> {
     }
 }
 
-/// Checks that rows can be put in the order of `updated_at`.
+/// How `updated_at` puts the rows in order.
+pub struct Order {
+    /// Its type as SQL.
+    pub ty: String,
+    /// Whether it is a time: then a row whose time is infinite does not move the watermark.
+    pub timed: bool,
+    /// Type of a distance of two values, and the type they are compared in; `None`: they have no distance.
+    distance: Option<(&'static str, Option<&'static str>)>,
+}
+
+impl Order {
+    /// SQL of the value that lies an overlap below the watermark.
+    pub fn below(&self, watermark: &str, overlap: Option<&str>) -> Result<String, CdpError> {
+        let mark = format!("{}::{}", quote_literal(watermark), self.ty);
+        let Some(overlap) = overlap else { return Ok(mark) };
+        let (distance, compared) = self.distance.ok_or_else(|| self.no_overlap())?;
+        let compared = compared.map_or_else(String::new, |ty| format!("::{ty}"));
+        Ok(format!("({mark}{compared} - {}::{distance})", quote_literal(overlap)))
+    }
+
+    fn no_overlap(&self) -> CdpError {
+        CdpError::type_mismatch(format!(
+            "mapping entry \"overlap\" cannot be taken from an \"updated_at\" of type {}",
+            self.ty
+        ))
+        .with_hint("Give an \"updated_at\" that is a time or a number, or leave out \"overlap\".")
+    }
+}
+
+/// The order that an `updated_at` gives.
+pub fn order(relation: &str, updated_at: &str) -> Result<Order, CdpError> {
+    let oid = oid_of(relation, "updated_at", updated_at)?;
+    let ty = spi::one::<String>("SELECT format_type($1, NULL)", &[oid.into()])?.unwrap_or_else(|| "text".to_owned());
+    // A whole number is compared as the largest kind, so that a distance larger than its own kind is no error; an index serves that comparison too.
+    let distance = match oid {
+        pg_sys::TIMESTAMPTZOID | pg_sys::TIMESTAMPOID | pg_sys::DATEOID => Some(("pg_catalog.interval", None)),
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(("pg_catalog.int8", Some("pg_catalog.int8"))),
+        pg_sys::NUMERICOID => Some(("pg_catalog.numeric", None)),
+        pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => Some(("pg_catalog.float8", Some("pg_catalog.float8"))),
+        _ => None,
+    };
+    Ok(Order { ty, timed: matches!(attribute_type(oid), "timestamptz" | "date"), distance })
+}
+
+/// Checks that rows can be put in the order of `updated_at`, and that an overlap can be taken from it.
 pub fn check_order(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
     let Some(updated_at) = &mapping.updated_at else { return Ok(()) };
     let sql = format!(
@@ -109,7 +154,51 @@ pub fn check_order(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
             .in_context("mapping entry \"updated_at\"")
             .or_hint("Give something that grows when a row changes, such as a timestamptz.")
     })?;
+    let Some(overlap) = &mapping.overlap else { return Ok(()) };
+    let order = order(relation, updated_at)?;
+    let (distance, _) = order.distance.ok_or_else(|| order.no_overlap())?;
+    let hint = "Give what lies between a row and the latest one committed before it, such as \"15 minutes\" or, for a number, \"1000\".";
+    let sql = format!("SELECT {0}::{distance} >= '0'::{distance}", quote_literal(overlap));
+    let positive = subtransaction::run(|| Ok(spi::one::<bool>(&sql, &[])?))
+        .map_err(|failure| CdpError::from(failure).in_context("mapping entry \"overlap\"").with_hint(hint))?;
+    if positive != Some(true) {
+        return Err(
+            CdpError::invalid_parameter(format!("mapping entry \"overlap\" is negative: {overlap}")).with_hint(hint)
+        );
+    }
     Ok(())
+}
+
+/// Checks every expression of a mapping against the relation as it is now.
+pub fn check(relation: &str, mapping: &Mapping) -> Result<(), CdpError> {
+    for (ty, expression) in &mapping.identifiers {
+        oid_of(relation, &format!("identifiers.{ty}"), expression)?;
+    }
+    for (entry, expression) in [("key", &mapping.key), ("updated_at", &mapping.updated_at)] {
+        if let Some(expression) = expression {
+            oid_of(relation, entry, expression)?;
+        }
+    }
+    check_order(relation, mapping)?;
+    check_filter(relation, mapping)?;
+    for (name, expression) in &mapping.traits {
+        oid_of(relation, &format!("traits.{name}"), expression)?;
+    }
+    let Some(event) = &mapping.event else { return Ok(()) };
+    oid_of(relation, "event.name", &event.name)?;
+    oid_of(relation, "event.at", &event.at)?;
+    if let Some(id) = &event.id {
+        oid_of(relation, "event.id", id)?;
+    }
+    for (name, expression) in &event.properties {
+        oid_of(relation, &format!("event.properties.{name}"), expression)?;
+    }
+    Ok(())
+}
+
+/// Whether a relation is there.
+pub fn exists(relation: &str) -> Result<bool, CdpError> {
+    Ok(spi::one::<bool>("SELECT to_regclass($1) IS NOT NULL", &[relation.into()])? == Some(true))
 }
 
 /// Checks that a filter is boolean.

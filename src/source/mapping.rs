@@ -10,6 +10,10 @@ pub struct Mapping {
     pub key: Option<String>,
     /// What grows when a row changes; `None`: every sync compares all rows.
     pub updated_at: Option<String>,
+    /// How far below the watermark a sync reads again: an interval, or a number.
+    pub overlap: Option<String>,
+    /// Whether a row that is gone takes back what it said.
+    pub retract: bool,
     /// Which rows are taken.
     pub filter: Option<String>,
     /// Identifier type to value.
@@ -50,10 +54,16 @@ pub fn parse(value: &Value) -> Result<Mapping, CdpError> {
         return Err(CdpError::not_supported("mapping entry \"consents\" is not supported yet")
             .with_hint("Leave it out; consents are not kept in this version."));
     }
-    known(object, "mapping", &["key", "updated_at", "filter", "identifiers", "traits", "event"])?;
+    known(
+        object,
+        "mapping",
+        &["key", "updated_at", "overlap", "deletions", "filter", "identifiers", "traits", "event"],
+    )?;
     let mapping = Mapping {
         key: optional(object, "key")?,
         updated_at: optional(object, "updated_at")?,
+        overlap: overlap(object)?,
+        retract: retract(object)?,
         filter: optional(object, "filter")?,
         identifiers: pairs(object, "identifiers")?,
         traits: pairs(object, "traits")?,
@@ -62,6 +72,20 @@ pub fn parse(value: &Value) -> Result<Mapping, CdpError> {
             Some(event) => Some(parse_event(event)?),
         },
     };
+    if mapping.overlap.is_some() && mapping.updated_at.is_none() {
+        return Err(CdpError::invalid_parameter("mapping entry \"overlap\" needs \"updated_at\"")
+            .with_hint("Without updated_at every sync compares all rows: no row is missed."));
+    }
+    if mapping.retract && mapping.updated_at.is_some() {
+        return Err(CdpError::invalid_parameter(
+            "mapping entry \"deletions\" cannot be \"retract\" beside \"updated_at\"",
+        )
+        .with_hint("Leave out updated_at: only a sync that compares all rows sees which are gone."));
+    }
+    if mapping.retract && mapping.traits.is_empty() && mapping.event.is_none() {
+        return Err(CdpError::invalid_parameter("mapping entry \"deletions\" has nothing to retract")
+            .with_hint("Traits and events of rows that are gone are taken back; identifiers and what ties them stay. Leave the entry out."));
+    }
     if mapping.identifiers.is_empty() {
         return Err(CdpError::invalid_parameter("mapping has no identifiers").with_hint(
             "Say which columns identify the person, for example {\"identifiers\": {\"email\": \"email\"}}.",
@@ -72,6 +96,26 @@ pub fn parse(value: &Value) -> Result<Mapping, CdpError> {
             .with_hint("Add traits, an event, or a second identifier that links to the first."));
     }
     Ok(mapping)
+}
+
+/// How far below the watermark rows are read again.
+fn overlap(object: &Map<String, Value>) -> Result<Option<String>, CdpError> {
+    match object.get("overlap") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(wrong("overlap", "an interval, such as \"15 minutes\", or a number")),
+    }
+}
+
+/// Whether rows that are gone take back what they said.
+fn retract(object: &Map<String, Value>) -> Result<bool, CdpError> {
+    match object.get("deletions") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::String(text)) if text == "keep" => Ok(false),
+        Some(Value::String(text)) if text == "retract" => Ok(true),
+        Some(_) => Err(wrong("deletions", "\"keep\" or \"retract\"")),
+    }
 }
 
 fn parse_event(value: &Value) -> Result<EventMapping, CdpError> {

@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod batch;
+mod columns;
 mod describe;
 mod mapping;
 mod spool;
 mod sync;
+mod withdraw;

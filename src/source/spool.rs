@@ -1,16 +1,21 @@
 //! What a run has to take: the new or changed rows of the relation, kept aside in the order they are taken, so that batches can
 //! commit, a bad row can be tried alone, and the total is known from the start.
 
-use super::describe::{self, ROW};
+use super::describe::{self, Order, ROW};
 use super::mapping::Mapping;
+use super::withdraw;
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
+use crate::store::column;
 use crate::workspace::Workspace;
+use std::collections::HashMap;
 
 /// A source with its parsed mapping.
 pub struct Source {
     /// Number of the source.
     pub source_id: i32,
+    /// Its name.
+    pub name: String,
     /// Quoted name of the relation.
     pub relation: String,
     /// Its mapping.
@@ -22,34 +27,40 @@ pub struct Source {
 }
 
 impl Source {
-    /// Whether `updated_at` is a time: then a row whose time is infinite does not move the watermark.
-    pub fn timed(&self) -> Result<bool, CdpError> {
-        match &self.mapping.updated_at {
-            None => Ok(false),
-            Some(updated_at) => {
-                let oid = describe::oid_of(&self.relation, "updated_at", updated_at)?;
-                Ok(matches!(describe::attribute_type(oid), "timestamptz" | "date"))
-            }
-        }
+    /// How `updated_at` puts the rows in order; `None`: there is none.
+    pub fn order(&self) -> Result<Option<Order>, CdpError> {
+        self.mapping.updated_at.as_ref().map(|updated_at| describe::order(&self.relation, updated_at)).transpose()
     }
+
+    /// The position from which on rows are taken for the second time in a run.
+    pub const SECOND_PASS: i64 = 1 << 40;
 }
 
 /// Reads a source.
 pub fn source(ws: &Workspace, source_id: i32) -> Result<Source, CdpError> {
     let found = spi::rows(
-        &ws.sql("SELECT s.name, s.relation, s.mapping::pg_catalog.text, s.trust, s.watermark FROM @ws@.source s WHERE s.source_id = $1"),
+        &ws.sql("SELECT s.name, s.relation, s.mapping::pg_catalog.text, s.trust, s.watermark, s.property_types::pg_catalog.text FROM @ws@.source s WHERE s.source_id = $1"),
         &[source_id.into()],
         |row| {
             let json: String = spi::must(row, 3)?;
-            Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, json, spi::must::<i32>(row, 4)?, row.get::<String>(5)?))
+            Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, json, spi::must::<i32>(row, 4)?, row.get::<String>(5)?, spi::must::<String>(row, 6)?))
         },
     )?;
-    let Some((name, relation, json, trust, watermark)) = found.into_iter().next() else {
+    let Some((name, relation, json, trust, watermark, types)) = found.into_iter().next() else {
         return Err(CdpError::internal(format!("source {source_id} is gone")));
     };
     let value =
         serde_json::from_str(&json).map_err(|e| CdpError::internal(format!("mapping of source \"{name}\": {e}")))?;
-    Ok(Source { source_id, mapping: super::mapping::parse(&value)?, relation, trust, watermark })
+    let types: HashMap<String, String> =
+        serde_json::from_str(&types).map_err(|e| CdpError::internal(format!("types of source \"{name}\": {e}")))?;
+    let mut mapping = super::mapping::parse(&value)?;
+    // A column that was given another type since is cast to what the property is known as.
+    for (property, expression) in mapping.event.iter_mut().flat_map(|event| &mut event.properties) {
+        if let Some(ty) = types.get(property) {
+            *expression = format!("(\n{expression}\n)::pg_catalog.{}", column::pg_type(ty));
+        }
+    }
+    Ok(Source { source_id, name, mapping, relation, trust, watermark })
 }
 
 /// SQL giving the key of a row: the mapping's, the primary key, or the text of the whole row.
@@ -70,41 +81,54 @@ fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     })
 }
 
-/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, key, watermark as text, time the row speaks of (null when it is infinite), hash (full compare only)
-/// and the row. Returns how many rows there are to take.
-pub fn fill(ws: &Workspace, source: &Source, job_id: i64) -> Result<i64, CdpError> {
+/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
+/// hash (full compare only) and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
+/// said. Returns how many rows there are to take.
+pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
     let filter = source.mapping.filter.as_ref().map_or_else(|| "true".to_owned(), |f| format!("(\n{f}\n)"));
     temp::drop("cdp_spool")?;
+    temp::drop("cdp_vanished")?;
     let relation = &source.relation;
-    let sql = match &source.mapping.updated_at {
-        Some(updated_at) => {
-            let oid = describe::oid_of(relation, "updated_at", updated_at)?;
-            let ty = spi::one::<String>("SELECT format_type($1, NULL)", &[oid.into()])?.unwrap_or_else(|| "text".to_owned());
-            let seen = if describe::attribute_type(oid) == "timestamptz" || describe::attribute_type(oid) == "date" {
+    let source_id = source.source_id;
+    let sql = match (&source.mapping.updated_at, source.order()?) {
+        (Some(updated_at), Some(order)) => {
+            let seen = if order.timed {
                 "CASE WHEN isfinite(x.u) THEN x.u::pg_catalog.timestamptz END"
             } else {
                 "NULL::pg_catalog.timestamptz"
             };
-            // Rows at the watermark are read again: rows written at that very moment may have been committed later. Facts are
-            // idempotent, so reading them twice changes nothing.
+            // Rows at the watermark, and as far below it as the mapping says, are read again: rows written before may have been committed later.
+            // Facts are idempotent, so reading them twice changes nothing.
             let since = match &source.watermark {
-                Some(watermark) => format!("AND ((\n{updated_at}\n) >= {}::{ty} OR (\n{updated_at}\n) IS NULL)", pgrx::spi::quote_literal(watermark)),
+                Some(watermark) => {
+                    let floor = order.below(watermark, source.mapping.overlap.as_deref())?;
+                    format!("AND ((\n{updated_at}\n) >= {floor} OR (\n{updated_at}\n) IS NULL)")
+                }
                 None => String::new(),
             };
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, x.r \
+                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, x.r \
                  FROM (SELECT {key} AS k, (\n{updated_at}\n) AS u, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter} {since}) x"
             )
         }
-        None => ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_spool AS \
-             SELECT row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, NULL::pg_catalog.timestamptz AS seen, x.h, x.r \
-             FROM (SELECT {key} AS k, md5({ROW}::pg_catalog.text)::pg_catalog.uuid AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
-             LEFT JOIN @ws@.source_row s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h",
-            source_id = source.source_id
-        )),
+        _ => {
+            let mut first = after;
+            if source.mapping.retract {
+                withdraw::list(ws, source, &format!("SELECT {key} AS k FROM {relation} AS {ROW} WHERE {filter}"))?;
+                first += spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_vanished", &[])?.unwrap_or(0);
+                spi::run("UPDATE pg_temp.cdp_vanished SET rn = rn + $1", &[after.into()])?;
+            }
+            // The expressions of the mapping are not looked through for places to be filled in.
+            let taken = ws.sql("@ws@.source_row");
+            format!(
+                "CREATE TEMPORARY TABLE cdp_spool AS \
+                 SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, x.r \
+                 FROM (SELECT {key} AS k, md5({ROW}::pg_catalog.text)::pg_catalog.uuid AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
+                 LEFT JOIN {taken} s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
+            )
+        }
     };
     spi::run(&sql, &[])?;
     let total = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_spool", &[])?.unwrap_or(0);

@@ -1,7 +1,8 @@
 //! The steps of `cdp_sync()`: begin a run of a source, take a batch, end the run. The loop with its commits is the procedure in `sql/procedures.sql`.
 
 use super::batch::{self, Plan, Trait};
-use super::{describe, spool};
+use super::spool::Source;
+use super::{columns, describe, spool, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
 use crate::event::land::Repeat;
@@ -50,16 +51,44 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
         )?;
         let job_id = enter_job(ws, source_id)?;
         let source = spool::source(ws, source_id)?;
-        let total = spool::fill(ws, &source, job_id)?;
+        check(ws, &source)?;
+        let total = spool::fill(ws, &source, job_id, 0)?;
         spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
         Ok(job_id)
     })?)
 }
 
-/// Enters a run that could not begin. Returns the job.
+/// Tells how the columns of the relation changed since the last run, and checks that the mapping still fits them.
+fn check(ws: &Workspace, source: &Source) -> Result<(), CdpError> {
+    if !describe::exists(&source.relation)? {
+        return Err(CdpError::undefined_object("relation", &source.relation)
+            .with_hint(format!("The source \"{}\" takes its rows from it: make it again, or name another relation with cdp_source_alter().", source.name)));
+    }
+    for change in columns::note(ws, source.source_id, &source.relation)? {
+        pgrx::notice!("{}: {change}", source.name);
+    }
+    let Err(error) = describe::check(&source.relation, &source.mapping) else { return Ok(()) };
+    let drift = spi::one::<bool>(
+        &ws.sql("SELECT true FROM @ws@.source_change c WHERE c.source_id = $1 LIMIT 1"),
+        &[source.source_id.into()],
+    )?;
+    if drift.is_none() {
+        return Err(error);
+    }
+    Err(error.with_hint(format!(
+        "The columns of {} are not what the source was made for: see the view source_drift of the workspace, then give the mapping anew with cdp_source_alter().",
+        source.relation
+    )))
+}
+
+/// Enters a run that could not begin, and how the columns of the relation changed: what the run entered of that went with it. Returns the job.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn _cdp_sync_refused(source_id: i32) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter(|ws| enter_job(ws, source_id))?)
+    Ok(workspace::enter(|ws| {
+        let source = spool::source(ws, source_id)?;
+        columns::note(ws, source_id, &source.relation)?;
+        enter_job(ws, source_id)
+    })?)
 }
 
 /// Enters a run.
@@ -78,11 +107,14 @@ fn _cdp_sync_batch(job_id: i64, after: i64) -> Result<Option<i64>, ErrorReport> 
 }
 
 fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
+    if let Some(upto) = take_back(ws, job_id, after)? {
+        return Ok(Some(upto));
+    }
     let upto = spi::one::<i64>(
         "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
         &[after.into(), BATCH_ROWS.into()],
     )?;
-    let Some(upto) = upto else { return Ok(None) };
+    let Some(upto) = upto else { return again(ws, job_id, after) };
     ws.lock()?;
     let plan = plan(ws, job_id)?;
     batch::prepare()?;
@@ -100,8 +132,9 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     }
     event::land::prepare()?;
     let merged = identity::stitch::see(ws, &rules, &mut sights, plan.source.source_id, plan.source.trust)?;
+    let left = plan.source.mapping.retract && withdraw::changed(ws, &plan, after, upto)?;
 
-    profile::observe::observe(ws, plan.source.source_id, merged)?;
+    profile::observe::observe(ws, plan.source.source_id, merged || left)?;
     match &plan.source.mapping.event {
         Some(_) => {
             let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
@@ -118,15 +151,59 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
         &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
         &[job_id.into(), rows.into(), rejected.into()],
     )?;
+    tell(ws, job_id)?;
+    Ok(Some(upto))
+}
+
+/// Takes back what the next rows that are gone said. `None`: none is left.
+fn take_back(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
+    if !describe::exists("pg_temp.cdp_vanished")? {
+        return Ok(None);
+    }
+    let upto = spi::one::<i64>(
+        "SELECT max(x.rn) FROM (SELECT g.rn FROM pg_temp.cdp_vanished g WHERE g.rn > $1 ORDER BY g.rn LIMIT $2) x",
+        &[after.into(), BATCH_ROWS.into()],
+    )?;
+    let Some(upto) = upto else { return Ok(None) };
+    ws.lock()?;
+    let rows = withdraw::gone(ws, &plan(ws, job_id)?, after, upto)?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.job SET rows_gone = rows_gone + $2, updated_at = clock_timestamp() WHERE job_id = $1"),
+        &[job_id.into(), rows.into()],
+    )?;
+    tell(ws, job_id)?;
+    Ok(Some(upto))
+}
+
+/// Reads the relation once more when rows that were taken left others to be taken again: their person was left by a row that became another's. `None`: nothing is left to do.
+fn again(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {
+    if after >= Source::SECOND_PASS || !describe::exists("pg_temp.cdp_vanished")? {
+        return Ok(None);
+    }
+    let source = plan(ws, job_id)?.source;
+    if !withdraw::waiting(ws, source.source_id)? {
+        return Ok(None);
+    }
+    ws.lock()?;
+    let total = spool::fill(ws, &source, job_id, Source::SECOND_PASS)?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.job SET rows_total = rows_total + $2 WHERE job_id = $1"),
+        &[job_id.into(), total.into()],
+    )?;
+    Ok(Some(Source::SECOND_PASS))
+}
+
+/// Tells the client how far the run is.
+fn tell(ws: &Workspace, job_id: i64) -> Result<(), CdpError> {
     let progress = spi::one::<String>(
         &ws.sql(
-            "SELECT format('%s: %s of %s rows, %s rejected, %s rows/s', v.source, v.rows_done, v.rows_total, v.rows_rejected, coalesce(v.rows_per_second, 0)) \
-             FROM @ws@.jobs v WHERE v.job_id = $1",
+            "SELECT format('%s: %s of %s rows, %s rejected, %s%s rows/s', v.source, v.rows_done, v.rows_total, v.rows_rejected, CASE WHEN v.rows_gone > 0 THEN v.rows_gone || ' gone, ' END, \
+                 coalesce(v.rows_per_second, 0)) FROM @ws@.jobs v WHERE v.job_id = $1",
         ),
         &[job_id.into()],
     )?;
     pgrx::notice!("{}", progress.unwrap_or_default());
-    Ok(Some(upto))
+    Ok(())
 }
 
 /// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
@@ -173,6 +250,7 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
 fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         temp::drop("cdp_spool")?;
+        temp::drop("cdp_vanished")?;
         spi::run(
             &ws.sql(
                 "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",

@@ -82,26 +82,35 @@ impl Workspace {
     }
 
     /// SQL text with the workspace's schema in place of `@ws@`, the extension's schema in place of `@ext@` and the
-    /// time zone, as a literal, in place of `@tz@`.
+    /// time zone, as a literal, in place of `@tz@`. What is quoted, a name or a literal, is somebody's word and stays as it is.
     pub fn sql(&self, template: &str) -> String {
         let mut sql = String::with_capacity(template.len() + 64);
-        let mut rest = template;
-        while let Some(at) = rest.find('@') {
+        let (mut rest, mut quote) = (template, None);
+        while let Some(at) = rest.find(['@', '"', '\'']) {
             let (before, from) = rest.split_at(at);
+            let (sign, after) = from.split_at(1);
             sql.push_str(before);
-            rest = if let Some(rest) = from.strip_prefix("@ws@") {
-                sql.push_str(&self.schema);
-                rest
-            } else if let Some(rest) = from.strip_prefix("@ext@") {
-                sql.push_str(&self.extension);
-                rest
-            } else if let Some(rest) = from.strip_prefix("@tz@") {
-                sql.push_str(&quote_literal(&self.time_zone));
-                rest
-            } else {
-                sql.push('@');
-                &from[1..]
-            };
+            rest = after;
+            if quote == Some(sign) {
+                quote = None;
+            } else if quote.is_none() && sign != "@" {
+                quote = Some(sign);
+            } else if quote.is_none() {
+                if let Some(rest_of) = after.strip_prefix("ws@") {
+                    sql.push_str(&self.schema);
+                    rest = rest_of;
+                    continue;
+                } else if let Some(rest_of) = after.strip_prefix("ext@") {
+                    sql.push_str(&self.extension);
+                    rest = rest_of;
+                    continue;
+                } else if let Some(rest_of) = after.strip_prefix("tz@") {
+                    sql.push_str(&quote_literal(&self.time_zone));
+                    rest = rest_of;
+                    continue;
+                }
+            }
+            sql.push_str(sign);
         }
         sql.push_str(rest);
         sql

@@ -70,6 +70,14 @@ SELECT cdp_source_create('x', 'crm', '{"filter": "age", "identifiers": {"email":
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "event": {"name": "''seen''", "at": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"total": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "event": {"name": "''buy''", "at": "at", "properties": {"amount": "city"}}}');
+-- Overlaps.
+SELECT cdp_source_create('x', 'crm', '{"overlap": "1 hour", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "at", "overlap": "soon", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "at", "overlap": "-1 hour", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "age", "overlap": "1 hour", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "city", "overlap": "1", "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', '{"updated_at": "at", "overlap": ["1 hour"], "identifiers": {"email": "email"}, "traits": {"city": "city"}}');
+SELECT cdp_source_create('x', 'crm', $${"updated_at": "at", "overlap": "0' OR '1'='1", "identifiers": {"email": "email"}, "traits": {"city": "city"}}$$);
 -- Names.
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"e-mail": "email"}, "traits": {"city": "city"}}');
 SELECT cdp_source_create('x', 'crm', '{"identifiers": {"email": "email"}, "traits": {"profile_id": "id"}}');
