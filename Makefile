@@ -27,7 +27,7 @@ install: setup ## install the release build into the PostgreSQL of PG_CONFIG
 package: setup ## a tarball of the release build
 	@tools/package.sh
 
-bench: setup ## the benchmark beside other engines; SUITE=sync, segments, insight, identity or expressions chooses another; SCALE=100k, 1M, 10M
+bench: setup ## the benchmark beside other engines; SUITE=ingest, sync, segments, insight, identity or expressions chooses another; SCALE=100k, 1M, 10M
 	@tools/bench.sh
 
 setup: ## install what building needs and is missing

@@ -5,6 +5,7 @@
 #                    SQL; answers checked equal. SCALE is a number of identifiers; ONLY=components, stitch or "stitch live" measures a part
 #   insight          tests/bench/insight: cdp_segment_insight() over more than a thousand tag values and cdp_segment_lookalike(), beside plain SQL
 #   expressions      tests/bench/expressions: expressions over attributes and windows of events, insight and a refresh, beside plain SQL
+#   ingest           tests/bench/ingest: messages through the inbox, rows through cdp_sync(), single messages through cdp_ingest(), beside bare rows
 #   sync             tests/bench/sync: cdp_sync() of generated sources, then questions beside the plain SQL they are equal to
 #   segments         tests/bench/segments: refreshes of a hundred segments, beside the plain SQL of their definitions
 # SCALE is a number of profiles such as 100k, 1M (the default) or 10M. REUSE=1 asks what an earlier run of the same suite and scale
@@ -14,8 +15,8 @@ run_dir
 suite=${SUITE:-bits}
 case $suite in
     bits | insight | expressions) python=yes ;;
-    identity | sync | segments) python= ;;
-    *) die "SUITE=$suite: give bits, identity, insight, expressions, sync or segments" ;;
+    identity | ingest | sync | segments) python= ;;
+    *) die "SUITE=$suite: give bits, identity, ingest, insight, expressions, sync or segments" ;;
 esac
 
 if [ -n "$python" ]; then
