@@ -9,7 +9,7 @@ CREATE TABLE @workspace@.attribute (
     name text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('trait', 'tag')),
     type text NOT NULL CHECK (type IN ('boolean', 'bigint', 'numeric', 'text', 'text[]', 'date', 'timestamptz')),
-    rule text CHECK (rule IN ('most_recent')),
+    rule text CHECK (rule IN ('most_recent', 'oldest', 'source_trust', 'most_frequent', 'longest', 'min', 'max', 'sum', 'union')),
     class text NOT NULL DEFAULT 'descriptive' CHECK (class IN ('identity', 'descriptive', 'behavioural', 'qualitative')),
     indexed boolean NOT NULL DEFAULT true,
     dictionary_id integer NOT NULL UNIQUE DEFAULT pg_catalog.nextval('@workspace_literal@.dictionary_id_seq'::pg_catalog.regclass),
@@ -41,7 +41,7 @@ COMMENT ON COLUMN @workspace@.attribute.entity IS 'what it describes';
 COMMENT ON COLUMN @workspace@.attribute.name IS 'its name in expressions and its column in the profiles view';
 COMMENT ON COLUMN @workspace@.attribute.kind IS 'trait: observed by sources; tag: computed from an expression';
 COMMENT ON COLUMN @workspace@.attribute.type IS 'type of its values';
-COMMENT ON COLUMN @workspace@.attribute.rule IS 'which observation wins: most_recent';
+COMMENT ON COLUMN @workspace@.attribute.rule IS 'how the value of a trait is found: most_recent, oldest, source_trust, most_frequent, longest, min, max, sum or union';
 COMMENT ON COLUMN @workspace@.attribute.class IS 'identity, descriptive, behavioural or qualitative';
 COMMENT ON COLUMN @workspace@.attribute.indexed IS 'whether it has a column of bits';
 COMMENT ON COLUMN @workspace@.attribute.dictionary_id IS 'the dictionary of its values';
@@ -70,11 +70,11 @@ CREATE TABLE @workspace@.trait_observation (
     traits jsonb NOT NULL,
     PRIMARY KEY (node_id, source_id, observed_at)
 );
-COMMENT ON TABLE @workspace@.trait_observation IS 'the latest value of each trait by identifier and source; values observed at the same time share a row';
+COMMENT ON TABLE @workspace@.trait_observation IS 'the latest value of each trait by identifier and source, the latest clear, and for the rule oldest the earliest value since that; what was observed at the same time shares a row';
 COMMENT ON COLUMN @workspace@.trait_observation.node_id IS 'the identifier it was observed on';
 COMMENT ON COLUMN @workspace@.trait_observation.source_id IS 'the source that observed it';
 COMMENT ON COLUMN @workspace@.trait_observation.observed_at IS 'when';
-COMMENT ON COLUMN @workspace@.trait_observation.traits IS 'object of attribute_id to the text of the value';
+COMMENT ON COLUMN @workspace@.trait_observation.traits IS 'object of attribute_id to the text of the value; null: a clear, which takes back what the source observed before';
 
 -- Values that somebody gave: facts, so they hang on an identifier too, the one that founded the profile.
 CREATE TABLE @workspace@.tag_value (

@@ -76,7 +76,7 @@ pub fn settle(ws: &Workspace, cause: Cause, seeds: &[i64]) -> Result<Outcome, Cd
 
 /// Computes anew what identifiers took along that changed hands outside a batch: traits and day columns.
 pub fn derive(ws: &Workspace) -> Result<(), CdpError> {
-    profile::observe::survive(ws)?;
+    profile::survive::survive(ws, profile::survive::Of::All)?;
     event::land::emit(ws)
 }
 

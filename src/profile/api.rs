@@ -4,6 +4,7 @@ use crate::error::CdpError;
 use crate::identity;
 use crate::pg::json::JsonText;
 use crate::pg::spi;
+use crate::profile::provenance;
 use crate::workspace::{self, Workspace};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -11,18 +12,14 @@ use pgrx::prelude::*;
 /// Events shown in the picture.
 const RECENT_EVENTS: i32 = 20;
 
-/// Every part is read at the moment of the call. Traits tell where each value comes from; the ordering is that of survivorship.
+/// Every part is read at the moment of the call. $3 tells where the value of each trait comes from.
 const PROFILE: &str = "SELECT jsonb_build_object( \
     'profile_id', p.profile_id, \
     'created_at', p.created_at, \
     'identifiers', coalesce((SELECT jsonb_agg(jsonb_build_object('type', t.name, 'value', n.value, 'source', s.name, 'first_seen', n.first_seen, 'last_seen', n.last_seen) \
         ORDER BY t.priority, n.value) FROM @ws@.node n JOIN @ws@.identifier_type t USING (type_id) JOIN @ws@.source s USING (source_id) WHERE n.profile_id = p.profile_id), '[]'), \
-    'traits', coalesce((SELECT jsonb_object_agg(w.name, jsonb_build_object('value', to_jsonb(v) -> w.name, 'source', w.source, 'observed_at', w.observed_at)) FROM ( \
-        SELECT DISTINCT ON (a.attribute_id) a.name, s.name AS source, o.observed_at \
-        FROM @ws@.node n JOIN @ws@.trait_observation o USING (node_id) JOIN @ws@.source s ON s.source_id = o.source_id CROSS JOIN LATERAL jsonb_each_text(o.traits) k \
-        JOIN @ws@.attribute a ON a.attribute_id = k.key::pg_catalog.int4 WHERE n.profile_id = p.profile_id \
-        ORDER BY a.attribute_id, o.observed_at DESC, s.trust DESC, s.source_id, k.value) w), '{}'), \
-    'tags', coalesce((SELECT jsonb_object_agg(a.name, to_jsonb(v) -> a.name) FROM @ws@.attribute a WHERE a.kind = 'tag' AND to_jsonb(v) -> a.name <> 'null'), '{}'), \
+    'traits', coalesce((SELECT jsonb_object_agg(k.key, jsonb_build_object('value', to_jsonb(v) -> k.key) || k.value) FROM jsonb_each($3::pg_catalog.text::pg_catalog.jsonb) k), '{}'), \
+    'tags', coalesce((SELECT jsonb_object_agg(a.name, jsonb_build_object('value', to_jsonb(v) -> a.name, 'refreshed_at', a.refreshed_at)) FROM @ws@.attribute a WHERE a.kind = 'tag' AND to_jsonb(v) -> a.name <> 'null'), '{}'), \
     'segments', coalesce((SELECT jsonb_agg(m.name ORDER BY m.name) FROM ( \
         SELECT g.name, @ext@._cdp_fold('set', (SELECT c.bits FROM @ws@.chunk c WHERE c.column_id = s.column_id AND c.key = 0 AND c.shard = p.profile_id >> 20), \
             ARRAY(SELECT d.cells FROM @ws@.pending d WHERE d.column_id = s.column_id AND d.key = 0 AND d.shard = p.profile_id >> 20)) AS bits \
@@ -34,7 +31,9 @@ const PROFILE: &str = "SELECT jsonb_build_object( \
   )::pg_catalog.text FROM @ws@.profile p JOIN @ws@.profile_value v USING (profile_id) WHERE p.profile_id = $1";
 
 fn picture(ws: &Workspace, profile_id: i64) -> Result<Option<JsonText>, CdpError> {
-    Ok(spi::one::<String>(&ws.sql(PROFILE), &[profile_id.into(), RECENT_EVENTS.into()])?.map(JsonText::new))
+    let provenance = provenance::of(ws, profile_id)?;
+    let args = [profile_id.into(), RECENT_EVENTS.into(), provenance.into()];
+    Ok(spi::one::<String>(&ws.sql(PROFILE), &args)?.map(JsonText::new))
 }
 
 #[pg_extern(name = "cdp_profile", stable, strict, parallel_unsafe)]

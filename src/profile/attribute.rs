@@ -1,10 +1,13 @@
 //! The registry of attributes: entering one makes its column in the wide table and its column of bits.
 
 use crate::error::{CdpError, given};
-use crate::pg::spi;
-use crate::profile::view;
+use crate::pg::json::JsonText;
+use crate::pg::{spi, temp};
+use crate::profile::survive::{Of, survive};
+use crate::profile::{observe, view};
 use crate::store::column;
 use crate::workspace::{self, Workspace};
+use pg_cdp_core::survivorship::{Kind, Rule};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -121,6 +124,38 @@ pub fn trait_of(ws: &Workspace, name: &str) -> Result<(i32, String), CdpError> {
     .ok_or_else(|| CdpError::undefined_object("trait", name))
 }
 
+const CLASSES: [&str; 4] = ["identity", "descriptive", "behavioural", "qualitative"];
+
+/// How much harm it does when others learn a value.
+const SENSITIVITIES: [&str; 4] = ["public", "internal", "personal", "sensitive"];
+
+fn class_named(class: &str) -> Result<&str, CdpError> {
+    if CLASSES.contains(&class) {
+        return Ok(class);
+    }
+    Err(CdpError::invalid_parameter(format!("\"{class}\" is no class of traits"))
+        .with_hint(format!("Classes are {}.", CLASSES.join(", "))))
+}
+
+/// The survivorship rule with a name, of a trait of a type.
+fn rule_named(name: &str, ty: &str) -> Result<Rule, CdpError> {
+    let names = |which: &dyn Fn(&Rule) -> bool| -> String {
+        let some: Vec<&str> = Rule::ALL.iter().filter(|rule| which(rule)).map(|rule| rule.name()).collect();
+        some.join(", ")
+    };
+    let Some(rule) = Rule::named(name) else {
+        return Err(CdpError::invalid_parameter(format!("\"{name}\" is no survivorship rule"))
+            .with_hint(format!("Rules are {}.", names(&|_| true))));
+    };
+    match Kind::named(ty) {
+        Some(kind) if !rule.fits(kind) => {
+            Err(CdpError::type_mismatch(format!("survivorship rule \"{name}\" is not for values of type {ty}"))
+                .with_hint(format!("Rules for {ty} are {}.", names(&|rule| rule.fits(kind)))))
+        }
+        _ => Ok(rule),
+    }
+}
+
 // Written out because an argument called "type" is a keyword of Rust.
 #[pg_extern(
     sql = "CREATE FUNCTION cdp_trait_create(name text, \"type\" text, rule text DEFAULT 'most_recent', class text DEFAULT 'descriptive', indexed boolean DEFAULT true) RETURNS void VOLATILE PARALLEL UNSAFE LANGUAGE c AS '@MODULE_PATHNAME@', '@FUNCTION_NAME@';"
@@ -135,15 +170,7 @@ fn cdp_trait_create(
     Ok(workspace::enter(|ws| {
         let (name, ty) = (given(name, "name")?, given(ty, "type")?);
         let (rule, class, indexed) = (given(rule, "rule")?, given(class, "class")?, given(indexed, "indexed")?);
-        if rule != "most_recent" {
-            return Err(CdpError::not_supported(format!("survivorship rule \"{rule}\" is not supported yet"))
-                .with_hint("Use most_recent."));
-        }
-        const CLASSES: [&str; 4] = ["identity", "descriptive", "behavioural", "qualitative"];
-        if !CLASSES.contains(&class) {
-            return Err(CdpError::invalid_parameter(format!("\"{class}\" is no class of traits"))
-                .with_hint(format!("Classes are {}.", CLASSES.join(", "))));
-        }
+        let (rule, class) = (rule_named(rule, ty)?, class_named(class)?);
         ws.lock()?;
         create(
             ws,
@@ -151,7 +178,7 @@ fn cdp_trait_create(
                 name,
                 kind: "trait",
                 ty,
-                rule: Some(rule),
+                rule: Some(rule.name()),
                 class,
                 indexed,
                 expression: None,
@@ -161,4 +188,75 @@ fn cdp_trait_create(
         )?;
         view::refresh(ws)
     })?)
+}
+
+/// Settings that `cdp_trait_alter()` takes.
+const OF_ALTER: [&str; 4] = ["rule", "class", "owner", "sensitivity"];
+
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_trait_alter(name: Option<&str>, settings: Option<JsonText>) -> Result<(), ErrorReport> {
+    Ok(workspace::enter_bulk(|ws| {
+        let (name, document) = (given(name, "name")?, given(settings, "settings")?.parse()?);
+        let settings = document.as_object().ok_or_else(|| {
+            CdpError::invalid_parameter("the settings of a trait must be an object")
+                .with_hint("Write them as '{\"rule\": \"source_trust\"}'.")
+        })?;
+        if let Some(key) = settings.keys().find(|key| !OF_ALTER.contains(&key.as_str())) {
+            return Err(CdpError::invalid_parameter(format!("unknown setting \"{key}\" of a trait"))
+                .with_hint(format!("Settings are {}.", OF_ALTER.join(", "))));
+        }
+        ws.lock()?;
+        let (attribute_id, ty) = trait_of(ws, name)?;
+        for (key, value) in settings {
+            let word = || {
+                value.as_str().ok_or_else(|| {
+                    CdpError::invalid_parameter(format!("setting \"{key}\" of a trait must be a text"))
+                        .with_hint("Leave it out to keep what it is.")
+                })
+            };
+            match key.as_str() {
+                "rule" => rule(ws, attribute_id, rule_named(word()?, &ty)?)?,
+                "class" => set(ws, attribute_id, "class", Some(class_named(word()?)?))?,
+                "sensitivity" if !SENSITIVITIES.contains(&word()?) => {
+                    return Err(CdpError::invalid_parameter(format!("\"{}\" is no sensitivity", word()?))
+                        .with_hint(format!("Sensitivities are {}.", SENSITIVITIES.join(", "))));
+                }
+                "sensitivity" => set(ws, attribute_id, "sensitivity", Some(word()?))?,
+                other => set(ws, attribute_id, other, if value.is_null() { None } else { Some(word()?) })?,
+            }
+        }
+        view::refresh(ws)
+    })?)
+}
+
+/// Writes a setting; `column` is one of [`OF_ALTER`].
+fn set(ws: &Workspace, attribute_id: i32, column: &str, value: Option<&str>) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(&format!("UPDATE @ws@.attribute SET {column} = $2 WHERE attribute_id = $1")),
+        &[attribute_id.into(), value.into()],
+    )?;
+    Ok(())
+}
+
+/// Gives a trait another rule, and every profile that has it the value it comes to by that.
+fn rule(ws: &Workspace, attribute_id: i32, rule: Rule) -> Result<(), CdpError> {
+    let present = spi::one::<String>(
+        &ws.sql("SELECT a.rule FROM @ws@.attribute a WHERE a.attribute_id = $1"),
+        &[attribute_id.into()],
+    )?;
+    if present.as_deref() == Some(rule.name()) {
+        return Ok(());
+    }
+    if rule != Rule::Oldest {
+        observe::keep_latest(ws, attribute_id)?;
+    }
+    set(ws, attribute_id, "rule", Some(rule.name()))?;
+    temp::table("cdp_touched", "profile_id pg_catalog.int8")?;
+    spi::run(
+        &ws.sql(
+            "INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT n.profile_id FROM @ws@.trait_observation o JOIN @ws@.node n USING (node_id) WHERE o.traits ? $1",
+        ),
+        &[attribute_id.to_string().into()],
+    )?;
+    survive(ws, Of::Ruled(attribute_id))
 }

@@ -2,7 +2,11 @@
 
 mod api;
 pub mod attribute;
+mod card;
 pub mod history;
 pub mod observe;
+mod provenance;
 pub mod single;
+pub mod survive;
+mod timeline;
 pub mod view;

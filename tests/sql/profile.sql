@@ -19,9 +19,10 @@ SELECT cdp_tag_create('last view', 'max(view.at)');
 SELECT cdp_segment_create('everybody', 'true');
 SELECT cdp_segment_create('tier 3', 'tier = 3');
 SELECT name, profiles, changed FROM cdp_tag_refresh();
-SELECT jsonb_pretty(cdp_profile('email', ' ANN@example.com') - 'created_at') AS ann \gx
-SELECT jsonb_pretty(cdp_profile('cookie', 'c1') - 'created_at') AS c1 \gx
-SELECT jsonb_pretty(cdp_profile('email', 'bob@example.com') - 'created_at') AS bob \gx
+SELECT jsonb_pretty(cdp_profile('email', ' ANN@example.com') - 'created_at' - 'tags') AS ann \gx
+SELECT jsonb_pretty(cdp_profile('cookie', 'c1') - 'created_at' - 'tags') AS c1 \gx
+SELECT jsonb_pretty(cdp_profile('email', 'bob@example.com') - 'created_at' - 'tags') AS bob \gx
+SELECT p, t.key, t.value -> 'value' AS value, (t.value ->> 'refreshed_at')::timestamptz = (SELECT refreshed_at FROM cdp.tags WHERE name = t.key) AS refreshed FROM generate_series(1, 3) p, jsonb_each(cdp_profile(p) -> 'tags') t ORDER BY p, t.key COLLATE "C";
 SELECT (cdp_profile(1) ->> 'created_at')::timestamptz = (SELECT created_at FROM cdp.profile WHERE profile_id = 1) AS created;
 
 -- 2. By number and by any identifier it is the same; of nobody it is NULL.
@@ -32,7 +33,7 @@ SELECT cdp_profile('e-mail', 'ann@example.com');
 INSERT INTO web VALUES (3, 'c1', 'ann@example.com', NULL, '/login', '2024-02-02 10:00+00');
 CALL cdp_sync();
 SELECT cdp_resolve(3) AS resolved, cdp_profile(3) = cdp_profile(1) AS same;
-SELECT jsonb_pretty(cdp_profile(3) - 'created_at' - 'recent_events') AS ann \gx
+SELECT jsonb_pretty(cdp_profile(3) - 'created_at' - 'tags' - 'recent_events') AS ann \gx
 SELECT e ->> 'event' AS event, e ->> 'at' AS at, e ->> 'source' AS source, e -> 'properties' AS properties FROM jsonb_array_elements(cdp_profile(3) -> 'recent_events') WITH ORDINALITY AS x(e, i) ORDER BY i;
 
 -- 4. The picture does not depend on what the session prefers.
@@ -48,6 +49,12 @@ SET client_min_messages = warning;
 INSERT INTO web SELECT 100 + i, 'c1', NULL, NULL, '/page' || i, '2024-03-01 00:00+00'::timestamptz + i * interval '1 minute' FROM generate_series(1, 30) i;
 CALL cdp_sync();
 SELECT cdp_profile(1) -> 'events' AS events, jsonb_array_length(cdp_profile(1) -> 'recent_events') AS recent, cdp_profile(1) #>> '{recent_events,0,properties,page}' AS last;
+
+-- Where a value comes from: what won by which rule, all that count for a set or a sum, and what else was said; a clear is told as no value.
+SELECT cdp_trait_create('plans', 'text[]', 'union');
+SELECT cdp_trait_alter('name', '{"rule": "longest"}');
+SELECT count(x) FROM cdp.node n, unnest(ARRAY['2024-05-01', '2024-05-02']) WITH ORDINALITY d(day, i), _cdp_observe(CASE i WHEN 1 THEN 'crm' ELSE 'web' END, n.node_id, day::timestamptz, CASE i WHEN 1 THEN '{"plans": "{gold}", "tier": "4"}'::jsonb ELSE '{"plans": "{silver,\"very old\"}", "tier": null}' END) x WHERE n.value = 'ann@example.com';
+SELECT t.key, jsonb_pretty(t.value) AS value FROM jsonb_each(cdp_profile(1) -> 'traits') t ORDER BY t.key COLLATE "C";
 
 -- 6. The view: the number first, then one plainly typed column an attribute, in the order they came; each with a comment.
 CREATE VIEW columns AS SELECT a.attnum, a.attname, format_type(a.atttypid, a.atttypmod) AS type, col_description(a.attrelid, a.attnum) AS comment FROM pg_attribute a WHERE a.attrelid = to_regclass('cdp.profiles') AND a.attnum > 0;

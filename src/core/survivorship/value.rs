@@ -132,16 +132,20 @@ impl PartialOrd for Decimal {
     }
 }
 
-/// The most digits that PostgreSQL's numeric has before the point.
-const MOST_WHOLE_DIGITS: usize = 131_072;
+/// Numbers longer than this are not added up: far from where PostgreSQL's numeric ends, at 131,072 digits before the point.
+pub const MOST_SUMMED_CHARACTERS: usize = 100_000;
 
-/// All added up, with as many digits after the point as the value with most has; `None` when the type cannot hold it.
+/// All added up, with as many digits after the point as the value with most has; `None` when the type cannot hold it or one of them is longer than
+/// [`MOST_SUMMED_CHARACTERS`].
 pub(super) fn sum(kind: Kind, values: &[&str]) -> Option<String> {
     if kind == Kind::Bigint {
         let sum = values.iter().map(|value| value.parse::<i64>().map(i128::from)).sum::<Result<i128, _>>().ok()?;
         return i64::try_from(sum).ok().map(|sum| sum.to_string());
     }
     let (mut above, mut below) = (false, false);
+    if values.iter().any(|value| value.len() > MOST_SUMMED_CHARACTERS) {
+        return None;
+    }
     for value in values {
         match Key::decimal(value)? {
             Key::NotANumber => return Some("NaN".to_owned()),
@@ -183,9 +187,6 @@ pub(super) fn sum(kind: Kind, values: &[&str]) -> Option<String> {
     }
     while larger.len() > scale + 1 && larger.last() == Some(&0) {
         larger.pop();
-    }
-    if larger.len() - scale > MOST_WHOLE_DIGITS {
-        return None;
     }
     let mut out = String::with_capacity(larger.len() + 2);
     if negative {
