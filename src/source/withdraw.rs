@@ -56,7 +56,7 @@ pub fn gone(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, C
         &[source_id.into(), after.into(), upto.into()],
     )?;
     take_back(ws, plan)?;
-    profile::observe::survive(ws)?;
+    profile::survive::survive(ws, profile::survive::Of::All)?;
     event::land::emit(ws)?;
     Ok(spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_left", &[])?.unwrap_or(0))
 }
