@@ -35,14 +35,6 @@ pub struct One<'a> {
     pub original: Option<TimestampWithTimeZone>,
 }
 
-/// What the columns of a type need before an event can be written to them.
-enum Need {
-    /// A second look: one was given up.
-    Again,
-    /// That nobody else writes: a column has to be given up.
-    Alone,
-}
-
 /// Whether the partition for a moment is there.
 pub fn has_partition(ws: &Workspace, at: i64) -> bool {
     Month::of(at).is_none_or(|month| names::relation(&ws.name, &month.partition()).is_some())
@@ -93,24 +85,48 @@ fn word(ty: Type) -> String {
     .to_owned()
 }
 
-/// Enters an event, and writes it to its day columns. `Some(false)`: an event of its key is there already and nothing was written; `None`: that needs the workspace lock, which
-/// `alone` says that the caller has, and nothing was written.
-pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> Result<Option<bool>, CdpError> {
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landed {
+    /// It is entered.
+    New,
+    /// An event of its key was there already, and nothing was written.
+    Known,
+    /// A column has to be given up for it, for which the caller has to hold the workspace; nothing was written.
+    NeedsLock,
+}
+
+/// Enters an event, and writes it to its day columns. `alone` says that the caller holds the workspace.
+pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> Result<Landed, CdpError> {
     let mut columns = columns(event);
     loop {
-        match prepare(ws, &columns, one, alone)? {
-            None => break,
-            Some(Need::Alone) => return Ok(None),
-            Some(Need::Again) => columns.retain(|column| ready(ws, column.column_id).unwrap_or(false)),
+        let (new, lacks) = enter(ws, &columns, one)?;
+        if lacks.iter().all(Option::is_none) {
+            return Ok(if new { Landed::New } else { Landed::Known });
         }
+        if !supply(ws, &columns, lacks, alone)? {
+            return Ok(Landed::NeedsLock);
+        }
+        let mut ready = Vec::with_capacity(columns.len());
+        for column in columns {
+            if is_ready(ws, column.column_id)? {
+                ready.push(column);
+            }
+        }
+        columns = ready;
     }
-    let changes = "SELECT $1::pg_catalog.int8 AS profile_id, $2::pg_catalog.int4 AS event_type_id, $3::pg_catalog.timestamptz AS at, $4::pg_catalog.text::pg_catalog.jsonb AS properties";
-    let mut parts = Vec::with_capacity(columns.len());
-    for column in &columns {
+}
+
+/// Enters the event, unless one of its key is there or a column lacks something for it. Gives whether it did, and what each column lacks: a value that has no code, or an empty text for a
+/// number that it cannot keep.
+fn enter(ws: &Workspace, columns: &[DayColumn], one: &One) -> Result<(bool, Vec<Option<String>>), CdpError> {
+    let (mut looks, mut parts) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+    for column in columns {
+        looks.push(lack_sql(column)?);
+        let cells = emit::event_cells_sql(column, "c")?;
         parts.push(format!(
-            "SELECT {}::integer AS column_id, x.key, x.shard, x.cells FROM ({}) x",
-            column.column_id,
-            emit::event_cells_sql(column, "c")?
+            "SELECT {}::integer AS column_id, x.key, x.shard, x.cells FROM ({cells}) x",
+            column.column_id
         ));
     }
     let pending = if parts.is_empty() {
@@ -122,12 +138,15 @@ pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> R
         )
     };
     let sql = ws.sql(&format!(
-        "WITH c AS MATERIALIZED (SELECT c.profile_id, 1::pg_catalog.int8 AS n, c.event_type_id, {day} AS day, c.properties FROM ({changes}) c), \
+        "WITH c AS MATERIALIZED (SELECT $1::pg_catalog.int8 AS profile_id, 1::pg_catalog.int8 AS n, $2::pg_catalog.int4 AS event_type_id, {day} AS day, \
+                 $4::pg_catalog.text::pg_catalog.jsonb AS properties), \
+         lack AS MATERIALIZED (SELECT ARRAY[{looks}]::pg_catalog.text[] AS lacks FROM c), \
          new AS (INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
-             SELECT $2, $5, $6, $3, $7, c.properties, $8, $9 FROM c \
-             WHERE NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending} \
-         SELECT count(*) FROM new",
-        day = day_sql("c.at")
+             SELECT $2, $5, $6, $3, $7, c.properties, $8, $9 FROM c, lack \
+             WHERE array_remove(lack.lacks, NULL) = '{{}}' AND NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending} \
+         SELECT EXISTS (SELECT FROM new), lack.lacks FROM lack",
+        day = day_sql("$3::pg_catalog.timestamptz"),
+        looks = looks.join(", ")
     ));
     let found = spi::rows_cached(
         &sql,
@@ -142,65 +161,59 @@ pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> R
             one.received.into(),
             one.original.into(),
         ],
-        |row| spi::must::<i64>(row, 1),
+        |row| Ok((spi::must::<bool>(row, 1)?, spi::must::<Vec<Option<String>>>(row, 2)?)),
     )?;
-    Ok(Some(found.into_iter().next() == Some(1)))
+    found.into_iter().next().ok_or_else(|| CdpError::internal("an event was lost"))
 }
 
-fn ready(ws: &Workspace, column_id: i32) -> Result<bool, CdpError> {
+/// SQL giving what a column lacks for the event `c`: NULL for nothing.
+fn lack_sql(column: &DayColumn) -> Result<String, CdpError> {
+    Ok(match (&column.property, &column.measure) {
+        (_, Some((name, ty))) => {
+            let typed = property_sql("c.properties", name, ty);
+            let value = integer_sql(ty, &typed, column.scale, true)?;
+            format!("CASE WHEN {typed} IS NOT NULL AND {value} IS NULL THEN '' END")
+        }
+        (Some((name, ty, dictionary_id)), None) => {
+            let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
+            format!(
+                "CASE WHEN {text} IS NOT NULL AND NOT EXISTS (SELECT FROM @ws@.dictionary d WHERE d.dictionary_id = {dictionary_id} AND d.value = {text}) THEN {text} END"
+            )
+        }
+        (None, None) => "NULL".to_owned(),
+    })
+}
+
+fn is_ready(ws: &Workspace, column_id: i32) -> Result<bool, CdpError> {
     let sql = ws.sql("SELECT c.state = 'ready' FROM @ws@.store_column c WHERE c.column_id = $1");
     Ok(spi::rows_cached(&sql, &[column_id.into()], |row| spi::must::<bool>(row, 1))?.into_iter().next() == Some(true))
 }
 
-/// Gives codes to values that have none, and gives up columns that cannot keep what the event has; `None` when all was well.
-fn prepare(ws: &Workspace, columns: &[DayColumn], one: &One, alone: bool) -> Result<Option<Need>, CdpError> {
-    let properties = "($1::pg_catalog.text::pg_catalog.jsonb)";
-    let mut looks = Vec::new();
-    for column in columns {
-        let mut look = String::from("NULL");
-        if let (Some((name, ty, dictionary_id)), None) = (&column.property, &column.measure) {
-            let text = dictionary_text_sql(ty, &property_sql(properties, name, ty));
-            look = format!(
-                "(SELECT t.v FROM (SELECT {text} AS v) t WHERE t.v IS NOT NULL AND NOT EXISTS (SELECT FROM @ws@.dictionary d WHERE d.dictionary_id = {dictionary_id} AND d.value = t.v))"
-            );
-        } else if let Some((name, ty)) = &column.measure {
-            let typed = property_sql(properties, name, ty);
-            let value = integer_sql(ty, &typed, column.scale, true)?;
-            look = format!("CASE WHEN {typed} IS NOT NULL AND {value} IS NULL THEN '' END");
-        }
-        looks.push(look);
-    }
-    if looks.iter().all(|look| look == "NULL") {
-        return Ok(None);
-    }
-    let sql = ws.sql(&format!("SELECT ARRAY[{}]::pg_catalog.text[]", looks.join(", ")));
-    let found =
-        spi::rows_cached(&sql, &[one.properties.as_str().into()], |row| spi::must::<Vec<Option<String>>>(row, 1))?;
-    let mut given_up = false;
-    for (column, lack) in columns.iter().zip(found.into_iter().flatten()) {
+/// How many values may have been learnt by others since a dictionary was looked at.
+const ROOM: i32 = 64;
+
+/// Gives codes to values that have none, and gives up columns that cannot keep what the event has; `false` when the caller has to hold the workspace for that.
+fn supply(ws: &Workspace, columns: &[DayColumn], lacks: Vec<Option<String>>, alone: bool) -> Result<bool, CdpError> {
+    for (column, lack) in columns.iter().zip(lacks) {
         let Some(value) = lack else { continue };
         if column.measure.is_some() {
             if !alone {
-                return Ok(Some(Need::Alone));
+                return Ok(false);
             }
             column::retire(ws, column.column_id, "stale")?;
-            given_up = true;
             continue;
         }
         let Some((name, _, dictionary_id)) = &column.property else { continue };
         let count = ws.sql("SELECT coalesce(max(d.code) + 1, 0) FROM @ws@.dictionary d WHERE d.dictionary_id = $1");
         let count = spi::rows_cached(&count, &[(*dictionary_id).into()], |row| spi::must::<i32>(row, 1))?;
-        // Some room for what others learn at the same time.
-        if !alone && count.into_iter().next().unwrap_or(0) + 64 > MOST_TRACKED_VALUES {
-            return Ok(Some(Need::Alone));
+        if !alone && count.into_iter().next().unwrap_or(0) + ROOM > MOST_TRACKED_VALUES {
+            return Ok(false);
         }
         ws.lock_codes()?;
-        if learn(ws, *dictionary_id, &format!("SELECT {}::pg_catalog.text AS value", quote_literal(&value)))?
-            > MOST_TRACKED_VALUES
-        {
+        let value = format!("SELECT {}::pg_catalog.text AS value", quote_literal(&value));
+        if learn(ws, *dictionary_id, &value)? > MOST_TRACKED_VALUES {
             emit::untrack(ws, column, name)?;
-            given_up = true;
         }
     }
-    Ok(given_up.then_some(Need::Again))
+    Ok(true)
 }

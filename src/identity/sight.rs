@@ -77,6 +77,33 @@ mod source {
     pub const NAME: i16 = 2;
     pub const TRUST: usize = 5;
 }
+/// Number and trust in hundredths of a source; `None` when there is none of this name.
+pub fn source_named(ws: &Workspace, name: &str) -> Result<Option<(i32, i32)>, CdpError> {
+    if guc::direct_read()
+        && let Some(sources) = Table::with_columns(&ws.name, "source", source::COLUMNS)
+    {
+        let index = sources.whole_index("source_name_key");
+        let found = match index {
+            Some(index) => scan::now(|| {
+                sources.first(index, &[Condition::TextIs(source::NAME, name)], |row| {
+                    Ok((row.int4(source::SOURCE_ID), row.int4(source::TRUST)))
+                })
+            }),
+            None => Ok(None),
+        };
+        sources.close();
+        if index.is_some() {
+            return found;
+        }
+    }
+    let found = spi::rows_cached(
+        &ws.sql("SELECT s.source_id, s.trust FROM @ws@.source s WHERE s.name = $1"),
+        &[name.into()],
+        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
+    )?;
+    Ok(found.into_iter().next())
+}
+
 impl Sight {
     /// Reads what is known.
     pub fn read(ws: &Workspace, wanted: &[Wanted], source: &str) -> Result<Self, CdpError> {

@@ -7,12 +7,14 @@ use super::plan::{self, Plan, Trouble, canonical};
 use super::policy;
 use super::realtime::{self, Cause};
 use crate::error::CdpError;
-use crate::event::one::{self, One};
+use crate::event::one::{self, Landed, One};
 use crate::expr::catalog::{self, Catalog};
 use crate::expr::dependencies::Named;
+use crate::guc;
 use crate::identity::identify;
 use crate::identity::rules::Rules;
-use crate::identity::sight::{Settled, Sight};
+use crate::identity::sight::{self, Settled, Sight};
+use crate::pg::scan::{self, Condition, Table};
 use crate::pg::spi::{self, Together};
 use crate::pg::transaction;
 use crate::profile::single;
@@ -61,24 +63,43 @@ fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
 
 impl Taking<'_> {
     /// The answer that the message got before; `None` when it is new.
-    pub fn answered(&self) -> Result<Option<Value>, CdpError> {
+    fn answered(&self) -> Result<Option<Value>, CdpError> {
+        let Some((source_id, _)) = sight::source_named(self.ws, self.source)? else { return Ok(None) };
+        if !self.is_known(source_id)? {
+            return Ok(None);
+        }
         let answer = spi::rows_cached(
             &self.ws.sql(
-                "SELECT m.answer::pg_catalog.text FROM @ws@.source s JOIN @ws@.message m USING (source_id) WHERE s.name = $1 AND m.message_id = $2",
+                "SELECT m.answer::pg_catalog.text FROM @ws@.message m WHERE m.source_id = $1 AND m.message_id = $2",
             ),
-            &[self.source.into(), self.key.into()],
+            &[source_id.into(), self.key.into()],
             |row| spi::must::<String>(row, 1),
         )?;
         let Some(answer) = answer.into_iter().next() else { return Ok(None) };
         serde_json::from_str(&answer).map(Some).map_err(|_| CdpError::corrupted("answer"))
     }
 
+    /// Whether there may be an answer: a look that hardly any message needs more than.
+    fn is_known(&self, source_id: i32) -> Result<bool, CdpError> {
+        if !guc::direct_read() {
+            return Ok(true);
+        }
+        let Some(messages) = Table::open(&self.ws.name, "message") else { return Ok(true) };
+        let found = match messages.whole_index("message_pkey") {
+            Some(index) => {
+                let is = [Condition::Int4Is(1, source_id), Condition::TextIs(2, self.key)];
+                scan::now(|| messages.first(index, &is, |_| Ok(())))
+            }
+            None => Ok(Some(())),
+        };
+        messages.close();
+        Ok(found?.is_some())
+    }
+
     /// Takes the message; gives the answer.
     pub fn take(&self) -> Result<Value, Trouble> {
-        if let Some(answer) = self.answered()? {
-            return Ok(answer);
-        }
         if self.alone
+            && self.message.traits.is_empty()
             && !transaction::keeps_its_snapshot()
             && !self.ws.locked()?
             && let Some(answer) = self.beside()?
@@ -90,19 +111,10 @@ impl Taking<'_> {
 
     fn know(&self) -> Result<Known, Trouble> {
         let (rules, catalog) = (Rules::load(self.ws)?, Catalog::load(self.ws)?);
-        let source_id = self.source_id()?;
+        let source_id = sight::source_named(self.ws, self.source)?.map(|(source_id, _)| source_id);
         let policy = policy::of(self.ws, source_id)?;
         let plan = plan::plan(self.ws, &rules, &catalog, &policy, self.source, self.message, self.now)?;
         Ok(Known { rules, catalog, plan })
-    }
-
-    fn source_id(&self) -> Result<Option<i32>, CdpError> {
-        let found = spi::rows_cached(
-            &self.ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"),
-            &[self.source.into()],
-            |row| spi::must::<i32>(row, 1),
-        )?;
-        Ok(found.into_iter().next())
     }
 
     /// Where a message belongs that can be written beside others.
@@ -114,11 +126,17 @@ impl Taking<'_> {
         plan.sight.settled(self.ws, &known.rules, Some(plan.time.at))
     }
 
+    /// Whom the message is about, when it says nothing new of that, as far as can be seen without a lock.
+    fn whose(&self) -> Result<Option<i64>, CdpError> {
+        let rules = Rules::load(self.ws)?;
+        let wanted = plan::identifiers(self.ws, &rules, self.message, &mut Vec::new())?;
+        let sight = Sight::read(self.ws, &wanted, self.source)?;
+        Ok(sight.settled(self.ws, &rules, Some(self.now))?.map(|settled| settled.profile_id))
+    }
+
     /// Takes the message beside others; `None` when it has to hold the workspace, and nothing was written.
     fn beside(&self) -> Result<Option<Value>, Trouble> {
-        let known = self.know()?;
-        let Some(settled) = self.settled(&known)? else { return Ok(None) };
-        let profile_id = settled.profile_id;
+        let Some(profile_id) = self.whose()? else { return Ok(None) };
         self.ws.lock_person(profile_id)?;
         let back = || self.ws.unlock_person(profile_id).map(|()| None);
         // Others may have been at work until now.
@@ -133,8 +151,9 @@ impl Taking<'_> {
                 if !self.event(&known, &place, &mut answer, false)? {
                     return Ok(back()?);
                 }
-                self.times(&settled, place.source_id, known.plan.time.at)?;
-                self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog).map(Some)
+                let mut together = Together::default();
+                self.times(&settled, place.source_id, known.plan.time.at, &mut together)?;
+                self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog, together).map(Some)
             }
             _ => Ok(back()?),
         }
@@ -157,11 +176,12 @@ impl Taking<'_> {
         let mut answer = Answer { rejected: known.plan.refused.clone(), ..Answer::default() };
         let sight = &known.plan.sight;
         let mut identity = false;
+        let mut together = Together::default();
         let place = match sight.settled(self.ws, &known.rules, Some(known.plan.time.at))? {
             Some(settled) => {
                 let place = self.place(sight, &known.rules)?;
                 if let Some(place) = &place {
-                    self.times(&settled, place.source_id, known.plan.time.at)?;
+                    self.times(&settled, place.source_id, known.plan.time.at, &mut together)?;
                 }
                 place
             }
@@ -186,7 +206,7 @@ impl Taking<'_> {
         changed.extend(answer.traits.iter().map(|t| Named::Attribute(t.attribute_id)));
         one::ensure_partition(self.ws, known.plan.time.at)?;
         self.event(&known, &place, &mut answer, true)?;
-        self.finish(answer, &place, (!identity).then_some(changed), &known.catalog)
+        self.finish(answer, &place, (!identity).then_some(changed), &known.catalog, together)
     }
 
     /// Those of some profiles that live no longer.
@@ -212,10 +232,9 @@ impl Taking<'_> {
         }))
     }
 
-    /// Moves the times at which identifiers were seen.
-    fn times(&self, settled: &Settled, source_id: i32, at: i64) -> Result<(), CdpError> {
+    /// Adds to `together` that identifiers were seen at another time.
+    fn times(&self, settled: &Settled, source_id: i32, at: i64, together: &mut Together<'_>) -> Result<(), CdpError> {
         let at = moment(at)?;
-        let mut together = Together::default();
         if !settled.nodes.is_empty() {
             together.add(
                 &self.ws.sql(
@@ -234,7 +253,6 @@ impl Taking<'_> {
                 [from.into(), to.into(), source_id.into(), at.into()],
             );
         }
-        together.run(|_| Ok(()))?;
         Ok(())
     }
 
@@ -277,8 +295,8 @@ impl Taking<'_> {
             original: event.time.original.and_then(|original| TimestampWithTimeZone::try_from(original).ok()),
         };
         let landed = one::land(self.ws, known_event, &one, alone)?;
-        answer.repeated = landed == Some(false);
-        Ok(landed.is_some())
+        answer.repeated = landed == Landed::Known;
+        Ok(landed != Landed::NeedsLock)
     }
 
     /// Lets tags and segments follow, and keeps the answer. `changed` are attributes; `None`: who is who changed.
@@ -288,6 +306,7 @@ impl Taking<'_> {
         place: &Place,
         changed: Option<BTreeSet<Named>>,
         catalog: &Catalog,
+        mut together: Together<'_>,
     ) -> Result<Value, Trouble> {
         answer.profile = Some(place.profile_id);
         let cause = match changed {
@@ -304,14 +323,11 @@ impl Taking<'_> {
             answer.effects = realtime::follow(self.ws, place.profile_id, place.created_at, cause)?;
         }
         let json = answer.json(Some(self.message));
-        let kept = spi::rows_cached(
-            &self.ws.sql(
-                "INSERT INTO @ws@.message (source_id, message_id, received_at, answer) VALUES ($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb)",
-            ),
-            &[place.source_id.into(), self.key.into(), moment(self.now)?.into(), json.to_string().into()],
-            |_| Ok(()),
+        together.add(
+            &self.ws.sql("INSERT INTO @ws@.message (source_id, message_id, received_at, answer) VALUES ($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb)"),
+            [place.source_id.into(), self.key.into(), moment(self.now)?.into(), json.to_string().into()],
         );
-        kept?;
+        together.run(|_| Ok(()))?;
         Ok(json)
     }
 }

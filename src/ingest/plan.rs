@@ -183,7 +183,7 @@ pub fn named<'a>(
 }
 
 /// The identifiers of a message in the form they are kept in, each once.
-fn identifiers(
+pub fn identifiers(
     ws: &Workspace,
     rules: &Rules,
     message: &Message,

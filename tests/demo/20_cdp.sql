@@ -177,6 +177,14 @@ SELECT round(found_pairs) AS found_pairs, round(true_pairs) AS true_pairs, right
 \echo
 SELECT source, reason, count(*) FROM cdp.rejects GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 10;
 
+\echo
+\echo '==== 12. A message comes in from the web shop: who it is, tags and segments are up to date before the call returns'
+\echo
+SELECT cdp_segment_create('bakery_fans', $$ count(view) FILTER (WHERE department = 'PASTRY') > 0 AND has_identifier('user_id') $$);
+SELECT jsonb_pretty(cdp_ingest('{"type": "track", "messageId": "7f3a", "event": "view", "userId": "web-1", "timestamp": "2017-12-01T09:30:00Z",
+    "properties": {"department": "PASTRY"}, "context": {"traits": {"email": "ming.zhou2116@example.net"}}}')) AS answer;
+SELECT cdp_segment_at('bakery_fans', now()) = cdp_segment($$ count(view) FILTER (WHERE department = 'PASTRY') > 0 AND has_identifier('user_id') $$) AS up_to_date;
+
 \set QUIET on
 \timing off
 \set ECHO none
