@@ -140,11 +140,12 @@ fn alter(
     let mapping = mapping::parse(&value)?;
     ws.lock()?;
     let Some(source_id) = find(ws, name)? else { return Err(undefined(ws, name)?) };
-    let before = spool::source(ws, source_id)?;
-    if before.relation.is_empty() {
+    let relation_of = ws.sql("SELECT s.relation FROM @ws@.source s WHERE s.source_id = $1");
+    if spi::one::<String>(&relation_of, &[source_id.into()])?.as_deref() == Some("") {
         return Err(CdpError::wrong_object(format!("source \"{name}\" takes no rows from a relation"))
             .with_hint("Its facts come by calls; there is no mapping to change."));
     }
+    let before = spool::source(ws, source_id)?;
     let id = |mapping: &Mapping| mapping.event.as_ref().map(|event| event.id.clone().or_else(|| mapping.key.clone()));
     if id(&before.mapping).is_some_and(|was| id(&mapping) != Some(was)) {
         let events = spi::one::<bool>(

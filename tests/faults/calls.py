@@ -13,6 +13,7 @@ ARGUMENTS = {
     "workspace": "'elsewhere'", "time_zone": "'UTC'", "phone_region": "'CN'", "policy": "'judged'", "at": "NULL", "edges": "'SELECT 1, 2'", "bitmap": "'{1,2}'", "members": "'{1,2}'", "fractions": "ARRAY[0.5]",
     "k": "3", "size": "3", "minimum": "1", "with_unknown": "true", "run": "true", "dependants": "false", "share": "1", "indexed": "true", "operation_id": "1", "provider_rules": "false", "day_order": "'dmy'",
     "identifiers": "'{\"email\": \"c1@example.com\"}'", "rules": "'{\"email\": {\"max_per_profile\": 2}}'", "settings": "'{}'", "trust": "50", "relation": "'shop.customer'", "expires": "NULL", "rule": "'most_recent'",
+    "payload": "'{\"type\": \"identify\", \"messageId\": \"m1\", \"userId\": \"u1\", \"traits\": {\"city\": \"Ulm\"}}'", "cdp_ingest.source": "'app'", "cdp_source_policy.source": "'app'",
     "class": "'descriptive'", "mapping": "'{\"key\": \"id\", \"updated_at\": \"updated_at\", \"identifiers\": {\"email\": \"email\"}, \"traits\": {\"city\": \"city\"}}'",
     "cdp_attribute_at.name": "'city'", "cdp_tag_alter.name": "'spend'", "cdp_tag_drop.name": "'level'", "cdp_tag_refresh.name": "'spend'", "cdp_tag_create.name": "'new'", "cdp_tag_set.name": "'hand'", "cdp_tag_set.value": "'x'",
     "cdp_segment_create.name": "'new'", "cdp_segment_freeze.name": "'new'", "cdp_segment_drop.name": "'rest'", "cdp_source_create.name": "'new'", "cdp_source_alter.name": "'crm'", "cdp_source_drop.name": "'unused'",

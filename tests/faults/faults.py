@@ -3,6 +3,7 @@
 An operation is undertaken again and again, each time over new facts (`prepare`), disturbed half way, and then run to its end. What everything comes to is compared
 with a twin that was given the same facts and never disturbed. People are named by their identifiers, so that numbers do not matter.
 """
+import json
 import os
 import pathlib
 import random
@@ -198,6 +199,8 @@ SELECT cdp_tag_create('level', 'CASE WHEN spend > 100 THEN ''high'' WHEN spend >
 SELECT cdp_segment_create('good', 'spend > 50 AND tier >= 1');
 SELECT cdp_segment_create('lookers', 'count(view) > 3 AND count(purchase) = 0');
 SELECT cdp_segment_create('rest', 'NOT in_segment(''good'') AND city <> ''city 2''');
+SELECT count(*) FROM cdp_tag_refresh();
+SELECT count(*) FROM cdp_segment_refresh();
 """
 # Every segment and tag is what its expression comes to now.
 FRESH = """
@@ -213,6 +216,8 @@ class Operation:
     """Something that can be disturbed. `prepare(n)` gives facts of round n and disturbs nothing; `run(n)` is the operation; running it again after it was disturbed
     completes it. `half(server, database, n)` says what is wrong before it is run again, `whole` what is wrong after."""
     name = ""
+    # What the disturbed run said before, and its round.
+    said, round = "", 0
 
     def prepare(self, n):
         return ""
@@ -285,7 +290,55 @@ class Flush(Operation):
         return server.psql(database, "SELECT format('%s changes are pending', count(*)) FROM cdp.pending HAVING count(*) > 0;")
 
 
-OPERATIONS = [o for o in (Sync(), Link(), Refresh(), Flush()) if o.name in os.environ.get("FAULT_OPERATIONS", o.name).split(",")]
+def messages(n, count, prefix):
+    """Messages of round n as client libraries send them: purchases of people by their cards, and who they are."""
+    for i in range(1, count + 1):
+        k = (n * 13 + i * 7) % 110
+        message = {"messageId": f"{prefix}{n}-{i}", "userId": f"u{k % 60}", "context": {"externalIds": [{"type": "loyalty_card", "id": f"K{k}"}]}, "timestamp": f"2024-06-{1 + i % 28:02}T10:00:00Z"}
+        if i % 5:
+            yield message | {"type": "track", "event": "purchase", "properties": {"amount": i + 0.25, "category": f"cat {i % 5}"}}
+        else:
+            yield message | {"type": "identify", "traits": {"email": f"c{k}@example.com", "city": f"city {i % 7}"}}
+
+
+class Ingest(Operation):
+    """Messages one by one: what was answered is there, once, with all that follows from it."""
+    name = "ingest"
+
+    def run(self, n):
+        return "".join(f"SELECT 'ack ' || (cdp_ingest({quote(json.dumps(m))}, 'app') ->> 'messageId');\n" for m in messages(n, 20, "i"))
+
+    def half(self, server, database, n):
+        # Rounds before are complete; of this one what was answered is there.
+        acknowledged = re.findall(r"ack (\S+)", self.said) if n == self.round else []
+        missing = [m for m in acknowledged if m not in server.psql(database, f"SELECT message_id FROM cdp.message WHERE message_id LIKE 'i{n}-%';").split()]
+        half = server.psql(database, f"""SELECT format('message %s without its event', m.message_id) FROM cdp.message m WHERE m.message_id LIKE 'i{n}-%' AND m.answer::text LIKE '%purchase%'
+            AND NOT EXISTS (SELECT FROM cdp.event e WHERE e.source_id = m.source_id AND e.key = m.message_id);""")
+        return "\n".join([f"message {m} was answered and is not there" for m in missing] + [half] * bool(half)) or server.psql(database, FRESH)
+
+    def whole(self, server, database, n):
+        return server.psql(database, f"""SELECT format('%s events of messages', count(*)) FROM cdp.event WHERE key LIKE 'i{n}-%' HAVING count(*) <> {sum(m["type"] == "track" for m in messages(n, 20, "i"))};""") or server.psql(database, FRESH)
+
+
+class Inbox(Operation):
+    """Messages in bulk: each waits in the inbox or has become what it says, never both and never neither."""
+    name = "inbox"
+
+    def prepare(self, n):
+        return "INSERT INTO cdp.inbox (payload, source) VALUES " + ", ".join(f"({quote(json.dumps(m))}, 'app')" for m in messages(n, 60, "b")) + ";"
+
+    def run(self, n):
+        return "CALL cdp_process_inbox(20);"
+
+    def half(self, server, database, n):
+        return server.psql(database, f"""SELECT format('%s purchases wait and %s are taken', i.n, e.n) FROM (SELECT count(*) AS n FROM cdp.inbox WHERE payload LIKE '%"b{n}-%' AND payload LIKE '%purchase%') i,
+            (SELECT count(*) AS n FROM cdp.event WHERE key LIKE 'b{n}-%') e WHERE i.n + e.n <> {sum(m["type"] == "track" for m in messages(n, 60, "b"))};""")
+
+    def whole(self, server, database, n):
+        return self.half(server, database, n) or server.psql(database, "SELECT format('%s messages wait', count(*)) FROM cdp.inbox HAVING count(*) > 0 UNION ALL SELECT 'jobs are left open' FROM cdp.jobs WHERE state IN ('running', 'interrupted');")
+
+
+OPERATIONS = [o for o in (Sync(), Link(), Refresh(), Flush(), Ingest(), Inbox()) if o.name in os.environ.get("FAULT_OPERATIONS", o.name).split(",")]
 
 
 def company(server, definitions=True):
