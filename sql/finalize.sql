@@ -13,7 +13,6 @@ COMMENT ON FUNCTION _cdp_offsets_final(internal) IS 'final function of _cdp_offs
 COMMENT ON FUNCTION _cdp_offsets_trans(internal, integer) IS 'transition function of _cdp_offsets_agg';
 COMMENT ON FUNCTION _cdp_shards_count(text, text, integer[], bytea[]) IS 'how many members a program has in some shards: the part of a parallel worker';
 COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'members of a program in some shards: the part of a parallel worker';
-COMMENT ON FUNCTION _cdp_observe(text, bigint, timestamptz, jsonb) IS 'traits that a source observed on one identifier, and which values of its profile changed';
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
 COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer) IS 'takes one batch of the inbox';
@@ -118,7 +117,6 @@ REVOKE ALL ON FUNCTION _cdp_inbox_end(bigint, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_ingest(jsonb, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_source_policy(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE cdp_process_inbox(integer) FROM PUBLIC;
-REVOKE ALL ON FUNCTION _cdp_observe(text, bigint, timestamptz, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_batch(bigint, bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_begin(integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_sync_end(bigint, text) FROM PUBLIC;

@@ -41,6 +41,8 @@ VENV=$CACHE/venv
 BENCH_VENV=$CACHE/bench-venv
 # shellcheck disable=SC2034
 IDENTITY_VENV=$CACHE/identity-venv
+# shellcheck disable=SC2034
+CLIENTS_VENV=$CACHE/clients-venv
 CARGO_PGRX_ROOT=$CACHE/cargo-pgrx-$CARGO_PGRX_VERSION
 mkdir -p "$LOG"
 export PATH="$CARGO_PGRX_ROOT/bin:$PATH"

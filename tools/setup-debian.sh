@@ -7,7 +7,10 @@ packages=(gcc libc6-dev pkg-config libssl-dev libclang-dev)
 # With a PG_CONFIG of the caller's own, the server and its headers are the caller's.
 [ "$PG_CONFIG" != "$DEBIAN_PG_CONFIG" ] || packages+=(postgresql-15 postgresql-server-dev-15)
 case ${1:-build} in
-    test) packages+=(patchelf libipc-run-perl python3-venv) ;;
+    test)
+        packages+=(patchelf libipc-run-perl python3-venv libpostgresql-jdbc-java)
+        have javac || packages+=(default-jdk-headless)
+        ;;
     bench) packages+=(python3-venv) ;;
     peers) packages+=(postgresql-15-pgrouting) ;;
 esac

@@ -110,6 +110,7 @@ printf '%s\n' "== setup"
 tools/setup-debian.sh test
 tools/setup-rust.sh
 tools/setup-python.sh
+tools/setup-python.sh clients
 run_dir
 run_stage() {
     case $1 in

@@ -2,17 +2,13 @@
 //! kept statements.
 
 use crate::error::CdpError;
-use crate::pg::json::JsonText;
 use crate::pg::spi::{self, Together};
-use crate::profile::attribute::trait_of;
 use crate::store::column::{pg_type, value_column};
 use crate::store::emit::AttributeColumn;
 use crate::store::single;
-use crate::workspace::{self, Workspace};
+use crate::workspace::Workspace;
 use pg_cdp_core::survivorship::{self, Candidate, Kept, Kind, Rule};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiHeapTupleData;
 use serde_json::{Map, Value};
 
@@ -390,39 +386,4 @@ fn write<'a>(
         args.push(value.map(str::to_owned).into());
     }
     together.add(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {} WHERE v.profile_id = $1", set.join(", "))), args);
-}
-
-/// Takes traits of an identifier as an object of names and texts, null for a clear.
-#[pg_extern(volatile, parallel_unsafe, strict)]
-fn _cdp_observe(
-    source: &str,
-    node_id: i64,
-    at: TimestampWithTimeZone,
-    traits: JsonText,
-) -> Result<
-    TableIterator<'static, (name!(attribute, String), name!(before, Option<String>), name!(after, Option<String>))>,
-    ErrorReport,
-> {
-    let changed = workspace::enter_small(|ws| {
-        let document = traits.parse()?;
-        let named = document.as_object().ok_or_else(|| CdpError::invalid_parameter("traits are a JSON object"))?;
-        ws.lock()?;
-        let mut said = Vec::new();
-        for (name, value) in named {
-            let value = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone()),
-                other => Some(other.to_string()),
-            };
-            said.push((trait_of(ws, name)?.0, value));
-        }
-        let found = spi::rows_cached(
-            &ws.sql("SELECT s.source_id, s.trust, n.profile_id FROM @ws@.source s, @ws@.node n WHERE s.name = $1 AND n.node_id = $2 AND n.profile_id IS NOT NULL"),
-            &[source.into(), node_id.into()],
-            |row| Ok((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?)),
-        )?;
-        let Some((source_id, trust, profile_id)) = found.into_iter().next() else { return Ok(Vec::new()) };
-        observe(ws, source_id, trust, node_id, profile_id, at, &said)
-    })?;
-    Ok(TableIterator::new(changed.into_iter().map(|c| (c.name, c.before, c.after))))
 }

@@ -53,7 +53,8 @@ SELECT cdp_profile(1) -> 'events' AS events, jsonb_array_length(cdp_profile(1) -
 -- Where a value comes from: what won by which rule, all that count for a set or a sum, and what else was said; a clear is told as no value.
 SELECT cdp_trait_create('plans', 'text[]', 'union');
 SELECT cdp_trait_alter('name', '{"rule": "longest"}');
-SELECT count(x) FROM cdp.node n, unnest(ARRAY['2024-05-01', '2024-05-02']) WITH ORDINALITY d(day, i), _cdp_observe(CASE i WHEN 1 THEN 'crm' ELSE 'web' END, n.node_id, day::timestamptz, CASE i WHEN 1 THEN '{"plans": "{gold}", "tier": "4"}'::jsonb ELSE '{"plans": "{silver,\"very old\"}", "tier": null}' END) x WHERE n.value = 'ann@example.com';
+SELECT cdp_ingest('{"type": "identify", "traits": {"email": "ann@example.com", "plans": ["gold"], "tier": 4}, "timestamp": "2024-05-01T00:00:00Z"}', 'crm') -> 'traits' -> 'tier' AS tier;
+SELECT cdp_ingest('{"type": "identify", "traits": {"email": "ann@example.com", "plans": ["silver", "very old"], "tier": null}, "timestamp": "2024-05-02T00:00:00Z"}', 'web') -> 'traits' -> 'tier' AS tier;
 SELECT t.key, jsonb_pretty(t.value) AS value FROM jsonb_each(cdp_profile(1) -> 'traits') t ORDER BY t.key COLLATE "C";
 
 -- 6. The view: the number first, then one plainly typed column an attribute, in the order they came; each with a comment.

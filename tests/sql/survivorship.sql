@@ -78,12 +78,16 @@ WHERE CASE WHEN type IN ('numeric', 'bigint') THEN value::numeric IS DISTINCT FR
 SELECT * FROM wrong;
 
 -- 4. One message at a time: what changes is told, an empty text says nothing, older news is none, a clear takes back.
-SELECT node_id AS node FROM cdp.node WHERE value = 'ann@example.com' \gset
-SELECT * FROM _cdp_observe('web', :node, '2024-03-01', '{"recent": "new", "trusted": "new", "long": "", "labels": "{d}"}');
-SELECT * FROM _cdp_observe('web', :node, '2024-03-01', '{"recent": "new", "labels": "{d}"}');
-SELECT * FROM _cdp_observe('web', :node, '2024-02-01', '{"recent": "older"}');
-SELECT * FROM _cdp_observe('crm', :node, '2024-03-02', '{"trusted": null, "long": null, "price$1": "9.5"}');
-SELECT * FROM _cdp_observe('web', :node, '2024-03-03', '{"recent": null, "labels": null, "total": "0.05", "flag": "false"}');
+-- One message of a source about somebody, and which traits changed. Texts of sets are given as arrays.
+CREATE FUNCTION observe(source text, who text, at timestamptz, traits jsonb) RETURNS TABLE (attribute text, before text, after text) LANGUAGE sql VOLATILE AS $$
+    SELECT t.key, t.value ->> 'before', t.value ->> 'after' FROM cdp_ingest(jsonb_build_object('type', 'identify', 'timestamp', at, 'traits', CASE WHEN who ~ '@' THEN jsonb_build_object('email', who) ELSE '{}' END
+        || (SELECT coalesce(jsonb_object_agg(j.key, CASE WHEN a.type = 'text[]' THEN to_jsonb((j.value #>> '{}')::text[]) ELSE j.value END), '{}') FROM jsonb_each(traits) j LEFT JOIN cdp.attribute a ON a.name = j.key))
+        || CASE WHEN who ~ '@' THEN '{}' ELSE jsonb_build_object('userId', who) END, source) m, jsonb_each(m -> 'traits') t WHERE t.key <> 'email' ORDER BY t.key COLLATE "C"
+$$;
+SELECT * FROM observe('web', 'ann@example.com', '2024-03-01', '{"recent": "new", "trusted": "new", "long": "", "labels": "{d}"}');
+SELECT * FROM observe('web', 'ann@example.com', '2024-02-01', '{"recent": "older"}');
+SELECT * FROM observe('crm', 'ann@example.com', '2024-03-02', '{"trusted": null, "long": null, "price$1": "9.5"}');
+SELECT * FROM observe('web', 'ann@example.com', '2024-03-03', '{"recent": null, "labels": null, "total": "0.05", "flag": "false"}');
 SELECT name, rule, value FROM golden WHERE profile_id = cdp_profile_id('email', 'ann@example.com') ORDER BY name COLLATE "C";
 SELECT * FROM wrong;
 SELECT cdp_attribute_at(cdp_profile_id('email', 'ann@example.com'), 'recent', x::timestamptz) AS recent, cdp_attribute_at(cdp_profile_id('email', 'ann@example.com'), 'trusted', x::timestamptz) AS trusted FROM unnest(ARRAY['2024-01-01', '2024-03-01', '2024-03-02', '2024-03-03', '2024-12-01']) x;
@@ -101,7 +105,7 @@ SELECT cdp_trait_alter('trusted', '[]');
 SELECT cdp_trait_alter('nothing such', '{"rule": "oldest"}');
 -- What only `oldest` needs goes with it.
 SELECT count(*) AS two_values FROM (SELECT FROM candidate WHERE name = 'first' AND NOT clear GROUP BY profile_id, source_id HAVING count(*) > 1) x;
-SELECT * FROM _cdp_observe('web', :node, '2024-04-01', '{"first": "last"}');
+SELECT * FROM observe('web', 'ann@example.com', '2024-04-01', '{"first": "last"}');
 SELECT value, observed_at FROM candidate WHERE name = 'first' AND value IN ('web', 'last', 'late') ORDER BY observed_at;
 SELECT cdp_trait_alter('first', '{"rule": "most_recent"}');
 SELECT value, observed_at FROM candidate WHERE name = 'first' AND value IN ('web', 'last', 'late') ORDER BY observed_at;
@@ -125,11 +129,9 @@ CREATE TABLE told (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, who text, tr
 SELECT cdp_source_create('told', 'told', jsonb_build_object('updated_at', 'moment', 'identifiers', '{"user_id": "who"}'::jsonb,
     'traits', (SELECT jsonb_object_agg(name, CASE type WHEN 'text[]' THEN format('(traits ->> %L)::text[]', name) ELSE format('(traits ->> %L)::%s', name, type) END) FROM trait WHERE name !~ '\$')), 60);
 CREATE FUNCTION some_messages(n int) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE r record;
 BEGIN
     FOR i IN 1..n LOOP
-        SELECT n.node_id, (ARRAY['crm', 'web', 'app'])[1 + chance(3)] AS source INTO r FROM cdp.node n WHERE n.value = 'u' || 1 + chance(12);
-        PERFORM _cdp_observe(r.source, r.node_id, '2024-01-01'::timestamptz + chance(40) * interval '1 hour', some_traits(true));
+        PERFORM observe((ARRAY['crm', 'web', 'app'])[1 + chance(3)], 'u' || 1 + chance(12), '2024-01-01'::timestamptz + chance(40) * interval '1 hour', some_traits(true));
     END LOOP;
     INSERT INTO told (who, traits) SELECT 'u' || 1 + chance(12), some_traits(false) FROM generate_series(1, n / 2);
 END $$;
@@ -172,18 +174,18 @@ SELECT "check", detail FROM cdp_identity_verify() WHERE NOT ok;
 -- 7. Columns that a message takes to their limits: more texts than sets are kept of, a number with too many digits, a set of too many elements.
 CREATE VIEW columns AS SELECT a.name, c.kind, c.encoding, c.state FROM cdp.store_column c JOIN cdp.attribute a USING (attribute_id) WHERE a.name IN ('recent', 'least', 'labels');
 SELECT cdp_flush() >= 0 AS folded;
-SELECT count((SELECT count(*) FROM _cdp_observe('app', n.node_id, '2099-01-01'::timestamptz + i * interval '1 minute', jsonb_build_object('recent', 'text ' || i)))) FROM cdp.node n, generate_series(1, 40) i WHERE n.value = 'u4';
+SELECT count(x) FROM generate_series(1, 40) i, observe('app', 'limits', '2024-06-01'::timestamptz + i * interval '1 minute', jsonb_build_object('recent', 'text ' || i)) x;
 SELECT * FROM columns ORDER BY 1, 2;
 SELECT columns_differ();
-SELECT count((SELECT count(*) FROM _cdp_observe('app', n.node_id, '2099-01-02'::timestamptz + i * interval '1 minute', jsonb_build_object('recent', 'more ' || i)))) FROM cdp.node n, generate_series(1, 500) i WHERE n.value = 'u4';
-SELECT count(x) FROM cdp.node n, _cdp_observe('app', n.node_id, '2099-01-03', jsonb_build_object('least', '-99999.00001', 'labels', (SELECT array_agg('l' || i ORDER BY ('l' || i) COLLATE "C")::text FROM generate_series(1, 1001) i))) x WHERE n.value = 'u4';
+SELECT count(x) FROM generate_series(1, 500) i, observe('app', 'limits', '2024-06-02'::timestamptz + i * interval '1 minute', jsonb_build_object('recent', 'more ' || i)) x;
+SELECT count(x) FROM observe('app', 'limits', '2024-06-03', jsonb_build_object('least', '-99999.00001', 'labels', (SELECT array_agg('l' || i ORDER BY ('l' || i) COLLATE "C")::text FROM generate_series(1, 1001) i))) x;
 SELECT * FROM columns ORDER BY 1, 2;
 SELECT columns_differ(), (SELECT count(*) FROM wrong) AS wrong;
 SELECT cdp_flush() > 0 AS rebuilt;
 SELECT * FROM columns ORDER BY 1, 2;
 SELECT columns_differ(), cdp_segment_count('recent = ''more 500'''), cdp_segment_count('least < -99999'), cdp_segment_count('''l1001'' = ANY (labels)');
 
-DROP FUNCTION some_messages(int), recomputed(), columns_differ(), ask(text), some_traits(boolean), pick(text), chance(int);
+DROP FUNCTION observe(text, text, timestamptz, jsonb), some_messages(int), recomputed(), columns_differ(), ask(text), some_traits(boolean), pick(text), chance(int);
 DROP VIEW columns, wrong, counted, candidate, golden;
 DROP FUNCTION plain(bigint, text);
 DROP TABLE trait, crm, web, app, told;
