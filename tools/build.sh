@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh [release|dev]: compiles the extension for the PostgreSQL of PG_CONFIG and lays its files
+# build.sh [release|dev|suites]: compiles the extension for the PostgreSQL of PG_CONFIG and lays its files
 # out, under the paths they have on a system, in target/package/pgNN-PROFILE. Needs no root.
 . "$(dirname "$0")/lib.sh"
 

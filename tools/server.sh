@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# server.sh [release|dev]: builds the extension and installs it into a private copy of the
+# server.sh [release|dev|suites]: builds the extension and installs it into a private copy of the
 # PostgreSQL of PG_CONFIG, so that tests and the demo leave the system's PostgreSQL alone.
 # PostgreSQL finds its files relative to its own binary, so a copy of the tree is a whole server.
 . "$(dirname "$0")/lib.sh"

@@ -81,7 +81,7 @@ other_major() {
     local major=$1
     tools/setup-pg.sh "$major"
     PG_CONFIG=$(locked_pg_config "$major")
-    sql_tests "$major" dev tests/oracle/*
+    sql_tests "$major" suites tests/oracle/*
     tools/cluster.sh drop "test$major"
 }
 

@@ -21,40 +21,19 @@ pub fn prepare() -> Result<(), CdpError> {
     temp::table("cdp_touched", "profile_id pg_catalog.int8")
 }
 
-/// What becomes of an event whose key is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// There is none: the source never gave a row before, and its keys are unique.
-    Never,
-    /// A changed row replaces what it said.
-    LastCounts,
-    /// The same message is the same fact, whenever it comes again.
-    FirstStays,
-}
-
-/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns.
-pub fn land(ws: &Workspace, source_id: i32, repeat: Repeat) -> Result<(), CdpError> {
-    let order = if repeat == Repeat::FirstStays { "" } else { " DESC" };
+/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that no event of their keys can be there already.
+pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError> {
     spi::run(
-        &ws.sql(&format!(
+        &ws.sql(
             "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties, received, original) \
              SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties, r.received, r.original \
-             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn{order}"
-        )),
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn DESC",
+        ),
         &[],
     )?;
     spi::run("ANALYZE pg_temp.cdp_event_new", &[])?;
-    match repeat {
-        Repeat::Never => {}
-        Repeat::LastCounts => replace(ws, source_id)?,
-        Repeat::FirstStays => {
-            spi::run(
-                &ws.sql(
-                    "DELETE FROM pg_temp.cdp_event_new x USING @ws@.event e WHERE e.source_id = $1 AND e.key = x.key",
-                ),
-                &[source_id.into()],
-            )?;
-        }
+    if !first {
+        replace(ws, source_id)?;
     }
     partition::ensure(ws)?;
     spi::run(

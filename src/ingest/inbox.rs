@@ -196,7 +196,8 @@ impl Batch {
         event::land::prepare()?;
         let merged = stitch::see(ws, &rules, &mut sights, source_id, trust)?;
         profile::observe::observe(ws, source_id, merged)?;
-        event::land::land(ws, source_id, event::land::Repeat::FirstStays)?;
+        // Messages whose key is known have been left out.
+        event::land::land(ws, source_id, true)?;
         let rejected = useless.len() + self.refused.len();
         self.tell(ws, &useless, refused)?;
         i64::try_from(rejected).map_err(|_| CdpError::limit("too many rejects"))

@@ -5,7 +5,6 @@ use super::spool::Source;
 use super::{columns, describe, spool, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
-use crate::event::land::Repeat;
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
 use crate::workspace::{self, Workspace};
@@ -142,7 +141,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
                 dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
             }
             let first = first_run(ws, job_id, &plan)?;
-            event::land::land(ws, plan.source.source_id, if first { Repeat::Never } else { Repeat::LastCounts })?;
+            event::land::land(ws, plan.source.source_id, first)?;
         }
         None => event::land::emit(ws)?,
     }
