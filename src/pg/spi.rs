@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
 /// Runs a statement; returns how many rows it touched.
@@ -40,9 +41,21 @@ pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result
 
 /// The first line of the plan of a query.
 pub fn explain(query: &str) -> Result<String, CdpError> {
-    Spi::connect_mut(|client| {
-        let table = client.update(&format!("EXPLAIN {query}"), None, &[])?;
-        Ok(table.first().get_one::<String>()?.unwrap_or_default())
+    let sql = CString::new(format!("EXPLAIN {query}")).map_err(|_| CdpError::internal("a query has a NUL"))?;
+    Spi::connect(|_| {
+        // pgrx would take it for a statement that writes and ask for a transaction id, which a standby has none of.
+        // SAFETY: SPI is connected, and the text lives through the call; the table of results is there until it is disconnected.
+        let line = unsafe {
+            let code = pg_sys::SPI_execute(sql.as_ptr(), false, 0);
+            match pg_sys::SPI_tuptable.as_ref() {
+                Some(table) if code >= 0 && table.numvals > 0 => {
+                    let line = pg_sys::SPI_getvalue(*table.vals, table.tupdesc, 1);
+                    (!line.is_null()).then(|| CStr::from_ptr(line).to_string_lossy().into_owned())
+                }
+                _ => None,
+            }
+        };
+        line.ok_or_else(|| CdpError::internal("EXPLAIN returned nothing"))
     })
 }
 
