@@ -48,6 +48,8 @@ pub enum Kind {
     Limit,
     /// 55000: not possible in the present state.
     WrongState,
+    /// 25006: nothing can be written here.
+    ReadOnly,
     /// 55006: something else still uses it.
     InUse,
     /// 40001: it builds on what is no longer so.
@@ -81,6 +83,7 @@ impl Kind {
             Self::NotAllowed => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::Limit => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Self::WrongState => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::ReadOnly => PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::InUse => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
             Self::Serialization => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NotSupported => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -207,6 +210,12 @@ impl CdpError {
     /// Not the kind of object that is needed (42809).
     pub fn wrong_object(message: impl Into<String>) -> Self {
         Self::new(Kind::WrongObject, message)
+    }
+
+    /// 25006: a function that writes was called on a standby.
+    pub fn standby() -> Self {
+        Self::new(Kind::ReadOnly, "this server is a standby, where nothing can be written")
+            .with_hint("Call it on the primary.")
     }
 
     /// Something else still uses it (55006).

@@ -9,6 +9,12 @@ pub fn in_block() -> bool {
     unsafe { pg_sys::IsTransactionBlock() }
 }
 
+/// Whether the server is a standby, or has not yet recovered.
+pub fn in_recovery() -> bool {
+    // SAFETY: it reads shared memory that every backend is attached to.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
 /// Whether a transaction is this one or a part of it that was not rolled back.
 pub fn is_current(xid: u32) -> bool {
     // SAFETY: reads the state of the current transaction.

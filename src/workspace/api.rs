@@ -30,7 +30,7 @@ fn cdp_init(
     time_zone: default!(Option<&str>, "NULL"),
     phone_region: default!(Option<&str>, "'CN'"),
 ) -> Result<(), ErrorReport> {
-    spi::set_reading(false);
+    super::writing()?;
     let (workspace, phone_region) = (given(workspace, "workspace")?, given(phone_region, "phone_region")?);
     if workspace.is_empty() || workspace.len() > NAME_BYTES || workspace.starts_with("pg_") {
         return Err(CdpError::invalid_parameter(format!("\"{workspace}\" cannot be the name of a workspace"))

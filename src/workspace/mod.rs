@@ -8,7 +8,7 @@ mod lock;
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{self, Table};
-use crate::pg::{settings, spi};
+use crate::pg::{settings, spi, transaction};
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
 
@@ -170,7 +170,7 @@ pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Re
 /// Takes a first look at the current workspace, of a function that writes: it asks no SQL, so that no settings have to be pinned for it. `None` when that is not
 /// possible, or not enough.
 pub fn glance<T>(look: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>) -> Result<Option<T>, CdpError> {
-    spi::set_reading(false);
+    writing()?;
     let name = guc::workspace()?;
     let Some(extension) = home::known() else { return Ok(None) };
     let Some(settings) = looked_at(&name)? else { return Ok(None) };
@@ -187,8 +187,17 @@ pub fn enter_small<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> R
 
 /// Runs the body of a public function that writes on the current workspace, under pinned settings and the workspace's time zone.
 pub fn enter<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
-    spi::set_reading(false);
+    writing()?;
     pinned(body)
+}
+
+/// Begins a function that writes. A standby would refuse the transaction id that its first statement asks for, as an internal error.
+pub fn writing() -> Result<(), CdpError> {
+    if transaction::in_recovery() {
+        return Err(CdpError::standby());
+    }
+    spi::set_reading(false);
+    Ok(())
 }
 
 /// As [`enter`], for a function that only reads: all its statements see what the statement that calls it sees.

@@ -270,7 +270,7 @@ class Refresh(Operation):
         return "SELECT count(*) FROM cdp_tag_refresh(); SELECT count(*) FROM cdp_segment_refresh();"
 
     def half(self, server, database, n):
-        return server.psql(database, """SELECT format('segment %s counts %s and has %s', name, profiles, cdp_count(name)) FROM cdp.segment WHERE profiles <> cdp_count(name);""")
+        return server.psql(database, """SELECT format('segment %s counts %s and has %s', name, profiles, cdp_count(name)) FROM cdp.segments WHERE profiles <> cdp_count(name);""")
 
     def whole(self, server, database, n):
         return server.psql(database, FRESH)
