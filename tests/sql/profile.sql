@@ -72,6 +72,11 @@ SELECT * FROM report ORDER BY tier;
 SELECT attname FROM columns ORDER BY attnum DESC LIMIT 1;
 DROP VIEW report;
 
+-- No view has a type of the extension, an enum, a domain or anything else that a tool does not know.
+SELECT count(DISTINCT c.oid) > 10 AS views, count(*) > 100 AS columns, count(*) FILTER (WHERE t.typtype <> 'b' OR t.typnamespace <> 'pg_catalog'::regnamespace OR e.typtype <> 'b' OR e.typnamespace <> 'pg_catalog'::regnamespace) AS strange
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typelem <> 0
+WHERE c.relkind IN ('v', 'm') AND c.relnamespace = 'cdp'::regnamespace;
+
 -- 8. Who may read the view may read it after a tag is dropped; the other columns stay where they were.
 CREATE ROLE regress_cdp_bi;
 CREATE ROLE regress_cdp_lead;
