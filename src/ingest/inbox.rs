@@ -182,7 +182,7 @@ impl Batch {
     fn write(mut self, ws: &Workspace) -> Result<i64, CdpError> {
         ws.lock()?;
         let (source_id, trust) = of_calls(ws, &self.source)?;
-        self.drop_known(ws, source_id)?;
+        let repeated = self.drop_known(ws, source_id)?;
         self.define(ws)?;
         self.moments()?;
         let rules = Rules::load(ws)?;
@@ -193,11 +193,12 @@ impl Batch {
         drop(rows);
         let useless: HashSet<i64> = useless.into_iter().collect();
         self.fill(&useless)?;
-        let mut tally = Tally::of(
-            i64::try_from(self.items.len() + self.refused.len()).map_err(|_| CdpError::limit("too many rows"))?,
-        );
+        let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many messages"));
+        let mut tally = Tally::of(count(self.items.len() + self.refused.len())? + repeated);
+        tally.repeated = repeated;
         let broken = self.obey(ws, source_id, &mut tally)?;
         batch::usable(&mut tally)?;
+        tally.events += repeated;
         sights.subjects()?;
         event::land::prepare()?;
         let merged = stitch::see(ws, &rules, &mut sights, source_id, trust)?;
@@ -233,7 +234,8 @@ impl Batch {
     }
 
     /// Leaves out messages that were taken before, and all but the first of those with the same key: whatever they say, the first one counts.
-    fn drop_known(&mut self, ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
+    /// Returns how many of them told an event.
+    fn drop_known(&mut self, ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
         let keys: Vec<String> = self.items.iter().map(|item| item.key.clone()).collect();
         let known = spi::rows(
             &ws.sql(
@@ -244,8 +246,13 @@ impl Batch {
             |row| spi::must::<String>(row, 1),
         )?;
         let mut met: HashSet<String> = known.into_iter().collect();
-        self.items.retain(|item| met.insert(item.key.clone()));
-        Ok(())
+        let mut repeated = 0;
+        self.items.retain(|item| {
+            let new = met.insert(item.key.clone());
+            repeated += i64::from(!new && item.message.event.is_some());
+            new
+        });
+        Ok(repeated)
     }
 
     /// Enters what is not known, and plans those messages again that brought it: types are as the first of them has it.
