@@ -153,12 +153,18 @@ pub fn follow(ws: &Workspace, profile_id: i64, created_at: i64, cause: Cause) ->
         // Most of the time nothing fails: only when something did is it found out what.
         let before = (effects.tags.len(), effects.entered.len(), effects.left.len());
         let together = subtransaction::run(|| Ok(subject.compute(&touched, &mut effects)?));
-        if together.is_err() {
+        if let Err(failure) = together {
+            if failure.is_of_the_server() {
+                return Err(failure.into());
+            }
             effects.tags.truncate(before.0);
             effects.entered.truncate(before.1);
             effects.left.truncate(before.2);
             for definition in &touched {
                 if let Err(failure) = subtransaction::run(|| Ok(subject.compute(&[*definition], &mut effects)?)) {
+                    if failure.is_of_the_server() {
+                        return Err(failure.into());
+                    }
                     let label = format!("{} \"{}\"", definition.named.kind(), definition.name);
                     effects.failed.push((label, failure.message));
                 }

@@ -29,6 +29,12 @@ impl SqlFailure {
         let packed = self.code as u32;
         (0..5).map(|i| char::from(b'0' + (packed >> (6 * i) & 0x3F) as u8)).collect()
     }
+
+    /// Whether it comes from the server or from another transaction, such as a full disk, a deadlock or a lock that was not to be had, and not from what was
+    /// asked: then what was asked may be right, and going on without it would leave it undone.
+    pub fn is_of_the_server(&self) -> bool {
+        matches!(self.sqlstate().get(..2), Some("08" | "25" | "40" | "53" | "55" | "57" | "58" | "F0"))
+    }
 }
 
 impl fmt::Display for SqlFailure {

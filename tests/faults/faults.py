@@ -90,13 +90,17 @@ class Server:
             fail(f"psql ended with {run.returncode}\n{sql[:400]}\n{run.stderr[-3000:]}\n{run.stdout[-1000:]}")
         return run.stdout.strip() if check else run
 
-    def session(self, database, sql):
-        """A session that tells its number and then does something. Returns the process and the number of the backend."""
-        session = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def connect(self, database):
+        """A session that waits for what to do. Returns the process and the number of the backend."""
+        session = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", database, "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, env=self.env)
         session.stdin.write("SET client_min_messages = warning;\nSELECT pg_backend_pid();\n")
         session.stdin.flush()
-        pid = int(session.stdout.readline())
+        return session, int(session.stdout.readline())
+
+    def session(self, database, sql):
+        """A session that does something. Returns the process and the number of the backend."""
+        session, pid = self.connect(database)
         session.stdin.write(sql)
         session.stdin.close()
         return session, pid
@@ -225,6 +229,10 @@ class Operation:
     def run(self, n):
         raise NotImplementedError
 
+    def statement(self, n):
+        """The operation as few statements, for what is a matter of one statement."""
+        return self.run(n)
+
     def half(self, server, database, n):
         return ""
 
@@ -307,6 +315,9 @@ class Ingest(Operation):
 
     def run(self, n):
         return "".join(f"SELECT 'ack ' || (cdp_ingest({quote(json.dumps(m))}, 'app') ->> 'messageId');\n" for m in messages(n, 20, "i"))
+
+    def statement(self, n):
+        return f"SELECT count(*) FROM cdp_ingest({quote(json.dumps(list(messages(n, 20, 'i'))))}, 'app');"
 
     def half(self, server, database, n):
         # Rounds before are complete; of this one what was answered is there.
