@@ -33,6 +33,7 @@ mod event;
 mod identity;
 mod ingest;
 mod profile;
+mod quality;
 mod segment;
 mod source;
 mod tag;

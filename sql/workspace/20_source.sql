@@ -87,10 +87,10 @@ CREATE TABLE @workspace@.job (
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     finished_at timestamptz
 );
-COMMENT ON TABLE @workspace@.job IS 'runs of cdp_sync(), one row a source and run, and of cdp_process_inbox(), updated with every batch';
+COMMENT ON TABLE @workspace@.job IS 'runs of cdp_sync(), one row a source and run, and of cdp_process_inbox(), updated with every batch; of cdp_reject_replay() and cdp_retain()';
 COMMENT ON COLUMN @workspace@.job.job_id IS 'number of the run';
-COMMENT ON COLUMN @workspace@.job.kind IS 'what ran: sync or inbox';
-COMMENT ON COLUMN @workspace@.job.source_id IS 'the source it ran over; null for the inbox';
+COMMENT ON COLUMN @workspace@.job.kind IS 'what ran: sync, inbox, replay or retain';
+COMMENT ON COLUMN @workspace@.job.source_id IS 'the source it ran over; null for the inbox and for retain';
 COMMENT ON COLUMN @workspace@.job.state IS 'running, done or failed; a running job whose backend is gone was interrupted and is resumed by the next cdp_sync()';
 COMMENT ON COLUMN @workspace@.job.rows_done IS 'rows taken and committed';
 COMMENT ON COLUMN @workspace@.job.rows_total IS 'rows to take in this run';
@@ -107,6 +107,8 @@ CREATE TABLE @workspace@.reject (
     source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
     key text,
     payload jsonb NOT NULL,
+    kind text NOT NULL DEFAULT 'row' CHECK (kind IN ('row', 'message', 'value')),
+    code text NOT NULL DEFAULT 'other',
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     digest uuid NOT NULL GENERATED ALWAYS AS (pg_catalog.md5(coalesce(key, '') || ' ' || payload::text || ' ' || reason)::uuid) STORED,
@@ -118,6 +120,64 @@ COMMENT ON COLUMN @workspace@.reject.reject_id IS 'number of the reject';
 COMMENT ON COLUMN @workspace@.reject.source_id IS 'where it came from';
 COMMENT ON COLUMN @workspace@.reject.key IS 'key of the row, when it could be computed';
 COMMENT ON COLUMN @workspace@.reject.payload IS 'the row, or the identifier, as it came';
+COMMENT ON COLUMN @workspace@.reject.kind IS 'what the payload is: a row of the relation of the source, a message, or a single value';
+COMMENT ON COLUMN @workspace@.reject.code IS 'the reason as a word that stays the same';
 COMMENT ON COLUMN @workspace@.reject.reason IS 'why it could not be used';
 COMMENT ON COLUMN @workspace@.reject.at IS 'when it was first rejected';
 COMMENT ON COLUMN @workspace@.reject.digest IS 'of key, payload and reason: the same row is told once';
+
+-- What came, counted by the day of its arrival in the time zone of the workspace: one row a source and day, updated once a batch.
+CREATE TABLE @workspace@.data_quality_day (
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    day date NOT NULL,
+    rows bigint NOT NULL,
+    rejected bigint NOT NULL,
+    events bigint NOT NULL,
+    repeated bigint NOT NULL,
+    newest timestamptz,
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (source_id, day)
+);
+COMMENT ON TABLE @workspace@.data_quality_day IS 'what came from each source on each day';
+COMMENT ON COLUMN @workspace@.data_quality_day.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_day.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_day.rows IS 'rows or messages that were looked at';
+COMMENT ON COLUMN @workspace@.data_quality_day.rejected IS 'those that went to the rejects, or whose event did';
+COMMENT ON COLUMN @workspace@.data_quality_day.events IS 'events among them that could be used';
+COMMENT ON COLUMN @workspace@.data_quality_day.repeated IS 'events that said nothing new';
+COMMENT ON COLUMN @workspace@.data_quality_day.newest IS 'latest time that a row which could be used speaks of';
+COMMENT ON COLUMN @workspace@.data_quality_day.updated_at IS 'when the last batch was counted';
+
+CREATE TABLE @workspace@.data_quality_reason (
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    day date NOT NULL,
+    level text NOT NULL CHECK (level IN ('warn', 'reject')),
+    code text NOT NULL,
+    times bigint NOT NULL,
+    PRIMARY KEY (source_id, day, level, code)
+);
+COMMENT ON TABLE @workspace@.data_quality_reason IS 'how often which rule was broken';
+COMMENT ON COLUMN @workspace@.data_quality_reason.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_reason.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_reason.level IS 'warn: kept all the same; reject: not';
+COMMENT ON COLUMN @workspace@.data_quality_reason.code IS 'the reason, as in reject';
+COMMENT ON COLUMN @workspace@.data_quality_reason.times IS 'how often';
+
+CREATE TABLE @workspace@.data_quality_field (
+    source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
+    day date NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('identifier', 'trait', 'property')),
+    event text NOT NULL,
+    name text NOT NULL,
+    rows bigint NOT NULL,
+    present bigint NOT NULL,
+    PRIMARY KEY (source_id, day, kind, event, name)
+);
+COMMENT ON TABLE @workspace@.data_quality_field IS 'how often identifiers, traits and properties had a value';
+COMMENT ON COLUMN @workspace@.data_quality_field.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_field.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_field.kind IS 'identifier, trait or property';
+COMMENT ON COLUMN @workspace@.data_quality_field.event IS 'the event type of a property; empty otherwise';
+COMMENT ON COLUMN @workspace@.data_quality_field.name IS 'name of the identifier type, trait or property';
+COMMENT ON COLUMN @workspace@.data_quality_field.rows IS 'rows that might have had it';
+COMMENT ON COLUMN @workspace@.data_quality_field.present IS 'those that had it';

@@ -30,6 +30,12 @@ CREATE TABLE @workspace@.attribute (
     people bigint,
     distinct_values bigint,
     changed bigint,
+    unit text,
+    pii boolean NOT NULL DEFAULT false,
+    validation text NOT NULL DEFAULT 'off' CHECK (validation IN ('off', 'warn', 'reject')),
+    minimum text,
+    maximum text,
+    pattern text,
     UNIQUE (entity, name),
     CHECK ((kind = 'trait') = (rule IS NOT NULL)),
     CHECK ((kind = 'tag') = (tag_kind IS NOT NULL)),
@@ -54,7 +60,7 @@ COMMENT ON COLUMN @workspace@.attribute.version IS 'number of the present defini
 COMMENT ON COLUMN @workspace@.attribute.owner IS 'who answers for a tag';
 COMMENT ON COLUMN @workspace@.attribute.path IS 'place of a tag in a taxonomy, such as value/spend';
 COMMENT ON COLUMN @workspace@.attribute.sensitivity IS 'public, internal, personal or sensitive';
-COMMENT ON COLUMN @workspace@.attribute.allowed IS 'texts of the values that a tag may have; null: any';
+COMMENT ON COLUMN @workspace@.attribute.allowed IS 'texts of the values that it may have; null: any';
 COMMENT ON COLUMN @workspace@.attribute.refreshed_at IS 'when the tag was last refreshed';
 COMMENT ON COLUMN @workspace@.attribute.refreshed_as_of IS 'the moment it was last refreshed as of';
 COMMENT ON COLUMN @workspace@.attribute.refresh_ms IS 'milliseconds the last refresh took';
@@ -62,6 +68,12 @@ COMMENT ON COLUMN @workspace@.attribute.profiles IS 'profiles with a value at th
 COMMENT ON COLUMN @workspace@.attribute.people IS 'live profiles at the last refresh';
 COMMENT ON COLUMN @workspace@.attribute.distinct_values IS 'different values at the last refresh';
 COMMENT ON COLUMN @workspace@.attribute.changed IS 'values that the last refresh changed';
+COMMENT ON COLUMN @workspace@.attribute.unit IS 'unit of its values';
+COMMENT ON COLUMN @workspace@.attribute.pii IS 'whether it tells who somebody is';
+COMMENT ON COLUMN @workspace@.attribute.validation IS 'what happens to a value of a trait that breaks its rules: off: nothing is looked at; warn: it is counted and kept; reject: it goes to the rejects';
+COMMENT ON COLUMN @workspace@.attribute.minimum IS 'text of the smallest value of a trait; null: none';
+COMMENT ON COLUMN @workspace@.attribute.maximum IS 'text of the largest value of a trait; null: none';
+COMMENT ON COLUMN @workspace@.attribute.pattern IS 'regular expression that texts of a trait match; null: none';
 
 CREATE TABLE @workspace@.trait_observation (
     node_id bigint NOT NULL,

@@ -137,7 +137,7 @@ COMMENT ON COLUMN @workspace@.entity_members.profile_id IS 'the person, as of no
 
 CREATE VIEW @workspace@.events AS
 SELECT e.event_id, n.profile_id, t.name AS event, e.at, s.name AS source, e.properties, e.received_at, e.original_at
-FROM @workspace@.event e
+FROM @workspace@.event_facts e
 JOIN @workspace@.node n USING (node_id)
 JOIN @workspace@.event_type t USING (event_type_id)
 JOIN @workspace@.source s ON s.source_id = e.source_id;
@@ -145,14 +145,15 @@ COMMENT ON VIEW @workspace@.events IS 'what every live profile did';
 COMMENT ON COLUMN @workspace@.events.event_id IS 'number of the event';
 COMMENT ON COLUMN @workspace@.events.profile_id IS 'the live profile it belongs to';
 COMMENT ON COLUMN @workspace@.events.event IS 'event type';
-COMMENT ON COLUMN @workspace@.events.at IS 'when it happened';
+COMMENT ON COLUMN @workspace@.events.at IS 'when it happened; past the retention of its type the beginning of that day';
 COMMENT ON COLUMN @workspace@.events.source IS 'the source it came from';
-COMMENT ON COLUMN @workspace@.events.properties IS 'its properties';
+COMMENT ON COLUMN @workspace@.events.properties IS 'its properties; past the retention of its type tracked ones and measures';
 COMMENT ON COLUMN @workspace@.events.received_at IS 'when its message was received; null for rows of tables';
 COMMENT ON COLUMN @workspace@.events.original_at IS 'when it happened by the clock of the client, when that was corrected';
 
 CREATE VIEW @workspace@.attributes AS
-SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expression, a.description, a.created_at, a.refreshed_at
+SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expression, a.description, a.created_at, a.refreshed_at,
+       a.unit, a.pii, a.validation, a.minimum, a.maximum, pg_catalog.to_jsonb(a.allowed) AS allowed, a.pattern
 FROM @workspace@.attribute a;
 COMMENT ON VIEW @workspace@.attributes IS 'the attributes of profiles: traits and tags';
 COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles';
@@ -166,6 +167,58 @@ COMMENT ON COLUMN @workspace@.attributes.expression IS 'the expression of a tag'
 COMMENT ON COLUMN @workspace@.attributes.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.attributes.created_at IS 'when it was created';
 COMMENT ON COLUMN @workspace@.attributes.refreshed_at IS 'when the tag was last refreshed';
+COMMENT ON COLUMN @workspace@.attributes.unit IS 'unit of its values';
+COMMENT ON COLUMN @workspace@.attributes.pii IS 'whether it tells who somebody is';
+COMMENT ON COLUMN @workspace@.attributes.validation IS 'what happens to a value of a trait that breaks its rules: off, warn or reject';
+COMMENT ON COLUMN @workspace@.attributes.minimum IS 'smallest value of a trait; null: none';
+COMMENT ON COLUMN @workspace@.attributes.maximum IS 'largest value of a trait; null: none';
+COMMENT ON COLUMN @workspace@.attributes.allowed IS 'array of the values that it may have; null: any';
+COMMENT ON COLUMN @workspace@.attributes.pattern IS 'regular expression that texts of a trait match; null: none';
+
+CREATE VIEW @workspace@.event_types AS
+SELECT t.name, t.role, t.description, coalesce(s.events, 0) + o.events AS events, least(s.first_seen, o.first_seen) AS first_seen, greatest(s.last_seen, o.last_seen) AS last_seen, t.retention::text AS retention, t.keep_days, t.kept_from, t.created_at
+FROM @workspace@.event_type t LEFT JOIN @workspace@.event_seen s ON s.event_type_id = t.event_type_id AND s.property_id = 0
+CROSS JOIN LATERAL (SELECT count(*) AS events, min(o.at) AS first_seen, max(o.at) AS last_seen FROM @workspace@.event_seen_one o WHERE o.event_type_id = t.event_type_id) o;
+COMMENT ON VIEW @workspace@.event_types IS 'the kinds of event';
+COMMENT ON COLUMN @workspace@.event_types.name IS 'name in expressions';
+COMMENT ON COLUMN @workspace@.event_types.role IS 'what it is to a service card, such as view, cart, order or ticket';
+COMMENT ON COLUMN @workspace@.event_types.description IS 'what it means';
+COMMENT ON COLUMN @workspace@.event_types.events IS 'events there are, those counted that are kept by day only';
+COMMENT ON COLUMN @workspace@.event_types.first_seen IS 'earliest time that an event had';
+COMMENT ON COLUMN @workspace@.event_types.last_seen IS 'latest time that an event had';
+COMMENT ON COLUMN @workspace@.event_types.retention IS 'how long events are kept whole; null: for ever';
+COMMENT ON COLUMN @workspace@.event_types.keep_days IS 'whether what day columns count is kept longer';
+COMMENT ON COLUMN @workspace@.event_types.kept_from IS 'events before are no longer kept whole, and are taken no more; null: all are';
+COMMENT ON COLUMN @workspace@.event_types.created_at IS 'when it was entered';
+
+CREATE VIEW @workspace@.properties AS
+SELECT t.name AS event, p.name, p.type, p.origin, p.role, p.unit, p.pii, p.description, p.tracked, p.measure,
+       p.validation, p.required, p.minimum, p.maximum, pg_catalog.to_jsonb(p.allowed) AS allowed, p.pattern, coalesce(s.events, 0) + o.events AS events, least(s.first_seen, o.first_seen) AS first_seen, greatest(s.last_seen, o.last_seen) AS last_seen, p.created_at
+FROM @workspace@.property p JOIN @workspace@.event_type t USING (event_type_id)
+LEFT JOIN @workspace@.event_seen s ON s.event_type_id = p.event_type_id AND s.property_id = p.property_id
+CROSS JOIN LATERAL (SELECT count(*) AS events, min(o.at) AS first_seen, max(o.at) AS last_seen FROM @workspace@.event_seen_one o
+                    WHERE o.event_type_id = p.event_type_id AND p.name = ANY (o.properties)) o;
+COMMENT ON VIEW @workspace@.properties IS 'the properties of events: the data dictionary';
+COMMENT ON COLUMN @workspace@.properties.event IS 'the event type';
+COMMENT ON COLUMN @workspace@.properties.name IS 'name in expressions';
+COMMENT ON COLUMN @workspace@.properties.type IS 'type of its values';
+COMMENT ON COLUMN @workspace@.properties.origin IS 'declared: by cdp_property_create(); mapped: its type is that of an expression of a source; inferred: its type was read off a value';
+COMMENT ON COLUMN @workspace@.properties.role IS 'what it is to a service card, such as amount, status or item';
+COMMENT ON COLUMN @workspace@.properties.unit IS 'unit of its values';
+COMMENT ON COLUMN @workspace@.properties.pii IS 'whether it tells who somebody is';
+COMMENT ON COLUMN @workspace@.properties.description IS 'what it means';
+COMMENT ON COLUMN @workspace@.properties.tracked IS 'whether each of its values has day columns';
+COMMENT ON COLUMN @workspace@.properties.measure IS 'whether its sums are kept by day';
+COMMENT ON COLUMN @workspace@.properties.validation IS 'what happens to an event that breaks its rules: off, warn or reject';
+COMMENT ON COLUMN @workspace@.properties.required IS 'whether every event has to have it';
+COMMENT ON COLUMN @workspace@.properties.minimum IS 'smallest value; null: none';
+COMMENT ON COLUMN @workspace@.properties.maximum IS 'largest value; null: none';
+COMMENT ON COLUMN @workspace@.properties.allowed IS 'array of the values it may have; null: any';
+COMMENT ON COLUMN @workspace@.properties.pattern IS 'regular expression that texts match; null: none';
+COMMENT ON COLUMN @workspace@.properties.events IS 'events that have it';
+COMMENT ON COLUMN @workspace@.properties.first_seen IS 'earliest time that an event with it had';
+COMMENT ON COLUMN @workspace@.properties.last_seen IS 'latest time that an event with it had';
+COMMENT ON COLUMN @workspace@.properties.created_at IS 'when it was entered';
 
 CREATE VIEW @workspace@.dependencies AS
 SELECT d.kind, coalesce(a.name, g.name) AS name, CASE d.used_kind WHEN 'attribute' THEN u.kind ELSE d.used_kind END AS needs_kind, coalesce(u.name, e.name, s.name, i.name) AS needs
@@ -302,14 +355,45 @@ COMMENT ON COLUMN @workspace@.segment_members.segment IS 'name of the segment';
 COMMENT ON COLUMN @workspace@.segment_members.profile_id IS 'the member';
 
 CREATE VIEW @workspace@.rejects AS
-SELECT s.name AS source, r.key, r.payload, r.reason, r.at
+SELECT r.reject_id, s.name AS source, r.key, r.payload, r.kind, r.code, r.reason, r.at
 FROM @workspace@.reject r JOIN @workspace@.source s USING (source_id);
 COMMENT ON VIEW @workspace@.rejects IS 'what could not be used, and why';
+COMMENT ON COLUMN @workspace@.rejects.reject_id IS 'number to give to cdp_reject_replay()';
 COMMENT ON COLUMN @workspace@.rejects.source IS 'where it came from';
 COMMENT ON COLUMN @workspace@.rejects.key IS 'key of the row';
 COMMENT ON COLUMN @workspace@.rejects.payload IS 'the row or identifier as it came';
+COMMENT ON COLUMN @workspace@.rejects.kind IS 'what the payload is: a row of the relation of the source, a message, or a single value';
+COMMENT ON COLUMN @workspace@.rejects.code IS 'the reason as a word that stays the same';
 COMMENT ON COLUMN @workspace@.rejects.reason IS 'why it could not be used';
 COMMENT ON COLUMN @workspace@.rejects.at IS 'when it was rejected';
+
+CREATE VIEW @workspace@.data_quality AS
+SELECT s.name AS source, d.day, d.rows, d.rejected, d.events, d.repeated,
+       pg_catalog.round(d.repeated::numeric / nullif(d.events, 0), 4) AS duplicate_rate, r.rejects, r.warnings, coalesce(r.outliers, 0) AS outliers,
+       f.null_rates, d.newest, pg_catalog.round(extract(epoch FROM d.updated_at - d.newest)::numeric) AS lag_seconds, d.updated_at
+FROM @workspace@.data_quality_day d JOIN @workspace@.source s USING (source_id)
+LEFT JOIN LATERAL (
+    SELECT pg_catalog.jsonb_object_agg(x.code, x.times) FILTER (WHERE x.level = 'reject') AS rejects, pg_catalog.jsonb_object_agg(x.code, x.times) FILTER (WHERE x.level = 'warn') AS warnings,
+           pg_catalog.sum(x.times) FILTER (WHERE x.code IN ('below_minimum', 'above_maximum', 'not_allowed', 'pattern_mismatch'))::bigint AS outliers
+    FROM @workspace@.data_quality_reason x WHERE x.source_id = d.source_id AND x.day = d.day) r ON true
+LEFT JOIN LATERAL (
+    SELECT pg_catalog.jsonb_object_agg(x.kind || ' ' || CASE WHEN x.event = '' THEN '' ELSE x.event || '.' END || x.name, pg_catalog.round(1 - x.present::numeric / nullif(x.rows, 0), 4)) AS null_rates
+    FROM @workspace@.data_quality_field x WHERE x.source_id = d.source_id AND x.day = d.day) f ON true;
+COMMENT ON VIEW @workspace@.data_quality IS 'what came from each source on each day, and how good it was';
+COMMENT ON COLUMN @workspace@.data_quality.source IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality.rows IS 'rows or messages that were looked at';
+COMMENT ON COLUMN @workspace@.data_quality.rejected IS 'those that went to the rejects, or whose event did';
+COMMENT ON COLUMN @workspace@.data_quality.events IS 'events among them that could be used';
+COMMENT ON COLUMN @workspace@.data_quality.repeated IS 'events that said nothing new';
+COMMENT ON COLUMN @workspace@.data_quality.duplicate_rate IS 'their share of the events';
+COMMENT ON COLUMN @workspace@.data_quality.rejects IS 'object of reasons to how often something was rejected for it: a row, an event or a value; null: nothing was';
+COMMENT ON COLUMN @workspace@.data_quality.warnings IS 'object of reasons to how often a value was kept that breaks a rule; null: none was';
+COMMENT ON COLUMN @workspace@.data_quality.outliers IS 'values outside declared ranges, lists and patterns, kept or not';
+COMMENT ON COLUMN @workspace@.data_quality.null_rates IS 'object of identifiers, traits and properties to the share of rows without a value';
+COMMENT ON COLUMN @workspace@.data_quality.newest IS 'latest time that a row which could be used speaks of';
+COMMENT ON COLUMN @workspace@.data_quality.lag_seconds IS 'how many seconds after it the last batch was counted';
+COMMENT ON COLUMN @workspace@.data_quality.updated_at IS 'when the last batch was counted';
 
 CREATE VIEW @workspace@.sources AS
 SELECT s.name, s.relation, s.mapping, s.trust, s.watermark, s.created_at, s.synced_at FROM @workspace@.source s;
@@ -342,7 +426,7 @@ SELECT j.job_id, j.kind, s.name AS source,
        pg_catalog.round((j.rows_done / nullif(extract(epoch FROM coalesce(j.finished_at, j.updated_at) - j.started_at), 0))::numeric) AS rows_per_second,
        j.message, j.started_at, j.updated_at, j.finished_at
 FROM @workspace@.job j LEFT JOIN @workspace@.source s USING (source_id);
-COMMENT ON VIEW @workspace@.jobs IS 'progress of cdp_sync(), visible while it runs';
+COMMENT ON VIEW @workspace@.jobs IS 'progress of cdp_sync(), visible while it runs, and what cdp_reject_replay() and cdp_retain() did';
 COMMENT ON COLUMN @workspace@.jobs.job_id IS 'number of the run';
 COMMENT ON COLUMN @workspace@.jobs.kind IS 'what ran';
 COMMENT ON COLUMN @workspace@.jobs.source IS 'over which source';

@@ -96,7 +96,7 @@ pub fn ensure(ws: &Workspace, event: &str, properties: &[Property], known_by: Mo
         new.truncate(MOST_PROPERTIES.saturating_sub(there));
     }
     for property in new {
-        enter(ws, event_type_id, property)?;
+        enter(ws, event_type_id, property, known_by)?;
     }
     column::create_for_event_type(ws, event_type_id)?;
     found = look_up(ws, event, properties)?;
@@ -130,14 +130,15 @@ fn look_up(ws: &Workspace, event: &str, properties: &[Property]) -> Result<Optio
     Ok(found)
 }
 
-fn enter(ws: &Workspace, event_type_id: i32, property: &Property) -> Result<(), CdpError> {
+fn enter(ws: &Workspace, event_type_id: i32, property: &Property, known_by: Mode) -> Result<(), CdpError> {
+    let origin = if known_by == Mode::Inferred { "inferred" } else { "mapped" };
     let ty = property.ty.as_str();
     let tracked = column::coded(ty) && property.tracked.unwrap_or(true);
     // Whole numbers are as often ids as quantities: their sums are kept when asked for.
     let measure = matches!(ty, "bigint" | "numeric") && property.measure.unwrap_or(ty == "numeric");
     spi::run(
-        &ws.sql("INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure) VALUES ($1, $2, $3, $4, $5)"),
-        &[event_type_id.into(), property.name.as_str().into(), ty.into(), tracked.into(), measure.into()],
+        &ws.sql("INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure, origin) VALUES ($1, $2, $3, $4, $5, $6)"),
+        &[event_type_id.into(), property.name.as_str().into(), ty.into(), tracked.into(), measure.into(), origin.into()],
     )?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Landing the events of a batch. A key of a source is one event: the same row again changes nothing, a changed row replaces what it said.
 
-use super::partition;
+use super::{partition, seen};
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
@@ -54,8 +54,30 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
     emit(ws)
 }
 
-/// Writes the changes of events that `cdp_event_change` has to the day columns.
+/// Takes back the event of a key. Returns whether there was one.
+pub fn withdraw(ws: &Workspace, source_id: i32, key: &str) -> Result<bool, CdpError> {
+    prepare()?;
+    spi::run(
+        &ws.sql(&format!(
+            "WITH gone AS (DELETE FROM @ws@.event e WHERE e.source_id = $1 AND e.key = $2 RETURNING e.node_id, e.event_type_id, e.at, e.properties) \
+             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
+             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
+            day_sql("g.at")
+        )),
+        &[source_id.into(), key.into()],
+    )?;
+    emit(ws)?;
+    Ok(spi::one::<bool>("SELECT EXISTS (SELECT FROM pg_temp.cdp_event_change)", &[])? == Some(true))
+}
+
+/// Writes the changes of events that `cdp_event_change` has to the day columns, and counts them.
 pub fn emit(ws: &Workspace) -> Result<(), CdpError> {
+    write(ws)?;
+    seen::record(ws, false)
+}
+
+/// Writes the changes of events that `cdp_event_change` has to the day columns.
+pub fn write(ws: &Workspace) -> Result<(), CdpError> {
     spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
     let types: Vec<i32> =
         spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;

@@ -1,6 +1,11 @@
 //! Events: landing them once, in the partition of their month and in the day columns of their type.
 
+mod alter;
 pub mod dictionary;
 pub mod land;
 pub mod one;
-mod partition;
+pub mod partition;
+mod retention;
+pub mod seen;
+pub mod settings;
+pub mod validate;

@@ -143,7 +143,9 @@ fn enter(ws: &Workspace, columns: &[DayColumn], one: &One) -> Result<(bool, Vec<
          lack AS MATERIALIZED (SELECT ARRAY[{looks}]::pg_catalog.text[] AS lacks FROM c), \
          new AS (INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
              SELECT $2, $5, $6, $3, $7, c.properties, $8, $9 FROM c, lack \
-             WHERE array_remove(lack.lacks, NULL) = '{{}}' AND NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending} \
+             WHERE array_remove(lack.lacks, NULL) = '{{}}' AND NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending}, \
+         seen AS (INSERT INTO @ws@.event_seen_one (event_type_id, at, properties) \
+             SELECT $2, $3, ARRAY(SELECT jsonb_object_keys(c.properties)) FROM c WHERE EXISTS (SELECT FROM new)) \
          SELECT EXISTS (SELECT FROM new), lack.lacks FROM lack",
         day = day_sql("$3::pg_catalog.timestamptz"),
         looks = looks.join(", ")

@@ -259,7 +259,7 @@ fn facts(ws: &Workspace, change: &Change, there: There, prepared: bool) -> Resul
         )?
         .is_empty())
     };
-    let (events, traits) = (there.events && any("event")?, there.attributes && any("trait_observation")?);
+    let (events, traits) = (there.events && any("event_facts")?, there.attributes && any("trait_observation")?);
     if !events && !traits {
         return Ok(false);
     }
@@ -271,7 +271,7 @@ fn facts(ws: &Workspace, change: &Change, there: There, prepared: bool) -> Resul
             &ws.sql(&format!(
                 "INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
                  SELECT x.profile_id, x.n, e.event_type_id, {}, e.properties \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS m(node_id, before, after) JOIN @ws@.event e USING (node_id) \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS m(node_id, before, after) JOIN @ws@.event_facts e USING (node_id) \
                  CROSS JOIN LATERAL (VALUES (m.before, -1), (m.after, 1)) AS x(profile_id, n)",
                 day_sql("e.at")
             )),

@@ -33,6 +33,8 @@ pub struct Refused {
     pub value: Option<String>,
     /// The fault.
     pub fault: String,
+    /// Whether it would be one if it were not blocked.
+    pub blocked: bool,
 }
 
 /// A distinct identifier of the batch.
@@ -160,14 +162,14 @@ impl Sights {
                 Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
                 Err(fault) => Some(fault.clone()),
             };
-            let place = if fault.is_some() { None } else { raw.outcome.ok() };
+            let place = if fault.is_some() { None } else { raw.outcome.as_ref().ok().copied() };
             if let Some(places) = place_of.get_mut(raw.column) {
                 places.insert(raw.value, place);
             }
             if let (Some(fault), Some(type_id)) = (fault, types.get(raw.column)) {
                 let ty = rules.get(*type_id)?;
                 let value = (!ty.hashed).then(|| raw.value.to_owned());
-                refused.push(Refused { type_name: ty.name.clone(), value, fault });
+                refused.push(Refused { type_name: ty.name.clone(), value, fault, blocked: raw.outcome.is_ok() });
             }
         }
         Ok((sights, place_of))

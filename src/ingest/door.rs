@@ -1,7 +1,7 @@
 //! Where messages come in: one, an array or a batch; each is taken by itself, and what cannot be used goes to the rejects.
 
 use super::one::Taking;
-use super::plan::Trouble;
+use super::plan::{self, Trouble};
 use crate::error::CdpError;
 use crate::pg::{spi, transaction};
 use crate::source::api::of_calls;
@@ -119,6 +119,28 @@ fn refuse(
     Ok(json!({"profile": null, "rejected": [{"part": "message", "reason": reason}]}))
 }
 
+/// The code of a reason: of a rule that was broken its own, which the reason says in words.
+pub fn code_of(reason: &str) -> &'static str {
+    const RULES: [(&str, &str); 7] = [
+        (": below minimum (", "below_minimum"),
+        (": above maximum (", "above_maximum"),
+        (": not allowed (", "not_allowed"),
+        (": pattern mismatch (", "pattern_mismatch"),
+        (": required missing", "required_missing"),
+        (": past retention (", "past_retention"),
+        (" is blocked: ", "identifier_blocked"),
+    ];
+    if reason == plan::NOBODY {
+        return "no_identifier";
+    }
+    let rule = RULES.iter().filter_map(|(words, code)| Some((reason.find(words)?, *code))).min();
+    match rule {
+        Some((_, code)) => code,
+        None if reason.starts_with("identifier ") => "identifier_invalid",
+        None => "message_invalid",
+    }
+}
+
 /// Enters rejects of a message, for each reason one.
 pub fn tell(
     ws: &Workspace,
@@ -139,11 +161,14 @@ pub fn tell(
             of_calls(ws, source)?.0
         }
     };
+    let codes: Vec<&str> = reasons.iter().map(|reason| code_of(reason)).collect();
+    let kind = if payload.get("identifier_type").is_some() { "value" } else { "message" };
     spi::rows_cached(
         &ws.sql(
-            "INSERT INTO @ws@.reject (source_id, key, payload, reason) SELECT $1, $2, $3::pg_catalog.text::pg_catalog.jsonb, x FROM unnest($4::pg_catalog.text[]) x ON CONFLICT DO NOTHING",
+            "INSERT INTO @ws@.reject (source_id, key, payload, kind, code, reason) \
+             SELECT $1, $2, $3::pg_catalog.text::pg_catalog.jsonb, $6, x.code, x.reason FROM unnest($4::pg_catalog.text[], $5::pg_catalog.text[]) x(reason, code) ON CONFLICT DO NOTHING",
         ),
-        &[source_id.into(), key.into(), payload.to_string().into(), reasons.to_vec().into()],
+        &[source_id.into(), key.into(), payload.to_string().into(), reasons.to_vec().into(), codes.into(), kind.into()],
         |_| Ok(()),
     )?;
     Ok(())

@@ -6,13 +6,14 @@ use super::door::{self, as_received, key_of, reason_of};
 use super::plan::{self, Plan, Trouble};
 use super::policy;
 use crate::error::CdpError;
-use crate::event;
+use crate::event::{self, validate};
 use crate::expr::catalog::Catalog;
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
 use crate::identity::stitch;
-use crate::pg::spi;
+use crate::pg::{spi, temp};
 use crate::profile;
+use crate::quality::tally::{Level, Tally};
 use crate::source::{api::of_calls, batch};
 use crate::workspace::Workspace;
 use pg_cdp_core::message::{Envelope, Message, read};
@@ -192,6 +193,11 @@ impl Batch {
         drop(rows);
         let useless: HashSet<i64> = useless.into_iter().collect();
         self.fill(&useless)?;
+        let mut tally = Tally::of(
+            i64::try_from(self.items.len() + self.refused.len()).map_err(|_| CdpError::limit("too many rows"))?,
+        );
+        let broken = self.obey(ws, source_id, &mut tally)?;
+        batch::usable(&mut tally)?;
         sights.subjects()?;
         event::land::prepare()?;
         let merged = stitch::see(ws, &rules, &mut sights, source_id, trust)?;
@@ -199,8 +205,31 @@ impl Batch {
         // Messages whose key is known have been left out.
         event::land::land(ws, source_id, true)?;
         let rejected = useless.len() + self.refused.len();
-        self.tell(ws, &useless, refused)?;
-        i64::try_from(rejected).map_err(|_| CdpError::limit("too many rejects"))
+        self.tell(ws, &useless, refused, &mut tally)?;
+        let rejected = i64::try_from(rejected).map_err(|_| CdpError::limit("too many rejects"))? + broken;
+        tally.rejected = rejected;
+        tally.write(ws, source_id)?;
+        Ok(rejected)
+    }
+
+    /// Applies the rules of the dictionary. Returns how many events were rejected.
+    fn obey(&self, ws: &Workspace, source_id: i32, tally: &mut Tally) -> Result<i64, CdpError> {
+        if !validate::any(ws)? {
+            return Ok(0);
+        }
+        temp::table("cdp_message", "rn pg_catalog.int8, key pg_catalog.text, payload pg_catalog.jsonb")?;
+        let (mut rns, mut keys, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
+        for (rn, item) in (0i64..).zip(&self.items) {
+            rns.push(rn);
+            keys.push(item.key.clone());
+            payloads.push(item.value.to_string());
+        }
+        spi::run(
+            "INSERT INTO pg_temp.cdp_message (rn, key, payload) SELECT x.rn, x.key, x.payload::pg_catalog.jsonb \
+             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[], $3::pg_catalog.text[]) AS x(rn, key, payload)",
+            &[rns.into(), keys.into(), payloads.into()],
+        )?;
+        validate::validate(ws, source_id, "SELECT x.rn, x.key, x.payload FROM pg_temp.cdp_message x", "message", tally)
     }
 
     /// Leaves out messages that were taken before, and all but the first of those with the same key: whatever they say, the first one counts.
@@ -337,24 +366,34 @@ impl Batch {
     }
 
     /// Tells the rejects what was not used.
-    fn tell(&self, ws: &Workspace, useless: &HashSet<i64>, refused: Vec<Refused>) -> Result<(), CdpError> {
+    fn tell(
+        &self,
+        ws: &Workspace,
+        useless: &HashSet<i64>,
+        refused: Vec<Refused>,
+        tally: &mut Tally,
+    ) -> Result<(), CdpError> {
         for (key, payload, reason) in &self.refused {
+            tally.broken(Level::Reject, door::code_of(reason), 1);
             door::tell(ws, &self.source, key.as_deref(), payload, std::slice::from_ref(reason))?;
         }
         for (rn, item) in (0i64..).zip(&self.items) {
             if useless.contains(&rn) {
+                tally.broken(Level::Reject, door::code_of(plan::NOBODY), 1);
                 door::tell(ws, &self.source, Some(&item.key), &item.value, &[plan::NOBODY.to_owned()])?;
                 continue;
             }
             let parts = item.plan.iter().flat_map(|plan| &plan.refused);
             let reasons: Vec<String> = parts.map(reason_of).collect();
             if !reasons.is_empty() {
+                reasons.iter().for_each(|reason| tally.broken(Level::Reject, door::code_of(reason), 1));
                 door::tell(ws, &self.source, Some(&item.key), &item.value, &reasons)?;
             }
         }
         for value in refused {
             let payload = serde_json::json!({"identifier_type": value.type_name, "value": value.value});
             let reason = format!("identifier {} is {}", value.type_name, value.fault);
+            tally.broken(Level::Reject, door::code_of(&reason), 1);
             door::tell(ws, &self.source, None, &payload, &[reason])?;
         }
         Ok(())

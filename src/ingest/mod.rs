@@ -10,4 +10,4 @@ mod plan;
 mod policy;
 mod realtime;
 
-pub use door::replay;
+pub use door::{replay, tell};

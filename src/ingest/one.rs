@@ -8,6 +8,7 @@ use super::policy;
 use super::realtime::{self, Cause};
 use crate::error::CdpError;
 use crate::event::one::{self, Landed, One};
+use crate::event::validate;
 use crate::expr::catalog::{self, Catalog};
 use crate::expr::dependencies::Named;
 use crate::guc;
@@ -18,8 +19,9 @@ use crate::pg::scan::{self, Condition, Table};
 use crate::pg::spi::{self, Together};
 use crate::pg::transaction;
 use crate::profile::single;
+use crate::quality::tally::{Level, Tally};
 use crate::workspace::Workspace;
-use pg_cdp_core::message::Message;
+use pg_cdp_core::message::{Message, Refused};
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -59,6 +61,46 @@ struct Place {
 
 fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
     TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
+}
+
+/// Takes out of a message what the rules of the dictionary reject.
+fn obey(ws: &Workspace, plan: &mut Plan) -> Result<(), CdpError> {
+    let event = match &plan.event {
+        Some(event) => {
+            let properties = serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?;
+            Some((event.name.as_str(), moment(event.time.at)?, properties))
+        }
+        None => None,
+    };
+    let traits: Vec<(i32, Option<&str>)> =
+        plan.traits.iter().filter_map(|t| Some((t.attribute_id?, t.value.as_deref()))).collect();
+    let broken =
+        validate::one(ws, event.as_ref().map(|(name, at, properties)| (*name, *at, properties.as_str())), &traits)?;
+    for rule in broken {
+        if rule.level == Level::Reject {
+            let part = match rule.attribute_id {
+                None => {
+                    plan.event = None;
+                    "event".to_owned()
+                }
+                Some(id) => {
+                    let name = plan.traits.iter().find(|t| t.attribute_id == Some(id)).map(|t| t.name.clone());
+                    plan.traits.retain(|t| t.attribute_id != Some(id));
+                    format!("traits.{}", name.unwrap_or_default())
+                }
+            };
+            plan.refused.push(Refused { part, reason: rule.reason });
+        }
+        plan.broken.push((rule.level, rule.code));
+    }
+    Ok(())
+}
+
+/// Counts the rules that a message broke. Messages are not counted when they come one at a time: all would wait for the figures of the day.
+fn count(ws: &Workspace, plan: &Plan, source_id: i32) -> Result<(), CdpError> {
+    let mut tally = Tally::default();
+    plan.broken.iter().for_each(|(level, code)| tally.broken(*level, code, 1));
+    tally.write(ws, source_id)
 }
 
 impl Taking<'_> {
@@ -113,7 +155,8 @@ impl Taking<'_> {
         let (rules, catalog) = (Rules::load(self.ws)?, Catalog::load(self.ws)?);
         let source_id = sight::source_named(self.ws, self.source)?.map(|(source_id, _)| source_id);
         let policy = policy::of(self.ws, source_id)?;
-        let plan = plan::plan(self.ws, &rules, &catalog, &policy, self.source, self.message, self.now)?;
+        let mut plan = plan::plan(self.ws, &rules, &catalog, &policy, self.source, self.message, self.now)?;
+        obey(self.ws, &mut plan)?;
         Ok(Known { rules, catalog, plan })
     }
 
@@ -153,6 +196,7 @@ impl Taking<'_> {
                 }
                 let mut together = Together::default();
                 self.times(&settled, place.source_id, known.plan.time.at, &mut together)?;
+                count(self.ws, &known.plan, place.source_id)?;
                 self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog, together).map(Some)
             }
             _ => Ok(back()?),
@@ -204,8 +248,11 @@ impl Taking<'_> {
         let mut changed = BTreeSet::new();
         self.traits(&known, &place, at, &mut answer)?;
         changed.extend(answer.traits.iter().map(|t| Named::Attribute(t.attribute_id)));
-        one::ensure_partition(self.ws, known.plan.time.at)?;
+        if known.plan.event.is_some() {
+            one::ensure_partition(self.ws, known.plan.time.at)?;
+        }
         self.event(&known, &place, &mut answer, true)?;
+        count(self.ws, &known.plan, place.source_id)?;
         self.finish(answer, &place, (!identity).then_some(changed), &known.catalog, together)
     }
 

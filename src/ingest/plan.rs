@@ -10,6 +10,7 @@ use crate::identity::rules::{IdentifierType, Rules};
 use crate::identity::sight::{Sight, Wanted};
 use crate::identity::value::{self, Forms, MOST_BYTES};
 use crate::pg::spi;
+use crate::quality::tally::Level;
 use crate::workspace::Workspace;
 use pg_cdp_core::infer;
 use pg_cdp_core::message::{Corrected, Message, Refused, TraitValue};
@@ -73,6 +74,8 @@ pub struct Plan {
     pub time: Corrected,
     /// Parts that are left out.
     pub refused: Vec<Refused>,
+    /// Rules of the dictionary that it breaks, by their codes.
+    pub broken: Vec<(Level, String)>,
 }
 
 impl Plan {
@@ -117,7 +120,7 @@ pub fn facts(catalog: &Catalog, rules: &Rules, policy: &Policy, message: &Messag
     let types = unknown_types(rules, policy, message, &mut refused)?;
     let traits = traits(catalog, policy, message, &mut refused)?;
     let event = event(catalog, policy, message, time, &mut refused)?;
-    Ok(Plan { wanted: Vec::new(), sight: Sight::default(), types, traits, event, time, refused })
+    Ok(Plan { wanted: Vec::new(), sight: Sight::default(), types, traits, event, time, refused, broken: Vec::new() })
 }
 
 /// When what a message says was so. A time that cannot be right is treated as the source's policy says.

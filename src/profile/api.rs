@@ -24,9 +24,9 @@ const PROFILE: &str = "SELECT jsonb_build_object( \
         SELECT g.name, @ext@._cdp_fold('set', (SELECT c.bits FROM @ws@.chunk c WHERE c.column_id = s.column_id AND c.key = 0 AND c.shard = p.profile_id >> 20), \
             ARRAY(SELECT d.cells FROM @ws@.pending d WHERE d.column_id = s.column_id AND d.key = 0 AND d.shard = p.profile_id >> 20)) AS bits \
         FROM @ws@.segment g JOIN @ws@.store_column s USING (segment_id)) m WHERE @ext@._cdp_set_has(m.bits, (p.profile_id & 1048575)::integer)), '[]'), \
-    'events', (SELECT count(*) FROM @ws@.node n JOIN @ws@.event e USING (node_id) WHERE n.profile_id = p.profile_id), \
+    'events', (SELECT count(*) FROM @ws@.node n JOIN @ws@.event_facts e USING (node_id) WHERE n.profile_id = p.profile_id), \
     'recent_events', coalesce((SELECT jsonb_agg(jsonb_build_object('event', x.event, 'at', x.at, 'source', x.source, 'properties', x.properties) ORDER BY x.at DESC, x.event_id DESC) FROM ( \
-        SELECT e.event_id, t.name AS event, e.at, s.name AS source, e.properties FROM @ws@.node n JOIN @ws@.event e USING (node_id) JOIN @ws@.event_type t USING (event_type_id) \
+        SELECT e.event_id, t.name AS event, e.at, s.name AS source, e.properties FROM @ws@.node n JOIN @ws@.event_facts e USING (node_id) JOIN @ws@.event_type t USING (event_type_id) \
         JOIN @ws@.source s ON s.source_id = e.source_id WHERE n.profile_id = p.profile_id ORDER BY e.at DESC, e.event_id DESC LIMIT $2) x), '[]') \
   )::pg_catalog.text FROM @ws@.profile p JOIN @ws@.profile_value v USING (profile_id) WHERE p.profile_id = $1";
 

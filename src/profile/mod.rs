@@ -3,6 +3,7 @@
 mod api;
 pub mod attribute;
 mod card;
+mod dictionary;
 pub mod history;
 pub mod observe;
 mod provenance;

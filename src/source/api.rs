@@ -191,7 +191,7 @@ fn cdp_source_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         let Some(source_id) = find(ws, name)? else { return Err(undefined(ws, name)?) };
         let facts = spi::one::<bool>(
             &ws.sql(
-                "SELECT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $1) OR EXISTS (SELECT FROM @ws@.trait_observation o WHERE o.source_id = $1) \
+                "SELECT EXISTS (SELECT FROM @ws@.event_facts e WHERE e.source_id = $1) OR EXISTS (SELECT FROM @ws@.trait_observation o WHERE o.source_id = $1) \
                  OR EXISTS (SELECT FROM @ws@.edge e WHERE e.source_id = $1) OR EXISTS (SELECT FROM @ws@.node n WHERE n.source_id = $1)",
             ),
             &[source_id.into()],

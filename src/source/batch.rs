@@ -3,11 +3,13 @@
 use super::describe::as_text;
 use super::spool::Source;
 use crate::error::CdpError;
-use crate::event::dictionary::Property;
+use crate::event::dictionary::{NAME_BYTES, Property};
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, subtransaction, temp};
+use crate::quality::tally::{Level, Tally};
 use crate::workspace::Workspace;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::quote_literal;
 use std::collections::HashSet;
 
@@ -15,8 +17,20 @@ use std::collections::HashSet;
 pub struct Trait {
     /// Number of the attribute.
     pub attribute_id: i32,
+    /// Its name.
+    pub name: String,
     /// Its type.
     pub ty: String,
+    /// The expression.
+    pub expression: String,
+}
+
+/// An identifier of the mapping with its type.
+pub struct Identifier {
+    /// Number of the type.
+    pub type_id: i32,
+    /// Its name.
+    pub name: String,
     /// The expression.
     pub expression: String,
 }
@@ -25,8 +39,8 @@ pub struct Trait {
 pub struct Plan {
     /// The source.
     pub source: Source,
-    /// Identifier types in the order of the mapping: number, and the expression.
-    pub identifiers: Vec<(i32, String)>,
+    /// Identifiers in the order of the mapping.
+    pub identifiers: Vec<Identifier>,
     /// Traits in the order of the mapping.
     pub traits: Vec<Trait>,
     /// Properties in the order of the mapping.
@@ -39,11 +53,15 @@ pub fn prepare() -> Result<(), CdpError> {
         "cdp_row",
         "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
          event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb, received pg_catalog.timestamptz, original pg_catalog.timestamptz",
-    )
+    )?;
+    temp::table("cdp_rejected", "rn pg_catalog.int8")
 }
 
+/// What the rejects keep of a row, as [`crate::event::validate::validate`] takes it.
+pub const PAYLOAD: &str = "SELECT s.rn, s.k AS key, to_jsonb(s.r) AS payload FROM pg_temp.cdp_spool s";
+
 /// Maps the rows of the spool with `after < rn <= upto` into `cdp_row`; returns how many were rejected.
-pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, CdpError> {
+pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64, tally: &mut Tally) -> Result<i64, CdpError> {
     let sql = map_sql(plan);
     let mut rejected = 0;
     // Halving keeps the cost of one bad row in a batch of n at log2(n) retries.
@@ -58,17 +76,68 @@ pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<i64, Cd
         }
         if upto - after > 1 {
             let middle = after + (upto - after) / 2;
-            ranges.push((after, middle));
             ranges.push((middle, upto));
+            ranges.push((after, middle));
             continue;
         }
         rejected += 1;
         spi::run(
-            &ws.sql("INSERT INTO @ws@.reject (source_id, key, payload, reason) SELECT $1, s.k, to_jsonb(s.r), $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3 ON CONFLICT DO NOTHING"),
+            &ws.sql(
+                "WITH noted AS (INSERT INTO pg_temp.cdp_rejected (rn) VALUES ($3)) \
+                 INSERT INTO @ws@.reject (source_id, key, payload, code, reason) SELECT $1, s.k, to_jsonb(s.r), 'expression_failed', $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3 ON CONFLICT DO NOTHING",
+            ),
             &[plan.source.source_id.into(), failure.message.into(), upto.into()],
         )?;
     }
+    tally.rejected += rejected;
+    tally.broken(Level::Reject, "expression_failed", rejected);
+    present(plan, tally)?;
     Ok(rejected)
+}
+
+/// Counts which of the mapped rows have a value of what.
+fn present(plan: &Plan, tally: &mut Tally) -> Result<(), CdpError> {
+    let identifiers = (1..=plan.identifiers.len()).map(|i| format!("count(nullif(r.identifiers[{i}], ''))"));
+    let traits = plan.traits.iter().map(|t| format!("count(*) FILTER (WHERE r.traits ? '{}')", t.attribute_id));
+    let properties =
+        plan.properties.iter().map(|p| format!("count(*) FILTER (WHERE r.properties ? {})", quote_literal(&p.name)));
+    let counts: Vec<String> = identifiers.chain(traits).chain(properties).collect();
+    let sql = format!(
+        "SELECT r.event, count(*), ARRAY[{}]::pg_catalog.int8[] FROM pg_temp.cdp_row r GROUP BY 1",
+        counts.join(", ")
+    );
+    let found = spi::rows(&sql, &[], |row| {
+        Ok((row.get::<String>(1)?, spi::must::<i64>(row, 2)?, spi::must::<Vec<i64>>(row, 3)?))
+    })?;
+    for (event, rows, counts) in found {
+        let mut counts = counts.into_iter();
+        for identifier in &plan.identifiers {
+            tally.field("identifier", "", &identifier.name, rows, counts.next().unwrap_or(0));
+        }
+        for t in &plan.traits {
+            tally.field("trait", "", &t.name, rows, counts.next().unwrap_or(0));
+        }
+        // What cannot be a name is none of the dictionary's.
+        let Some(event) = event.filter(|event| !event.is_empty() && event.len() <= NAME_BYTES) else { continue };
+        for property in &plan.properties {
+            tally.field("property", &event, &property.name, rows, counts.next().unwrap_or(0));
+        }
+    }
+    Ok(())
+}
+
+/// Counts the rows of which something can be used, when all that cannot is out: their events, and the latest time they speak of.
+pub fn usable(tally: &mut Tally) -> Result<(), CdpError> {
+    let found = spi::rows(
+        "SELECT count(r.event), max(coalesce(r.event_at, r.seen)) FILTER (WHERE isfinite(coalesce(r.event_at, r.seen))) FROM pg_temp.cdp_row r",
+        &[],
+        |row| Ok((spi::must::<i64>(row, 1)?, row.get::<TimestampWithTimeZone>(2)?)),
+    )?;
+    for (events, newest) in found {
+        tally.events += events;
+        tally.newest = newest;
+    }
+    Ok(())
 }
 
 /// The most pairs one call of jsonb_build_object() takes: PostgreSQL allows 100 arguments.
@@ -87,7 +156,7 @@ fn object_sql(pairs: &[String]) -> String {
 /// The statement that evaluates the mapping. The names of its own columns cannot be columns of a relation by accident.
 fn map_sql(plan: &Plan) -> String {
     let mut identifiers: Vec<String> = Vec::new();
-    for (_, expression) in &plan.identifiers {
+    for Identifier { expression, .. } in &plan.identifiers {
         identifiers.push(format!("(\n{expression}\n)::pg_catalog.text"));
     }
     let mut traits: Vec<String> = Vec::new();
@@ -133,64 +202,85 @@ const EARLIEST_EVENT: &str = "4600-01-01 00:00:00+00 BC";
 /// See [`EARLIEST_EVENT`].
 const LATEST_EVENT: &str = "100000-01-01 00:00:00+00";
 
+/// What is wrong with the event of a row, and the code of it.
+const FAULTS: [(&str, &str); 5] = [
+    ("event_time_null", "event time is null"),
+    ("event_time_infinite", "event time is infinite"),
+    ("event_time_out_of_range", "event time is out of range"),
+    ("event_id_null", "event id is null"),
+    ("event_name_invalid", "event name is not 1 to 63 bytes long"),
+];
+
 /// What the batch shows of identifiers. Values that are invalid or blocked are told to the rejects; rows without any strong identifier and rows whose event is none
 /// are rejected. Returns how many rows were rejected.
-pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules) -> Result<(Sights, i64), CdpError> {
+pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules, tally: &mut Tally) -> Result<(Sights, i64), CdpError> {
     let rows = spi::rows(
         "SELECT r.rn, coalesce(r.seen, r.event_at), r.identifiers, \
-            CASE WHEN r.event IS NULL THEN NULL WHEN r.event_at IS NULL THEN 'event time is null' WHEN NOT isfinite(r.event_at) THEN 'event time is infinite' \
-                 WHEN r.event_at < $1::pg_catalog.text::pg_catalog.timestamptz OR r.event_at >= $2::pg_catalog.text::pg_catalog.timestamptz THEN 'event time is out of range' \
-                 WHEN r.event_key IS NULL THEN 'event id is null' WHEN r.event = '' OR octet_length(r.event) > 63 THEN 'event name is not 1 to 63 bytes long' END \
+            CASE WHEN r.event IS NULL THEN NULL WHEN r.event_at IS NULL THEN $3[1] WHEN NOT isfinite(r.event_at) THEN $3[2] \
+                 WHEN r.event_at < $1::pg_catalog.text::pg_catalog.timestamptz OR r.event_at >= $2::pg_catalog.text::pg_catalog.timestamptz THEN $3[3] \
+                 WHEN r.event_key IS NULL THEN $3[4] WHEN r.event = '' OR octet_length(r.event) > 63 THEN $3[5] END \
          FROM pg_temp.cdp_row r ORDER BY r.rn",
-        &[EARLIEST_EVENT.into(), LATEST_EVENT.into()],
+        &[EARLIEST_EVENT.into(), LATEST_EVENT.into(), FAULTS.map(|(_, fault)| fault).to_vec().into()],
         |row| Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values: spi::must(row, 3)?, fault: row.get(4)? }),
     )?;
-    let types: Vec<i32> = plan.identifiers.iter().map(|(type_id, _)| *type_id).collect();
+    let types: Vec<i32> = plan.identifiers.iter().map(|identifier| identifier.type_id).collect();
     let (mut refused, mut useless) = (Vec::new(), Vec::new());
     let sights = Sights::of(ws, rules, &types, &rows, &mut refused, &mut useless)?;
     if !refused.is_empty() {
-        tell(ws, plan, refused)?;
+        tell(ws, plan, refused, tally)?;
     }
     let rejected = i64::try_from(useless.len()).map_err(|_| CdpError::limit("too many rejected rows"))?;
     if !useless.is_empty() {
         let useless: HashSet<i64> = useless.into_iter().collect();
-        let of = |row: &Row| row.fault.clone().unwrap_or_else(|| "no usable strong identifier".to_owned());
-        let (rns, reasons) = rows.iter().filter(|row| useless.contains(&row.rn)).map(|row| (row.rn, of(row))).unzip();
-        reject(ws, plan, rns, reasons)?;
+        let (mut rns, mut codes, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows.iter().filter(|row| useless.contains(&row.rn)) {
+            let reason = row.fault.as_deref().unwrap_or("no usable strong identifier");
+            let code = FAULTS.iter().find(|(_, fault)| *fault == reason).map_or("no_identifier", |(code, _)| code);
+            tally.broken(Level::Reject, code, 1);
+            rns.push(row.rn);
+            codes.push(code);
+            reasons.push(reason.to_owned());
+        }
+        reject(ws, plan, rns, codes, reasons)?;
+        tally.rejected += rejected;
     }
     spi::run("ANALYZE pg_temp.cdp_row", &[])?;
     Ok((sights, rejected))
 }
 
 /// Tells the rejects which values are no identifiers.
-fn tell(ws: &Workspace, plan: &Plan, refused: Vec<Refused>) -> Result<(), CdpError> {
-    let (mut types, mut values, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+fn tell(ws: &Workspace, plan: &Plan, refused: Vec<Refused>, tally: &mut Tally) -> Result<(), CdpError> {
+    let (mut types, mut values, mut faults, mut codes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for value in refused {
+        let code = if value.blocked { "identifier_blocked" } else { "identifier_invalid" };
+        tally.broken(Level::Reject, code, 1);
+        codes.push(code);
         types.push(value.type_name);
         values.push(value.value);
         faults.push(value.fault);
     }
     spi::run(
         &ws.sql(
-            "INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-             SELECT $1, NULL, jsonb_build_object('identifier_type', x.name, 'value', x.value), 'identifier ' || x.name || ' is ' || x.fault \
-             FROM unnest($2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(name, value, fault) ON CONFLICT DO NOTHING",
+            "INSERT INTO @ws@.reject (source_id, key, payload, kind, code, reason) \
+             SELECT $1, NULL, jsonb_build_object('identifier_type', x.name, 'value', x.value), 'value', x.code, 'identifier ' || x.name || ' is ' || x.fault \
+             FROM unnest($2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.text[]) AS x(name, value, fault, code) ON CONFLICT DO NOTHING",
         ),
-        &[plan.source.source_id.into(), types.into(), values.into(), faults.into()],
+        &[plan.source.source_id.into(), types.into(), values.into(), faults.into(), codes.into()],
     )?;
     Ok(())
 }
 
 /// Rejects rows of the batch.
-fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, reasons: Vec<String>) -> Result<(), CdpError> {
+fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, codes: Vec<&str>, reasons: Vec<String>) -> Result<(), CdpError> {
     spi::run(
         &ws.sql(
-            "WITH x AS MATERIALIZED (SELECT * FROM unnest($2::pg_catalog.int8[], $3::pg_catalog.text[]) AS x(rn, reason)), \
-             gone AS (DELETE FROM pg_temp.cdp_row r USING x WHERE r.rn = x.rn) \
-             INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-             SELECT $1, s.k, to_jsonb(s.r), x.reason FROM x JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING",
+            "WITH x AS MATERIALIZED (SELECT * FROM unnest($2::pg_catalog.int8[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(rn, code, reason)), \
+             gone AS (DELETE FROM pg_temp.cdp_row r USING x WHERE r.rn = x.rn), \
+             noted AS (INSERT INTO pg_temp.cdp_rejected (rn) SELECT x.rn FROM x) \
+             INSERT INTO @ws@.reject (source_id, key, payload, code, reason) \
+             SELECT $1, s.k, to_jsonb(s.r), x.code, x.reason FROM x JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING",
         ),
-        &[plan.source.source_id.into(), rns.into(), reasons.into()],
+        &[plan.source.source_id.into(), rns.into(), codes.into(), reasons.into()],
     )?;
     Ok(())
 }

@@ -69,7 +69,7 @@ pub fn oid_of(relation: &str, entry: &str, expression: &str) -> Result<pg_sys::O
 }
 
 /// The columns of a relation, for a hint.
-fn columns_of(relation: &str) -> Result<String, CdpError> {
+pub fn columns_of(relation: &str) -> Result<String, CdpError> {
     Ok(spi::one::<String>(
         "SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped",

@@ -5,6 +5,7 @@ pub mod batch;
 mod columns;
 mod describe;
 mod mapping;
+mod replay;
 mod spool;
 mod sync;
 mod withdraw;

@@ -6,6 +6,7 @@ use super::mapping::Mapping;
 use super::withdraw;
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
+use crate::quality::tally::{Level, Tally};
 use crate::store::column;
 use crate::workspace::Workspace;
 use std::collections::HashMap;
@@ -64,7 +65,7 @@ pub fn source(ws: &Workspace, source_id: i32) -> Result<Source, CdpError> {
 }
 
 /// SQL giving the key of a row: the mapping's, the primary key, or the text of the whole row.
-fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
+pub fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     if let Some(key) = &source.mapping.key {
         return Ok((format!("(\n{key}\n)::pg_catalog.text"), true));
     }
@@ -148,12 +149,28 @@ fn single_keys(ws: &Workspace, source: &Source, job_id: i64, unique: bool) -> Re
     {
         return Ok(());
     }
+    let counts = spi::rows(
+        "SELECT count(*) FILTER (WHERE x.k IS NULL), count(*) FILTER (WHERE x.k IS NOT NULL) \
+         FROM (SELECT s.k, row_number() OVER (PARTITION BY s.k ORDER BY s.rn DESC) AS age FROM pg_temp.cdp_spool s) x WHERE x.age > 1 OR x.k IS NULL",
+        &[],
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
+    )?;
+    for (null, repeated) in counts {
+        let mut tally = Tally::of(null + repeated);
+        tally.rejected = null;
+        tally.broken(Level::Reject, "key_null", null);
+        if unique {
+            tally.rejected += repeated;
+            tally.broken(Level::Reject, "key_repeated", repeated);
+        }
+        tally.write(ws, source.source_id)?;
+    }
     spi::run(
         &ws.sql(
             "WITH surplus AS (DELETE FROM pg_temp.cdp_spool s USING (SELECT x.rn, x.k, row_number() OVER (PARTITION BY x.k ORDER BY x.rn DESC) AS age FROM pg_temp.cdp_spool x) d \
                               WHERE d.rn = s.rn AND (d.age > 1 OR d.k IS NULL) RETURNING s.k, s.r), \
-             told AS (INSERT INTO @ws@.reject (source_id, key, payload, reason) \
-                      SELECT $1, g.k, to_jsonb(g.r), CASE WHEN g.k IS NULL THEN 'key is null' ELSE 'another row of the source has the same key' END \
+             told AS (INSERT INTO @ws@.reject (source_id, key, payload, code, reason) \
+                      SELECT $1, g.k, to_jsonb(g.r), CASE WHEN g.k IS NULL THEN 'key_null' ELSE 'key_repeated' END, CASE WHEN g.k IS NULL THEN 'key is null' ELSE 'another row of the source has the same key' END \
                       FROM surplus g WHERE $2 OR g.k IS NULL ON CONFLICT DO NOTHING) \
              UPDATE @ws@.job SET rows_rejected = rows_rejected + (SELECT count(*) FROM surplus g WHERE $2 OR g.k IS NULL), rows_done = rows_done + (SELECT count(*) FROM surplus) WHERE job_id = $3",
         ),

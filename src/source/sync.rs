@@ -1,12 +1,13 @@
 //! The steps of `cdp_sync()`: begin a run of a source, take a batch, end the run. The loop with its commits is the procedure in `sql/procedures.sql`.
 
-use super::batch::{self, Plan, Trait};
+use super::batch::{self, Identifier, Plan, Trait};
 use super::spool::Source;
 use super::{columns, describe, spool, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
+use crate::quality::tally::Tally;
 use crate::workspace::{self, Workspace};
 use crate::{event, identity, profile, store};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -115,36 +116,14 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     )?;
     let Some(upto) = upto else { return again(ws, job_id, after) };
     ws.lock()?;
-    let plan = plan(ws, job_id)?;
-    batch::prepare()?;
+    let plan = plan(ws, source_of(ws, job_id)?)?;
     let rows = spi::one::<i64>(
         "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2",
         &[after.into(), upto.into()],
     )?
     .unwrap_or(0);
-    let rules = Rules::load(ws)?;
-    let mut rejected = batch::map(ws, &plan, after, upto)?;
-    let (mut sights, useless) = batch::identify(ws, &plan, &rules)?;
-    rejected += useless;
-    if plan.source.mapping.event.is_some() || !plan.traits.is_empty() {
-        sights.subjects()?;
-    }
-    event::land::prepare()?;
-    let merged = identity::stitch::see(ws, &rules, &mut sights, plan.source.source_id, plan.source.trust)?;
-    let left = plan.source.mapping.retract && withdraw::changed(ws, &plan, after, upto)?;
-
-    profile::observe::observe(ws, plan.source.source_id, merged || left)?;
-    match &plan.source.mapping.event {
-        Some(_) => {
-            let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
-            for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
-                dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
-            }
-            let first = first_run(ws, job_id, &plan)?;
-            event::land::land(ws, plan.source.source_id, first)?;
-        }
-        None => event::land::emit(ws)?,
-    }
+    let first = first_run(ws, job_id, &plan)?;
+    let rejected = land(ws, &plan, after, upto, rows, first)?;
     batch::remember(ws, &plan, after, upto)?;
     spi::run(
         &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
@@ -165,7 +144,7 @@ fn take_back(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, Cdp
     )?;
     let Some(upto) = upto else { return Ok(None) };
     ws.lock()?;
-    let rows = withdraw::gone(ws, &plan(ws, job_id)?, after, upto)?;
+    let rows = withdraw::gone(ws, &plan(ws, source_of(ws, job_id)?)?, after, upto)?;
     spi::run(
         &ws.sql("UPDATE @ws@.job SET rows_gone = rows_gone + $2, updated_at = clock_timestamp() WHERE job_id = $1"),
         &[job_id.into(), rows.into()],
@@ -179,7 +158,7 @@ fn again(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpErro
     if after >= Source::SECOND_PASS || !describe::exists("pg_temp.cdp_vanished")? {
         return Ok(None);
     }
-    let source = plan(ws, job_id)?.source;
+    let source = plan(ws, source_of(ws, job_id)?)?.source;
     if !withdraw::waiting(ws, source.source_id)? {
         return Ok(None);
     }
@@ -205,6 +184,41 @@ fn tell(ws: &Workspace, job_id: i64) -> Result<(), CdpError> {
     Ok(())
 }
 
+/// Takes the rows of the spool with `after < rn <= upto`, `rows` of them: identifiers, traits and events, and all that follows from them. `first` tells that no event can be
+/// there already. Returns how many rows were rejected, or their events.
+pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first: bool) -> Result<i64, CdpError> {
+    let source_id = plan.source.source_id;
+    batch::prepare()?;
+    let mut tally = Tally::of(rows);
+    let rules = Rules::load(ws)?;
+    let mut rejected = batch::map(ws, plan, after, upto, &mut tally)?;
+    rejected += event::validate::validate(ws, source_id, batch::PAYLOAD, "row", &mut tally)?;
+    let (mut sights, useless) = batch::identify(ws, plan, &rules, &mut tally)?;
+    rejected += useless;
+    batch::usable(&mut tally)?;
+    if plan.source.mapping.event.is_some() || !plan.traits.is_empty() {
+        sights.subjects()?;
+    }
+    event::land::prepare()?;
+    let merged = identity::stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)?;
+    let left = plan.source.mapping.retract && withdraw::changed(ws, plan, after, upto)?;
+    profile::observe::observe(ws, source_id, merged || left)?;
+    match &plan.source.mapping.event {
+        Some(_) => {
+            let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
+            for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
+                dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
+            }
+            event::land::land(ws, source_id, first)?;
+            let new = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_event_new", &[])?;
+            tally.repeated = tally.events - new.unwrap_or(0);
+        }
+        None => event::land::emit(ws)?,
+    }
+    tally.write(ws, source_id)?;
+    Ok(rejected)
+}
+
 /// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
 fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
     if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some() && event.id != plan.source.mapping.key)
@@ -218,10 +232,13 @@ fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError>
     Ok(earlier.is_none())
 }
 
-fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
-    let source_id =
-        spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
-            .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))?;
+fn source_of(ws: &Workspace, job_id: i64) -> Result<i32, CdpError> {
+    spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
+        .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))
+}
+
+/// What a batch of a source needs.
+pub fn plan(ws: &Workspace, source_id: i32) -> Result<Plan, CdpError> {
     let source = spool::source(ws, source_id)?;
     let mut identifiers = Vec::new();
     for (name, expression) in &source.mapping.identifiers {
@@ -230,12 +247,12 @@ fn plan(ws: &Workspace, job_id: i64) -> Result<Plan, CdpError> {
             &[name.as_str().into()],
         )?
         .ok_or_else(|| CdpError::undefined_object("identifier type", name))?;
-        identifiers.push((type_id, expression.clone()));
+        identifiers.push(Identifier { type_id, name: name.clone(), expression: expression.clone() });
     }
     let mut traits = Vec::new();
     for (name, expression) in &source.mapping.traits {
         let (attribute_id, ty) = profile::attribute::trait_of(ws, name)?;
-        traits.push(Trait { attribute_id, ty, expression: expression.clone() });
+        traits.push(Trait { attribute_id, name: name.clone(), ty, expression: expression.clone() });
     }
     let properties = match &source.mapping.event {
         Some(event) => describe::properties(&source.relation, event)?,

@@ -155,7 +155,7 @@ fn numbers(ws: &Workspace, column: &AttributeColumn) -> Result<u64, CdpError> {
 fn days(ws: &Workspace, column: &mut DayColumn) -> Result<bool, CdpError> {
     clear(ws, column.column_id)?;
     let changes = format!(
-        "(SELECT n.profile_id, 1::pg_catalog.int8 AS n, e.event_type_id, {day}::pg_catalog.int8 AS day, e.properties FROM @ws@.event e JOIN @ws@.node n USING (node_id) \
+        "(SELECT n.profile_id, 1::pg_catalog.int8 AS n, e.event_type_id, {day}::pg_catalog.int8 AS day, e.properties FROM @ws@.event_facts e JOIN @ws@.node n USING (node_id) \
           WHERE e.event_type_id = {event_type_id} AND n.profile_id IS NOT NULL AND isfinite(e.at))",
         day = day_sql("e.at"),
         event_type_id = column.event_type_id
