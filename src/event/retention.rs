@@ -45,6 +45,7 @@ fn cdp_event_retention(
 /// Partition, event type, what was done, events, time of the first and the last.
 type Done = (String, String, String, i64, TimestampWithTimeZone, TimestampWithTimeZone);
 
+#[expect(clippy::type_complexity, reason = "the columns of the function")]
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_retain(
     as_of: default!(Option<TimestampWithTimeZone>, "now()"),

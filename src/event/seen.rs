@@ -31,10 +31,9 @@ pub fn record(ws: &Workspace, within: bool) -> Result<(), CdpError> {
             &ws.sql(&format!(
                 "INSERT INTO @ws@.event_seen AS s (event_type_id, property_id, events, first_seen, last_seen) \
                  SELECT $1, x.property_id, coalesce(x.n, 0), x.first_at, x.last_at \
-                 FROM (SELECT ARRAY[{sums}]::pg_catalog.int8[] AS n, ARRAY[{firsts}] AS first_at, ARRAY[{lasts}] AS last_at \
-                       FROM (SELECT c.n, NULL::pg_catalog.timestamptz AS at, c.properties FROM pg_temp.cdp_event_change c WHERE c.event_type_id = $1 \
-                             UNION ALL SELECT 0, e.at, e.properties FROM pg_temp.cdp_event_new e WHERE e.event_type_id = $1) c) a \
-                 CROSS JOIN LATERAL unnest(ARRAY[{ids}]::pg_catalog.int4[], a.n, a.first_at, a.last_at) AS x(property_id, n, first_at, last_at) \
+                 FROM (SELECT ARRAY[{sums}]::pg_catalog.int8[] AS n FROM pg_temp.cdp_event_change c WHERE c.event_type_id = $1) a \
+                 CROSS JOIN (SELECT ARRAY[{firsts}] AS first_at, ARRAY[{lasts}] AS last_at FROM pg_temp.cdp_event_new c WHERE c.event_type_id = $1) b \
+                 CROSS JOIN LATERAL unnest(ARRAY[{ids}]::pg_catalog.int4[], a.n, b.first_at, b.last_at) AS x(property_id, n, first_at, last_at) \
                  WHERE x.n <> 0 OR x.first_at IS NOT NULL \
                  ON CONFLICT (event_type_id, property_id) DO UPDATE SET events = s.events + excluded.events, \
                     first_seen = least(s.first_seen, excluded.first_seen), last_seen = greatest(s.last_seen, excluded.last_seen)",

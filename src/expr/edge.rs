@@ -230,7 +230,7 @@ fn query(question: &Question, edge: &Edge, values: &[&str], low: i64, high: i64)
         Ok((property_sql("e.properties", name, ty), ty))
     };
     let mut from = question.ws.sql(&format!(
-        "FROM @ws@.event_facts e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND e.event_type_id = {} AND e.at >= {} AND e.at <= {}",
+        "FROM (SELECT x.node_id, x.event_type_id, x.at, x.properties FROM @ws@.event x UNION ALL SELECT d.node_id, d.event_type_id, d.at, d.properties FROM @ws@.event_day d) e JOIN @ws@.node n USING (node_id) WHERE n.profile_id IS NOT NULL AND e.event_type_id = {} AND e.at >= {} AND e.at <= {}",
         event.event_type_id,
         moment_sql(low)?,
         moment_sql(high)?

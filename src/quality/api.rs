@@ -11,6 +11,7 @@ use pgrx::spi::quote_literal;
 /// Source (none: the workspace), metric, what it is of, value.
 type Figure = (Option<String>, String, Option<String>, Option<AnyNumeric>);
 
+#[expect(clippy::type_complexity, reason = "the columns of the function")]
 #[pg_extern(stable, parallel_unsafe)]
 fn cdp_data_quality(
     source: default!(Option<&str>, "NULL"),
