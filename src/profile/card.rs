@@ -42,9 +42,9 @@ fn card_sql() -> String {
          n AS MATERIALIZED (SELECT n.node_id FROM @ws@.node n WHERE n.profile_id = $1), \
          e AS MATERIALIZED (SELECT e.event_id, e.at, r.name AS event, r.role, e.properties ->> r.item AS item, {quantity_of} AS quantity, {amount_of} AS amount, \
                  e.properties ->> r.status AS status, e.properties ->> r.orders AS orders, e.properties ->> r.ticket AS ticket \
-             FROM n JOIN @ws@.event e USING (node_id) JOIN r USING (event_type_id) WHERE e.at <= now() AND r.role <> 'view'), \
+             FROM n JOIN @ws@.event_facts e USING (node_id) JOIN r USING (event_type_id) WHERE e.at <= now() AND r.role <> 'view'), \
          views AS (SELECT x.* FROM (SELECT DISTINCT ON (coalesce(v.item, v.event_id::pg_catalog.text)) v.* \
-                 FROM (SELECT e.event_id, e.at, r.name AS event, e.properties ->> r.item AS item FROM n JOIN @ws@.event e USING (node_id) JOIN r USING (event_type_id) \
+                 FROM (SELECT e.event_id, e.at, r.name AS event, e.properties ->> r.item AS item FROM n JOIN @ws@.event_facts e USING (node_id) JOIN r USING (event_type_id) \
                      WHERE e.at <= now() AND r.role = 'view' ORDER BY e.at DESC, e.event_id DESC LIMIT {VIEWS_READ}) v \
                  ORDER BY coalesce(v.item, v.event_id::pg_catalog.text), v.at DESC, v.event_id DESC) x ORDER BY x.at DESC, x.event_id DESC LIMIT {VIEWS}), \
          ordered AS (SELECT max(e.at) AS at FROM e WHERE e.role = 'order'), \
@@ -91,7 +91,7 @@ fn card_sql() -> String {
 /// what thirty days had in the half year before, at most 1. Health is the mean of both, of 100; nothing is said of who has no past of thirty days or one active day.
 fn health_sql() -> String {
     format!(
-        "days AS MATERIALIZED (SELECT DISTINCT {day} AS day FROM n JOIN @ws@.event e USING (node_id) WHERE e.at <= now()), \
+        "days AS MATERIALIZED (SELECT DISTINCT {day} AS day FROM n JOIN @ws@.event_facts e USING (node_id) WHERE e.at <= now()), \
          known AS (SELECT min(d.day) AS first, max(d.day) AS last, count(*) AS active, {today} AS today FROM days d), \
          spans AS (SELECT k.*, greatest(k.first, k.today - {before}) AS past_from, k.today - {PRESENT_DAYS} AS past_to FROM known k), \
          counted AS (SELECT s.*, (SELECT count(*) FROM days d WHERE d.day > s.past_to) AS present, (SELECT count(*) FROM days d WHERE d.day BETWEEN s.past_from AND s.past_to) AS past, \

@@ -6,21 +6,34 @@ use crate::error::CdpError;
 use crate::pg::{spi, temp};
 use crate::workspace::Workspace;
 
+/// Up to so many traits, all of a touched profile are computed anew: to find out first which the batch has would take as long.
+const FEW_TRAITS: i64 = 32;
+
 /// Takes the traits of the batch. `merged` tells that profiles changed hands: then every trait of those is computed anew.
 pub fn observe(ws: &Workspace, source_id: i32, merged: bool) -> Result<(), CdpError> {
     let any = spi::one::<bool>("SELECT true FROM pg_temp.cdp_row r WHERE r.traits <> '{}' LIMIT 1", &[])?.is_some();
-    let news = if any { keep(ws, source_id)? } else { Vec::new() };
-    if merged {
-        survive::survive(ws, Of::All)
-    } else if news.is_empty() {
-        Ok(())
-    } else {
-        survive::survive(ws, Of::These(news))
+    if any {
+        keep(ws, source_id)?;
     }
+    if !any && !merged {
+        return Ok(());
+    }
+    let traits =
+        spi::one::<i64>(&ws.sql("SELECT count(*) FROM @ws@.attribute a WHERE a.kind = 'trait'"), &[])?.unwrap_or(0);
+    survive::survive(ws, if merged || traits <= FEW_TRAITS { Of::All } else { Of::These(news()?) })
 }
 
-/// Enters the observations; returns of which traits there is news.
-fn keep(ws: &Workspace, source_id: i32) -> Result<Vec<i32>, CdpError> {
+/// Of which traits there is news.
+fn news() -> Result<Vec<i32>, CdpError> {
+    spi::rows(
+        "SELECT DISTINCT k.key::pg_catalog.int4 FROM pg_temp.cdp_incoming i CROSS JOIN LATERAL jsonb_object_keys(i.traits) k(key)",
+        &[],
+        |row| spi::must(row, 1),
+    )
+}
+
+/// Enters the observations.
+fn keep(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
     let oldest = spi::rows(
         &ws.sql(
             "SELECT a.attribute_id::pg_catalog.text FROM @ws@.attribute a WHERE a.kind = 'trait' AND a.rule = 'oldest'",
@@ -88,11 +101,7 @@ fn keep(ws: &Workspace, source_id: i32) -> Result<Vec<i32>, CdpError> {
         &ws.sql("INSERT INTO pg_temp.cdp_touched (profile_id) SELECT DISTINCT n.profile_id FROM pg_temp.cdp_incoming i JOIN @ws@.node n USING (node_id) WHERE i.traits <> '{}'"),
         &[],
     )?;
-    spi::rows(
-        "SELECT DISTINCT k.key::pg_catalog.int4 FROM pg_temp.cdp_incoming i CROSS JOIN LATERAL jsonb_object_keys(i.traits) k(key)",
-        &[],
-        |row| spi::must(row, 1),
-    )
+    Ok(())
 }
 
 /// The batch by identifier and time: of each trait what it says last, the last clear, and for traits of the rule `oldest` what it says first since that.

@@ -36,10 +36,17 @@ SELECT x, (SELECT string_agg(event, ' ' ORDER BY at) FROM cdp_timeline(cdp_profi
 -- 3. It is what the view of events says, for everybody and any number of rows.
 INSERT INTO web SELECT 100 + i, 'k' || i % 5, CASE WHEN i % 50 = 7 THEN 'k' || i % 3 || '@example.com' END, (ARRAY['view', 'click'])[1 + i % 2], '/p' || i % 7, '2024-01-01 00:00+00'::timestamptz + (i * 7919 % 40000) * interval '11 minutes' FROM generate_series(1, 2000) i;
 CALL cdp_sync();
-SELECT count(*) AS asked, count(*) FILTER (WHERE timeline IS DISTINCT FROM plain) AS wrong FROM (
+CREATE VIEW asked AS SELECT count(*) AS asked, count(*) FILTER (WHERE timeline IS DISTINCT FROM plain) AS wrong FROM (
     SELECT (SELECT array_agg(t::text) FROM cdp_timeline(p.profile_id, s.since, s.rows) t) AS timeline,
         (SELECT array_agg(ROW(x.at, x.event, x.source, x.properties)::text ORDER BY x.at DESC, x.event_id DESC) FROM (SELECT * FROM cdp.events e WHERE e.profile_id = p.profile_id AND (s.since IS NULL OR e.at >= s.since) ORDER BY e.at DESC, e.event_id DESC LIMIT s.rows) x) AS plain
     FROM cdp.profiles p CROSS JOIN (VALUES (NULL::timestamptz, 100), ('2024-05-01', 7), (NULL, 100000), ('2024-02-02 00:11+00', 1)) s(since, rows)) x;
+TABLE asked;
+-- What is left of events past their retention is among them.
+SELECT cdp_event_retention('click', '1 day');
+SELECT count(*) > 0 AS removed FROM cdp_retain();
+SELECT count(*) > 0 AS left_of_clicks FROM cdp.event_day;
+TABLE asked;
+DROP VIEW asked;
 
 -- 4. What the session prefers does not matter; only who may read may.
 SELECT md5(string_agg(t.event || t.source || t.properties || extract(epoch FROM t.at), '|')) AS before FROM cdp_timeline(:ann) t \gset
