@@ -94,6 +94,8 @@ SELECT s, seed, id, max(v) AS v FROM (
          LATERAL (SELECT abs(hashint8extended(i, seed * 100 + s) / 4) AS h, hashint8extended(i, seed) AS g) AS x
     WHERE h % 10 > 1
 ) AS raw GROUP BY s, seed, id;
+CREATE INDEX ON pair (s, seed);
+ANALYZE pair;
 CREATE TEMP TABLE whole AS
 SELECT s, seed, cdp_bsi_build_agg(id, v) AS b, cdp_bitmap_build_agg(id) FILTER (WHERE id % 3 <> 0) | '{4,5000000000}'::cdp_bitmap AS f FROM pair GROUP BY s, seed;
 SELECT s, count(*) AS indexes, bool_and((SELECT array_agg((id, value) ORDER BY id) FROM cdp_bsi_iterate(b)) = (SELECT array_agg((id, v) ORDER BY id) FROM pair p WHERE (p.s, p.seed) = (w.s, w.seed))) AS pairs_right,
