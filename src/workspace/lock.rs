@@ -91,10 +91,13 @@ impl Workspace {
                 return Ok(later.into_iter().any(|xact| !sees.transaction(xact)));
             };
             let index = messages.index("message_xact");
-            let found = messages.first(index, &[Condition::Int8AtLeast(XACT as i16, from)], |row| Ok(row.int8(XACT)));
+            let mut unseen = false;
+            let found = messages.rows_while(index, &[Condition::Int8AtLeast(XACT as i16, from)], |row| {
+                unseen = !sees.transaction(row.int8(XACT));
+                Ok(!unseen)
+            });
             messages.close();
-            // The transactions of a snapshot that it does not see are few: whoever came after it began is one.
-            Ok(found?.is_some_and(|xact| !sees.transaction(xact)))
+            found.map(|()| unseen)
         })
     }
 }
