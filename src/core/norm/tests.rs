@@ -382,7 +382,7 @@ fn normalisers_have_names() {
 
 #[test]
 fn the_catalogue_is_sound() {
-    assert_eq!(IDENTIFIER_TYPES.len(), 18);
+    assert_eq!(IDENTIFIER_TYPES.len(), 19);
     let names: HashSet<_> = IDENTIFIER_TYPES.iter().map(|t| t.name).collect();
     assert_eq!(names.len(), IDENTIFIER_TYPES.len());
     assert!(IDENTIFIER_TYPES.array_windows().all(|[a, b]| a.priority < b.priority));
