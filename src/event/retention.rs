@@ -48,7 +48,7 @@ type Done = (String, String, String, i64, TimestampWithTimeZone, TimestampWithTi
 #[expect(clippy::type_complexity, reason = "the columns of the function")]
 #[pg_extern(volatile, parallel_unsafe)]
 fn cdp_retain(
-    as_of: default!(Option<TimestampWithTimeZone>, "now()"),
+    as_of: default!(Option<TimestampWithTimeZone>, "pg_catalog.now()"),
 ) -> Result<
     TableIterator<
         'static,
