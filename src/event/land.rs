@@ -6,6 +6,7 @@ use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
 use crate::store::emit as cells;
 use crate::workspace::Workspace;
+use pgrx::datum::DatumWithOid;
 
 /// Makes the temporary tables in which a batch collects what changes.
 pub fn prepare() -> Result<(), CdpError> {
@@ -57,17 +58,27 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
 /// Takes back the event of a key. Returns whether there was one.
 pub fn withdraw(ws: &Workspace, source_id: i32, key: &str) -> Result<bool, CdpError> {
     prepare()?;
-    spi::run(
-        &ws.sql(&format!(
-            "WITH gone AS (DELETE FROM @ws@.event e WHERE e.source_id = $1 AND e.key = $2 RETURNING e.node_id, e.event_type_id, e.at, e.properties) \
-             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
-             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
-            day_sql("g.at")
-        )),
+    remove(
+        ws,
+        "gone AS (DELETE FROM @ws@.event e WHERE e.source_id = $1 AND e.key = $2 RETURNING e.node_id, e.event_type_id, e.at, e.properties)",
         &[source_id.into(), key.into()],
     )?;
     emit(ws)?;
     Ok(spi::one::<bool>("SELECT EXISTS (SELECT FROM pg_temp.cdp_event_change)", &[])? == Some(true))
+}
+
+/// Runs a statement that deletes events, and enters in `cdp_event_change` that they count no more. `gone` is the WITH list, whose last query is called so and returns node, type, time
+/// and properties of each.
+pub fn remove(ws: &Workspace, gone: &str, args: &[DatumWithOid]) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(&format!(
+            "WITH {gone} INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
+             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
+            day_sql("g.at")
+        )),
+        args,
+    )?;
+    Ok(())
 }
 
 /// Writes the changes of events that `cdp_event_change` has to the day columns, and counts them.
@@ -112,15 +123,10 @@ fn replace(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
         &[source_id.into()],
     )?;
     spi::run("DELETE FROM pg_temp.cdp_event_new x USING pg_temp.cdp_event_old o WHERE o.key = x.key AND o.same", &[])?;
-    spi::run(
-        &ws.sql(&format!(
-            "WITH gone AS (DELETE FROM @ws@.event e USING pg_temp.cdp_event_old o WHERE e.source_id = $1 AND e.key = o.key AND e.at = o.at AND NOT o.same \
-                 RETURNING e.node_id, e.event_type_id, e.at, e.properties) \
-             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
-             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
-            day_sql("g.at")
-        )),
+    remove(
+        ws,
+        "gone AS (DELETE FROM @ws@.event e USING pg_temp.cdp_event_old o WHERE e.source_id = $1 AND e.key = o.key AND e.at = o.at AND NOT o.same \
+            RETURNING e.node_id, e.event_type_id, e.at, e.properties)",
         &[source_id.into()],
-    )?;
-    Ok(())
+    )
 }

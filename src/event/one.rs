@@ -8,7 +8,7 @@ use crate::store::column::{day_sql, dictionary_text_sql, integer_sql, learn, pro
 use crate::store::emit::{self, DayColumn};
 use crate::store::{MOST_TRACKED_VALUES, column};
 use crate::workspace::Workspace;
-use pg_cdp_core::expr::ast::Type;
+use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::message::time::Month;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::quote_literal;
@@ -55,8 +55,8 @@ fn columns(event: &catalog::Event) -> Vec<DayColumn> {
     let named = |id: i32| event.properties.iter().find(|(_, p)| p.property_id == id);
     let mut columns: Vec<((i32, i32), DayColumn)> = Vec::with_capacity(event.days.len());
     for ((property, measure), (column_id, scale)) in &event.days {
-        let property_of = named(*property).map(|(name, p)| (name.clone(), word(p.ty), p.dictionary_id));
-        let measure_of = named(*measure).map(|(name, p)| (name.clone(), word(p.ty)));
+        let property_of = named(*property).map(|(name, p)| (name.clone(), type_name(p.ty).to_owned(), p.dictionary_id));
+        let measure_of = named(*measure).map(|(name, p)| (name.clone(), type_name(p.ty).to_owned()));
         columns.push((
             (*measure, *property),
             DayColumn {
@@ -71,18 +71,6 @@ fn columns(event: &catalog::Event) -> Vec<DayColumn> {
     }
     columns.sort_by_key(|(key, _)| *key);
     columns.into_iter().map(|(_, column)| column).collect()
-}
-
-fn word(ty: Type) -> String {
-    match ty {
-        Type::Boolean => "boolean",
-        Type::Bigint => "bigint",
-        Type::Numeric => "numeric",
-        Type::Date => "date",
-        Type::Timestamptz => "timestamptz",
-        _ => "text",
-    }
-    .to_owned()
 }
 
 /// What became of an event.

@@ -9,10 +9,11 @@ use super::follow::{self, Change, Created, Redirected};
 use super::govern::{self, Cause};
 use super::graph;
 use super::hold;
+use super::origin;
 use super::rules::Rules;
-use super::sight::{Home, Seen, Sight, Wanted};
+use super::sight::{self, Home, Seen, Sight, Wanted};
 use super::stitch::{self, Batch};
-use super::value::{self, Forms, MOST_BYTES};
+use super::value::{self, MOST_BYTES};
 use super::{hub, operate};
 use crate::error::{CdpError, given};
 use crate::pg::json::JsonText;
@@ -101,21 +102,19 @@ fn wanted(ws: &Workspace, rules: &Rules, identifiers: &Map<String, Value>) -> Re
                     .with_hint("Give a text or a number, or an array of them."));
                 }
             };
-            let Some(Forms { kept, plain }) = value::forms(ws, ty, &text)? else {
+            let Some(forms) = value::forms(ws, ty, &text)? else {
                 return Err(CdpError::invalid_parameter(format!("\"{text}\" is not a valid {name}"))
                     .with_hint("Leave out identifiers that are not known."));
             };
-            if kept.len() > MOST_BYTES {
+            if forms.kept.len() > MOST_BYTES {
                 return Err(CdpError::invalid_parameter(format!(
                     "a value of identifier type \"{name}\" is longer than {MOST_BYTES} bytes"
                 )));
             }
-            wanted.push(Wanted { type_id: ty.type_id, plain: plain.unwrap_or_else(|| kept.clone()), kept });
+            wanted.push(Wanted::of(ty.type_id, forms));
         }
     }
-    wanted.sort_by(|a, b| (a.type_id, &a.kept).cmp(&(b.type_id, &b.kept)));
-    wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
-    Ok(wanted)
+    Ok(Wanted::each_once(wanted))
 }
 
 /// Takes a sight of identifiers; gives the profile of the most telling one that links. Needs the workspace lock.
@@ -148,7 +147,7 @@ pub fn see(
     }
     let (source_id, trust) = match sight.source {
         Some(source) => source,
-        None => crate::source::api::make(ws, source)?,
+        None => origin::make(ws, source)?,
     };
     let event = Event { ws, rules, wanted, sight: &sight, source_id, trust, at };
     match event.way()? {
@@ -400,14 +399,7 @@ impl Event<'_> {
         if let Some(at) = self.at {
             let outside = |times: (i64, i64)| i64::from(at) < times.0 || times.1 < i64::from(at);
             let ids: Vec<i64> = seen.iter().filter(|s| outside(s.times)).map(|s| s.node_id).collect();
-            if !ids.is_empty() {
-                together.add(
-                    &self.ws.sql(
-                        "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)",
-                    ),
-                    [ids.into(), at.into()],
-                );
-            }
+            sight::seen_at(self.ws, ids, at, together);
         }
         let (mut types, mut values, mut homes) = (Vec::new(), Vec::new(), Vec::new());
         for w in self.fresh() {
@@ -445,14 +437,13 @@ impl Event<'_> {
     fn edges(&self, seen: &[Seen], mut together: Together<'_>) -> Result<BTreeSet<(i64, i64)>, CdpError> {
         let mut fresh = BTreeSet::new();
         let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut late_from, mut late_to) = (Vec::new(), Vec::new());
+        let mut late = Vec::new();
         for (i, one) in seen.iter().enumerate() {
             for other in seen.iter().skip(i + 1) {
                 let (a, b) = if one.node_id < other.node_id { (one, other) } else { (other, one) };
                 if let Some(times) = self.sight.edges.get(&(a.node_id, b.node_id)) {
                     if self.at.map(i64::from).is_some_and(|at| at < times.0 || times.1 < at) {
-                        late_from.push(a.node_id);
-                        late_to.push(b.node_id);
+                        late.push((a.node_id, b.node_id));
                     }
                     continue;
                 }
@@ -492,14 +483,8 @@ impl Event<'_> {
                 args,
             );
         }
-        if !late_from.is_empty() {
-            together.add(
-                &self.ws.sql(
-                    "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
-                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
-                ),
-                [late_from.into(), late_to.into(), self.source_id.into(), self.at.into()],
-            );
+        if let Some(at) = self.at {
+            sight::shown_at(self.ws, late, self.source_id, at, &mut together);
         }
         together.run(|_| Ok(()))?;
         Ok(fresh)

@@ -17,6 +17,7 @@ mod hub;
 pub mod identify;
 pub mod normalise;
 mod operate;
+pub mod origin;
 mod path;
 mod picture;
 mod preview;

@@ -4,11 +4,13 @@
 //! directly for, and with `cdp.direct_read` off, queries read the same.
 
 use super::hold::{edge, node, profile};
+use super::origin;
 use super::rules::Rules;
+use super::value::Forms;
 use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{self, Condition, Table};
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiHeapTupleData;
@@ -22,6 +24,20 @@ pub struct Wanted {
     pub kept: String,
     /// Its value as people know it.
     pub plain: String,
+}
+
+impl Wanted {
+    /// A value of a type.
+    pub fn of(type_id: i32, Forms { kept, plain }: Forms) -> Self {
+        Self { type_id, plain: plain.unwrap_or_else(|| kept.clone()), kept }
+    }
+
+    /// Each once, by type and value.
+    pub fn each_once(mut wanted: Vec<Self>) -> Vec<Self> {
+        wanted.sort_by(|a, b| (a.type_id, &a.kept).cmp(&(b.type_id, &b.kept)));
+        wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
+        wanted
+    }
 }
 
 /// A profile.
@@ -70,40 +86,6 @@ fn time(row: &SpiHeapTupleData, ordinal: usize) -> Result<i64, CdpError> {
     Ok(spi::must::<TimestampWithTimeZone>(row, ordinal)?.into())
 }
 
-// Columns, from 1 (sql/workspace/20_source.sql).
-mod source {
-    pub const COLUMNS: i32 = 8;
-    pub const SOURCE_ID: usize = 1;
-    pub const NAME: i16 = 2;
-    pub const TRUST: usize = 5;
-}
-/// Number and trust in hundredths of a source; `None` when there is none of this name.
-pub fn source_named(ws: &Workspace, name: &str) -> Result<Option<(i32, i32)>, CdpError> {
-    if guc::direct_read()
-        && let Some(sources) = Table::with_columns(&ws.name, "source", source::COLUMNS)
-    {
-        let index = sources.whole_index("source_name_key");
-        let found = match index {
-            Some(index) => scan::now(|| {
-                sources.first(index, &[Condition::TextIs(source::NAME, name)], |row| {
-                    Ok((row.int4(source::SOURCE_ID), row.int4(source::TRUST)))
-                })
-            }),
-            None => Ok(None),
-        };
-        sources.close();
-        if index.is_some() {
-            return found;
-        }
-    }
-    let found = spi::rows_cached(
-        &ws.sql("SELECT s.source_id, s.trust FROM @ws@.source s WHERE s.name = $1"),
-        &[name.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
-    )?;
-    Ok(found.into_iter().next())
-}
-
 impl Sight {
     /// Reads what is known.
     pub fn read(ws: &Workspace, wanted: &[Wanted], source: &str) -> Result<Self, CdpError> {
@@ -121,7 +103,7 @@ impl Sight {
         scan::now(|| {
             let mut tables = Vec::with_capacity(5);
             for (name, columns) in [
-                ("source", source::COLUMNS),
+                ("source", origin::COLUMNS),
                 ("node", node::COLUMNS),
                 ("profile", profile::COLUMNS),
                 ("edge", edge::COLUMNS),
@@ -151,20 +133,15 @@ impl Sight {
         source: &str,
     ) -> Result<Option<Self>, CdpError> {
         let (Some(by_name), Some(by_value), Some(by_profile), Some(by_ends)) = (
-            sources.whole_index("source_name_key"),
+            sources.whole_index(origin::BY_NAME),
             nodes.whole_index("node_type_id_value_key"),
             profiles.whole_index("profile_pkey"),
             edges.whole_index("edge_pkey"),
         ) else {
             return Ok(None);
         };
-        let mut sight = Self {
-            source: sources.first(by_name, &[Condition::TextIs(source::NAME, source)], |row| {
-                Ok((row.int4(source::SOURCE_ID), row.int4(source::TRUST)))
-            })?,
-            overridden: overrides.any(),
-            ..Self::default()
-        };
+        let mut sight =
+            Self { source: origin::first(sources, by_name, source)?, overridden: overrides.any(), ..Self::default() };
         let mut homes: Vec<Home> = Vec::new();
         for w in wanted {
             let is =
@@ -216,17 +193,8 @@ impl Sight {
 
     /// Reads what is known by queries.
     fn query(ws: &Workspace, wanted: &[Wanted], source: &str) -> Result<Self, CdpError> {
-        let mut sight = Self {
-            source: spi::rows_cached(
-                &ws.sql("SELECT s.source_id, s.trust FROM @ws@.source s WHERE s.name = $1"),
-                &[source.into()],
-                |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
-            )?
-            .into_iter()
-            .next(),
-            overridden: super::graph::overridden(ws)?,
-            ..Self::default()
-        };
+        let mut sight =
+            Self { source: origin::query(ws, source)?, overridden: super::graph::overridden(ws)?, ..Self::default() };
         let types: Vec<i32> = wanted.iter().map(|w| w.type_id).collect();
         let values: Vec<String> = wanted.iter().map(|w| w.kept.clone()).collect();
         let mut found = HashMap::new();
@@ -350,4 +318,36 @@ pub struct Settled {
     pub nodes: Vec<i64>,
     /// And edges.
     pub edges: Vec<(i64, i64)>,
+}
+
+/// Adds to `together` that identifiers were seen at another time.
+pub fn seen_at(ws: &Workspace, nodes: Vec<i64>, at: TimestampWithTimeZone, together: &mut Together<'_>) {
+    if nodes.is_empty() {
+        return;
+    }
+    together.add(
+        &ws.sql("UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)"),
+        [nodes.into(), at.into()],
+    );
+}
+
+/// Adds to `together` that a source showed edges, given by their ends, at another time.
+pub fn shown_at(
+    ws: &Workspace,
+    edges: Vec<(i64, i64)>,
+    source_id: i32,
+    at: TimestampWithTimeZone,
+    together: &mut Together<'_>,
+) {
+    if edges.is_empty() {
+        return;
+    }
+    let (from, to): (Vec<i64>, Vec<i64>) = edges.into_iter().unzip();
+    together.add(
+        &ws.sql(
+            "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
+             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
+        ),
+        [from.into(), to.into(), source_id.into(), at.into()],
+    );
 }

@@ -26,16 +26,14 @@ pub struct Answer {
 
 impl Answer {
     /// As JSON. What there is nothing of is left out, but for the parts that are always there.
-    pub fn json(&self, message: Option<&Message>) -> Value {
+    pub fn json(&self, message: &Message) -> Value {
         let mut out = Map::new();
         let mut put = |key: &str, value: Value| {
             out.insert(key.to_owned(), value);
         };
-        if let Some(message) = message {
-            put("type", json!(message.verb.name()));
-            if let Some(id) = &message.id {
-                put("messageId", json!(id));
-            }
+        put("type", json!(message.verb.name()));
+        if let Some(id) = &message.id {
+            put("messageId", json!(id));
         }
         put("profile", json!(self.profile));
         if self.created {

@@ -3,7 +3,7 @@
 use super::{door, inbox};
 use crate::error::given;
 use crate::pg::json::JsonText;
-use crate::workspace;
+use crate::workspace::{self, job};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -31,5 +31,5 @@ fn _cdp_inbox_batch(job_id: i64, rows: Option<i32>) -> Result<i64, ErrorReport> 
 /// Ends a run over the inbox.
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_inbox_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
-    Ok(workspace::enter(|ws| inbox::end(ws, job_id, failure))?)
+    Ok(workspace::enter(|ws| job::end(ws, job_id, failure))?)
 }

@@ -3,8 +3,8 @@
 use super::one::Taking;
 use super::plan::{self, Trouble};
 use crate::error::CdpError;
+use crate::identity::origin;
 use crate::pg::{spi, transaction};
-use crate::source::api::of_calls;
 use crate::workspace::Workspace;
 use pg_cdp_core::message::{Envelope, Refused, digest, printed, read};
 use serde_json::{Map, Value, json};
@@ -149,16 +149,11 @@ pub fn tell(
     payload: &Value,
     reasons: &[String],
 ) -> Result<(), CdpError> {
-    let known = spi::rows_cached(
-        &ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"),
-        &[source.into()],
-        |row| spi::must::<i32>(row, 1),
-    )?;
-    let source_id = match known.into_iter().next() {
-        Some(source_id) => source_id,
+    let source_id = match origin::named(ws, source)? {
+        Some((source_id, _)) => source_id,
         None => {
             ws.lock()?;
-            of_calls(ws, source)?.0
+            origin::of_calls(ws, source)?.0
         }
     };
     let codes: Vec<&str> = reasons.iter().map(|reason| code_of(reason)).collect();

@@ -3,19 +3,19 @@
 
 use super::definitions;
 use super::door::{self, as_received, key_of, reason_of};
-use super::plan::{self, Plan, Trouble};
+use super::plan::{self, Plan, Trouble, moment};
 use super::policy;
 use crate::error::CdpError;
 use crate::event::{self, validate};
 use crate::expr::catalog::Catalog;
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
-use crate::identity::stitch;
+use crate::identity::{origin, stitch};
 use crate::pg::{spi, temp};
 use crate::profile;
 use crate::quality::tally::{Level, Tally};
-use crate::source::{api::of_calls, batch};
-use crate::workspace::Workspace;
+use crate::source::batch;
+use crate::workspace::{Workspace, job};
 use pg_cdp_core::message::{Envelope, Message, read};
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
@@ -31,19 +31,7 @@ pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
         ),
         &[],
     )?;
-    spi::one::<i64>(&ws.sql("INSERT INTO @ws@.job (kind, state) VALUES ('inbox', 'running') RETURNING job_id"), &[])?
-        .ok_or_else(|| CdpError::internal("a job was not entered"))
-}
-
-/// Ends a run: done, or failed with a message.
-pub fn end(ws: &Workspace, job_id: i64, failure: Option<&str>) -> Result<(), CdpError> {
-    spi::run(
-        &ws.sql(
-            "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",
-        ),
-        &[job_id.into(), failure.into()],
-    )?;
-    Ok(())
+    job::begin(ws, "inbox", None)
 }
 
 /// A row of the inbox.
@@ -83,10 +71,7 @@ pub fn take(ws: &Workspace, job_id: i64, rows: i32) -> Result<i64, CdpError> {
     for (source, rows) in sources {
         rejected += Batch::read(ws, &source, rows)?.write(ws)?;
     }
-    spi::run(
-        &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
-        &[job_id.into(), count.into(), rejected.into()],
-    )?;
+    job::progress(ws, job_id, count, rejected)?;
     Ok(count)
 }
 
@@ -159,7 +144,7 @@ impl Batch {
     /// Plans the messages that have no plan.
     fn plan(&mut self, ws: &Workspace) -> Result<(), CdpError> {
         let (catalog, rules) = (Catalog::load(ws)?, Rules::load(ws)?);
-        let policy = policy::of(ws, source_id(ws, &self.source)?)?;
+        let policy = policy::of(ws, origin::named(ws, &self.source)?.map(|(source_id, _)| source_id))?;
         let mut kept = Vec::with_capacity(self.items.len());
         for mut item in self.items.drain(..) {
             if item.plan.is_none() {
@@ -181,10 +166,10 @@ impl Batch {
     /// Writes what was planned. Returns how many messages were rejected.
     fn write(mut self, ws: &Workspace) -> Result<i64, CdpError> {
         ws.lock()?;
-        let (source_id, trust) = of_calls(ws, &self.source)?;
+        let (source_id, trust) = origin::of_calls(ws, &self.source)?;
         let repeated = self.drop_known(ws, source_id)?;
         self.define(ws)?;
-        self.moments()?;
+        plan::moments(self.items.iter_mut().filter_map(|item| item.plan.as_mut()).flat_map(|plan| &mut plan.traits))?;
         let rules = Rules::load(ws)?;
         batch::prepare()?;
         let (rows, types) = self.rows(ws, &rules)?;
@@ -268,25 +253,6 @@ impl Batch {
             }
         }
         if any { self.plan(ws) } else { Ok(()) }
-    }
-
-    /// Writes the traits that are moments as PostgreSQL writes them under the settings in force, as every door does.
-    fn moments(&mut self) -> Result<(), CdpError> {
-        let plans = self.items.iter_mut().filter_map(|item| item.plan.as_mut());
-        let moments =
-            plans.flat_map(|plan| &mut plan.traits).filter(|t| t.ty == "timestamptz").filter_map(|t| t.value.as_mut());
-        let moments: Vec<&mut String> = moments.collect();
-        if moments.is_empty() {
-            return Ok(());
-        }
-        let texts: Vec<String> = moments.iter().map(|text| (**text).clone()).collect();
-        let canonical = spi::rows(
-            "SELECT (x.t::pg_catalog.timestamptz)::pg_catalog.text FROM unnest($1::pg_catalog.text[]) WITH ORDINALITY AS x(t, i) ORDER BY x.i",
-            &[texts.into()],
-            |row| spi::must::<String>(row, 1),
-        )?;
-        moments.into_iter().zip(canonical).for_each(|(text, canonical)| *text = canonical);
-        Ok(())
     }
 
     /// The identifiers of the messages as rows with a column for each type, for as many values of it as any message has.
@@ -405,12 +371,4 @@ impl Batch {
         }
         Ok(())
     }
-}
-
-fn source_id(ws: &Workspace, source: &str) -> Result<Option<i32>, CdpError> {
-    spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[source.into()])
-}
-
-fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
-    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
 }

@@ -3,7 +3,7 @@
 
 use super::answer::Answer;
 use super::definitions;
-use super::plan::{self, Plan, Trouble, canonical};
+use super::plan::{self, Plan, Trouble, moment};
 use super::policy;
 use super::realtime::{self, Cause};
 use crate::error::CdpError;
@@ -13,6 +13,7 @@ use crate::expr::catalog::{self, Catalog};
 use crate::expr::dependencies::Named;
 use crate::guc;
 use crate::identity::identify;
+use crate::identity::origin;
 use crate::identity::rules::Rules;
 use crate::identity::sight::{self, Settled, Sight};
 use crate::pg::scan::{self, Condition, Table};
@@ -59,10 +60,6 @@ struct Place {
     created_at: i64,
 }
 
-fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
-    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
-}
-
 /// Takes out of a message what the rules of the dictionary reject.
 fn obey(ws: &Workspace, plan: &mut Plan) -> Result<(), CdpError> {
     let event = match &plan.event {
@@ -106,7 +103,7 @@ fn count(ws: &Workspace, plan: &Plan, source_id: i32) -> Result<(), CdpError> {
 impl Taking<'_> {
     /// The answer that the message got before; `None` when it is new.
     fn answered(&self) -> Result<Option<Value>, CdpError> {
-        let Some((source_id, _)) = sight::source_named(self.ws, self.source)? else { return Ok(None) };
+        let Some((source_id, _)) = origin::named(self.ws, self.source)? else { return Ok(None) };
         if !self.is_known(source_id)? {
             return Ok(None);
         }
@@ -153,7 +150,7 @@ impl Taking<'_> {
 
     fn know(&self) -> Result<Known, Trouble> {
         let (rules, catalog) = (Rules::load(self.ws)?, Catalog::load(self.ws)?);
-        let source_id = sight::source_named(self.ws, self.source)?.map(|(source_id, _)| source_id);
+        let source_id = origin::named(self.ws, self.source)?.map(|(source_id, _)| source_id);
         let policy = policy::of(self.ws, source_id)?;
         let mut plan = plan::plan(self.ws, &rules, &catalog, &policy, self.source, self.message, self.now)?;
         obey(self.ws, &mut plan)?;
@@ -174,7 +171,7 @@ impl Taking<'_> {
         let rules = Rules::load(self.ws)?;
         let wanted = plan::identifiers(self.ws, &rules, self.message, &mut Vec::new())?;
         let sight = Sight::read(self.ws, &wanted, self.source)?;
-        Ok(sight.settled(self.ws, &rules, Some(self.now))?.map(|settled| settled.profile_id))
+        Ok(sight.settled(self.ws, &rules, None)?.map(|settled| settled.profile_id))
     }
 
     /// Takes the message beside others; `None` when it has to hold the workspace, and nothing was written.
@@ -195,7 +192,7 @@ impl Taking<'_> {
                     return Ok(back()?);
                 }
                 let mut together = Together::default();
-                self.times(&settled, place.source_id, known.plan.time.at, &mut together)?;
+                self.times(settled, place.source_id, known.plan.time.at, &mut together)?;
                 count(self.ws, &known.plan, place.source_id)?;
                 self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog, together).map(Some)
             }
@@ -216,6 +213,7 @@ impl Taking<'_> {
             known = self.know()?;
             known.plan.refused = refused;
         }
+        plan::moments(known.plan.traits.iter_mut())?;
         let at = moment(known.plan.time.at)?;
         let mut answer = Answer { rejected: known.plan.refused.clone(), ..Answer::default() };
         let sight = &known.plan.sight;
@@ -225,7 +223,7 @@ impl Taking<'_> {
             Some(settled) => {
                 let place = self.place(sight, &known.rules)?;
                 if let Some(place) = &place {
-                    self.times(&settled, place.source_id, known.plan.time.at, &mut together)?;
+                    self.times(settled, place.source_id, known.plan.time.at, &mut together)?;
                 }
                 place
             }
@@ -234,7 +232,7 @@ impl Taking<'_> {
                 let mut homes: Vec<i64> = sight.entered().filter_map(|s| Some(s.home?.profile_id)).collect();
                 homes.sort_unstable();
                 homes.dedup();
-                let sight = Sight { known: sight.known.clone(), edges: sight.edges.clone(), ..*sight };
+                let sight = std::mem::take(&mut known.plan.sight);
                 let profile = identify::see(self.ws, &known.rules, &known.plan.wanted, sight, self.source, Some(at))?;
                 let sight = Sight::read(self.ws, &known.plan.wanted, self.source)?;
                 answer.created = homes.is_empty();
@@ -280,26 +278,10 @@ impl Taking<'_> {
     }
 
     /// Adds to `together` that identifiers were seen at another time.
-    fn times(&self, settled: &Settled, source_id: i32, at: i64, together: &mut Together<'_>) -> Result<(), CdpError> {
+    fn times(&self, settled: Settled, source_id: i32, at: i64, together: &mut Together<'_>) -> Result<(), CdpError> {
         let at = moment(at)?;
-        if !settled.nodes.is_empty() {
-            together.add(
-                &self.ws.sql(
-                    "UPDATE @ws@.node n SET first_seen = least(n.first_seen, $2), last_seen = greatest(n.last_seen, $2) WHERE n.node_id = ANY ($1)",
-                ),
-                [settled.nodes.clone().into(), at.into()],
-            );
-        }
-        if !settled.edges.is_empty() {
-            let (from, to): (Vec<i64>, Vec<i64>) = settled.edges.iter().copied().unzip();
-            together.add(
-                &self.ws.sql(
-                    "UPDATE @ws@.edge e SET first_seen = least(e.first_seen, $4), last_seen = greatest(e.last_seen, $4) \
-                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(a, b) WHERE e.from_node = x.a AND e.to_node = x.b AND e.source_id = $3",
-                ),
-                [from.into(), to.into(), source_id.into(), at.into()],
-            );
-        }
+        sight::seen_at(self.ws, settled.nodes, at, together);
+        sight::shown_at(self.ws, settled.edges, source_id, at, together);
         Ok(())
     }
 
@@ -310,15 +292,8 @@ impl Taking<'_> {
         at: TimestampWithTimeZone,
         answer: &mut Answer,
     ) -> Result<(), CdpError> {
-        let mut traits = Vec::with_capacity(known.plan.traits.len());
-        for t in &known.plan.traits {
-            let Some(attribute_id) = t.attribute_id else { continue };
-            let value = match &t.value {
-                Some(text) => canonical(t.ty, text)?,
-                None => None,
-            };
-            traits.push((attribute_id, value));
-        }
+        let traits = known.plan.traits.iter().filter_map(|t| Some((t.attribute_id?, t.value.clone())));
+        let traits: Vec<(i32, Option<String>)> = traits.collect();
         answer.traits =
             single::observe(self.ws, place.source_id, place.trust, place.node_id, place.profile_id, at, &traits)?;
         Ok(())
@@ -369,7 +344,7 @@ impl Taking<'_> {
         if let Some(cause) = cause {
             answer.effects = realtime::follow(self.ws, place.profile_id, place.created_at, cause)?;
         }
-        let json = answer.json(Some(self.message));
+        let json = answer.json(self.message);
         together.add(
             &self.ws.sql("INSERT INTO @ws@.message (source_id, message_id, received_at, answer) VALUES ($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb)"),
             [place.source_id.into(), self.key.into(), moment(self.now)?.into(), json.to_string().into()],

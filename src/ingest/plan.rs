@@ -12,9 +12,11 @@ use crate::identity::value::{self, Forms, MOST_BYTES};
 use crate::pg::spi;
 use crate::quality::tally::Level;
 use crate::workspace::Workspace;
+use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::infer;
 use pg_cdp_core::message::{Corrected, Message, Refused, TraitValue};
 use pg_cdp_core::survivorship;
+use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -198,15 +200,10 @@ pub fn identifiers(
         match value::forms(ws, ty, text)? {
             None => refuse(format!("not a valid {}", ty.name)),
             Some(Forms { kept, .. }) if kept.len() > MOST_BYTES => refuse(format!("longer than {MOST_BYTES} bytes")),
-            Some(Forms { kept, plain }) => {
-                let plain = plain.unwrap_or_else(|| kept.clone());
-                wanted.push(Wanted { type_id: ty.type_id, plain, kept });
-            }
+            Some(forms) => wanted.push(Wanted::of(ty.type_id, forms)),
         }
     }
-    wanted.sort_by(|a, b| (a.type_id, &a.kept).cmp(&(b.type_id, &b.kept)));
-    wanted.dedup_by(|a, b| (a.type_id, &a.kept) == (b.type_id, &b.kept));
-    Ok(wanted)
+    Ok(Wanted::each_once(wanted))
 }
 
 /// What is known of the identifiers. Those that are new and blocked are left out.
@@ -239,20 +236,6 @@ fn known(
     Ok(sight)
 }
 
-/// The types that attributes and properties have, as words that live.
-fn type_word(ty: pg_cdp_core::expr::ast::Type) -> &'static str {
-    use pg_cdp_core::expr::ast::Type;
-    match ty {
-        Type::Boolean => "boolean",
-        Type::Bigint => "bigint",
-        Type::Numeric => "numeric",
-        Type::Date => "date",
-        Type::Timestamptz => "timestamptz",
-        Type::TextSet => "text[]",
-        _ => "text",
-    }
-}
-
 fn traits(
     catalog: &Catalog,
     policy: &Policy,
@@ -269,7 +252,7 @@ fn traits(
             continue;
         }
         let ty = match (known, &t.value) {
-            (Some(known), _) => Some(type_word(known.ty)),
+            (Some(known), _) => Some(type_name(known.ty)),
             (None, TraitValue::Clear) => None,
             (None, TraitValue::Many(_)) => Some("text[]"),
             (None, TraitValue::One(value)) => infer::type_of(value),
@@ -348,7 +331,7 @@ fn event(
         let mut refuse = |reason: String| refused.push(Refused { part: format!("properties.{name}"), reason });
         let property = known.and_then(|event| event.properties.get(name));
         let ty = match property {
-            Some(property) => type_word(property.ty),
+            Some(property) => type_name(property.ty),
             None => match infer::type_of(value) {
                 Some(ty) => ty,
                 None => continue,
@@ -383,13 +366,23 @@ fn event(
     Ok(Some(Event { name: event.name.clone(), known: known.is_some(), unknown, properties, time }))
 }
 
-/// The text of a moment as PostgreSQL writes it under the settings in force: what is kept of a trait is written like that by every door.
-pub fn canonical(ty: &str, text: &str) -> Result<Option<String>, CdpError> {
-    if ty != "timestamptz" {
-        return Ok(Some(text.to_owned()));
+/// Writes the traits that are moments as PostgreSQL writes them under the settings in force, as every door does.
+pub fn moments<'a>(traits: impl Iterator<Item = &'a mut Trait>) -> Result<(), CdpError> {
+    let moments: Vec<&mut String> = traits.filter(|t| t.ty == "timestamptz").filter_map(|t| t.value.as_mut()).collect();
+    if moments.is_empty() {
+        return Ok(());
     }
-    spi::rows_cached("SELECT ($1::pg_catalog.text::pg_catalog.timestamptz)::pg_catalog.text", &[text.into()], |row| {
-        Ok(row.get::<String>(1)?)
-    })
-    .map(|rows| rows.into_iter().next().flatten())
+    let texts: Vec<String> = moments.iter().map(|text| (**text).clone()).collect();
+    let canonical = spi::rows_cached(
+        "SELECT (x.t::pg_catalog.timestamptz)::pg_catalog.text FROM unnest($1::pg_catalog.text[]) WITH ORDINALITY AS x(t, i) ORDER BY x.i",
+        &[texts.into()],
+        |row| spi::must::<String>(row, 1),
+    )?;
+    moments.into_iter().zip(canonical).for_each(|(text, canonical)| *text = canonical);
+    Ok(())
+}
+
+/// A moment in microseconds since 2000-01-01 UTC, as PostgreSQL has it.
+pub fn moment(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
+    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::out_of_range("timestamp", micros))
 }

@@ -134,7 +134,7 @@ fn change(ws: &Workspace, source: &str, wanted: &JsonText) -> Result<JsonText, C
             .with_hint(r#"Write it as in '{"events": "quarantine", "future": "1 hour"}'."#));
     };
     ws.lock()?;
-    let source_id = crate::source::api::of_calls(ws, source)?.0;
+    let source_id = crate::identity::origin::of_calls(ws, source)?.0;
     let mut now = settings(ws, source_id)?;
     for (key, value) in &wanted {
         let known = || SETTINGS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");

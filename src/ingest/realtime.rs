@@ -106,9 +106,7 @@ impl Definitions {
         let mut levels: HashMap<Named, usize> = HashMap::new();
         for definition in &mut all {
             definition.level = level(definition.named, &uses, &mut levels);
-            definition.uses = uses.remove(&definition.named).unwrap_or_default();
-            // Its own uses are needed for the levels of those that name it.
-            uses.insert(definition.named, definition.uses.clone());
+            definition.uses = uses.get(&definition.named).cloned().unwrap_or_default();
         }
         all.sort_by_key(|d| (d.level, d.named));
         Ok(Self(all))

@@ -229,8 +229,8 @@ fn cdp_trait_alter(name: Option<&str>, settings: Option<JsonText>) -> Result<(),
     })?)
 }
 
-/// Writes a setting; `column` is one of [`OF_ALTER`].
-fn set(ws: &Workspace, attribute_id: i32, column: &str, value: Option<&str>) -> Result<(), CdpError> {
+/// Writes a setting that is a text; `column` is a word of the caller's.
+pub fn set(ws: &Workspace, attribute_id: i32, column: &str, value: Option<&str>) -> Result<(), CdpError> {
     spi::run(
         &ws.sql(&format!("UPDATE @ws@.attribute SET {column} = $2 WHERE attribute_id = $1")),
         &[attribute_id.into(), value.into()],

@@ -216,32 +216,3 @@ pub fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
         None => "Create one with cdp_source_create().".to_owned(),
     }))
 }
-
-/// A source whose rows come by calls, which is entered when it is new: its number and trust in hundredths. Needs the workspace lock.
-pub fn of_calls(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
-    let known = spi::rows_cached(
-        &ws.sql("SELECT s.source_id, s.trust FROM @ws@.source s WHERE s.name = $1"),
-        &[name.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
-    )?;
-    match known.into_iter().next() {
-        Some(source) => Ok(source),
-        None => make(ws, name),
-    }
-}
-
-/// A new source whose rows come by calls: its number and trust in hundredths.
-pub fn make(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
-    if name.is_empty() || name.len() > 63 {
-        return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of a source"))
-            .with_hint("Choose a name of 1 to 63 bytes, such as api."));
-    }
-    spi::rows_cached(
-        &ws.sql("INSERT INTO @ws@.source (name, relation, mapping, trust) VALUES ($1, '', '{}', 50) RETURNING source_id, trust"),
-        &[name.into()],
-        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i32>(row, 2)?)),
-    )?
-    .into_iter()
-    .next()
-    .ok_or_else(|| CdpError::internal("a source was not entered"))
-}

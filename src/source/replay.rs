@@ -4,9 +4,10 @@ use super::batch::Plan;
 use super::spool::{self, Source};
 use super::{describe, sync};
 use crate::error::CdpError;
+use crate::identity::origin;
 use crate::pg::json::JsonText;
 use crate::pg::{spi, subtransaction, temp};
-use crate::workspace::{self, Workspace};
+use crate::workspace::{self, Workspace, job};
 use crate::{event, ingest, store};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -29,8 +30,7 @@ fn cdp_reject_replay(
         }
         ws.lock()?;
         if let Some(name) = source
-            && spi::one::<i32>(&ws.sql("SELECT s.source_id FROM @ws@.source s WHERE s.name = $1"), &[name.into()])?
-                .is_none()
+            && origin::named(ws, name)?.is_none()
         {
             return Err(super::api::undefined(ws, name)?);
         }
@@ -164,10 +164,7 @@ fn rows(
     let broken = fill(ws, &source, reject_id, payload.as_deref())?;
     let newest = spi::one::<i64>(&ws.sql("SELECT max(r.reject_id) FROM @ws@.reject r"), &[])?.unwrap_or(0);
     let plan = sync::plan(ws, source_id)?;
-    let job_id = spi::one::<i64>(
-        &ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('replay', $1, 'running') RETURNING job_id"),
-        &[source_id.into()],
-    )?;
+    let job_id = job::begin(ws, "replay", Some(source_id))?;
     let total = spi::one::<i64>("SELECT max(s.rn) FROM pg_temp.cdp_spool s", &[])?.unwrap_or(0);
     let (mut replayed, mut rejected, mut after) = (0, broken, 0);
     while after < total {

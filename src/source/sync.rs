@@ -8,7 +8,7 @@ use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, temp};
 use crate::quality::tally::Tally;
-use crate::workspace::{self, Workspace};
+use crate::workspace::{self, Workspace, job};
 use crate::{event, identity, profile, store};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -49,7 +49,7 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
             &ws.sql("UPDATE @ws@.job SET state = 'failed', message = 'interrupted', finished_at = updated_at WHERE source_id = $1 AND state = 'running'"),
             &[source_id.into()],
         )?;
-        let job_id = enter_job(ws, source_id)?;
+        let job_id = job::begin(ws, "sync", Some(source_id))?;
         let source = spool::source(ws, source_id)?;
         check(ws, &source)?;
         let total = spool::fill(ws, &source, job_id, 0)?;
@@ -87,17 +87,8 @@ fn _cdp_sync_refused(source_id: i32) -> Result<i64, ErrorReport> {
     Ok(workspace::enter(|ws| {
         let source = spool::source(ws, source_id)?;
         columns::note(ws, source_id, &source.relation)?;
-        enter_job(ws, source_id)
+        job::begin(ws, "sync", Some(source_id))
     })?)
-}
-
-/// Enters a run.
-fn enter_job(ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
-    spi::one::<i64>(
-        &ws.sql("INSERT INTO @ws@.job (kind, source_id, state) VALUES ('sync', $1, 'running') RETURNING job_id"),
-        &[source_id.into()],
-    )?
-    .ok_or_else(|| CdpError::internal("a job was not entered"))
 }
 
 /// Takes the batch of rows after a position. Returns the position reached; NULL when nothing was left.
@@ -125,10 +116,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     let first = first_run(ws, job_id, &plan)?;
     let rejected = land(ws, &plan, after, upto, rows, first)?;
     batch::remember(ws, &plan, after, upto)?;
-    spi::run(
-        &ws.sql("UPDATE @ws@.job SET rows_done = rows_done + $2, rows_rejected = rows_rejected + $3, updated_at = clock_timestamp() WHERE job_id = $1"),
-        &[job_id.into(), rows.into(), rejected.into()],
-    )?;
+    job::progress(ws, job_id, rows, rejected)?;
     tell(ws, job_id)?;
     Ok(Some(upto))
 }
@@ -267,12 +255,7 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
     Ok(workspace::enter(|ws| {
         temp::drop("cdp_spool")?;
         temp::drop("cdp_vanished")?;
-        spi::run(
-            &ws.sql(
-                "UPDATE @ws@.job SET state = CASE WHEN $2 IS NULL THEN 'done' ELSE 'failed' END, message = $2, updated_at = clock_timestamp(), finished_at = clock_timestamp() WHERE job_id = $1",
-            ),
-            &[job_id.into(), failure.into()],
-        )?;
+        job::end(ws, job_id, failure)?;
         if failure.is_none() {
             spi::run(
                 &ws.sql("UPDATE @ws@.source s SET synced_at = clock_timestamp() FROM @ws@.job j WHERE j.job_id = $1 AND s.source_id = j.source_id"),

@@ -5,7 +5,6 @@ use super::batch::Plan;
 use super::spool::Source;
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
-use crate::store::column::day_sql;
 use crate::workspace::Workspace;
 use crate::{event, profile};
 
@@ -120,15 +119,11 @@ fn left() -> Result<(), CdpError> {
 fn take_back(ws: &Workspace, plan: &Plan) -> Result<(), CdpError> {
     let source_id = plan.source.source_id;
     spi::run("ANALYZE pg_temp.cdp_left", &[])?;
-    spi::run(
-        &ws.sql(&format!(
-            "WITH key AS MATERIALIZED (SELECT DISTINCT l.event_key FROM pg_temp.cdp_left l WHERE l.event_key IS NOT NULL \
-                 AND NOT EXISTS (SELECT FROM @ws@.source_row s WHERE s.source_id = $1 AND s.event_key = l.event_key)), \
-             gone AS (DELETE FROM @ws@.event e USING key k WHERE e.source_id = $1 AND e.key = k.event_key RETURNING e.node_id, e.event_type_id, e.at, e.properties) \
-             INSERT INTO pg_temp.cdp_event_change (profile_id, n, event_type_id, day, properties) \
-             SELECT n.profile_id, -1, g.event_type_id, {}, g.properties FROM gone g JOIN @ws@.node n USING (node_id)",
-            day_sql("g.at")
-        )),
+    event::land::remove(
+        ws,
+        "key AS MATERIALIZED (SELECT DISTINCT l.event_key FROM pg_temp.cdp_left l WHERE l.event_key IS NOT NULL \
+             AND NOT EXISTS (SELECT FROM @ws@.source_row s WHERE s.source_id = $1 AND s.event_key = l.event_key)), \
+         gone AS (DELETE FROM @ws@.event e USING key k WHERE e.source_id = $1 AND e.key = k.event_key RETURNING e.node_id, e.event_type_id, e.at, e.properties)",
         &[source_id.into()],
     )?;
     if plan.traits.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::error::CdpError;
 use crate::pg::spi;
+use crate::profile::attribute;
 use crate::segment::state_named;
 use crate::store::column::{pg_type, value_column};
 use crate::workspace::Workspace;
@@ -63,7 +64,7 @@ pub fn apply(
 ) -> Result<(), CdpError> {
     for key in ["owner", "path"] {
         if let Some(value) = text(settings, key)? {
-            set(ws, attribute_id, key, value)?;
+            attribute::set(ws, attribute_id, key, value)?;
         }
     }
     if let Some(sensitivity) = word(settings, "sensitivity")? {
@@ -71,10 +72,10 @@ pub fn apply(
             return Err(CdpError::invalid_parameter(format!("\"{sensitivity}\" is no sensitivity"))
                 .with_hint(format!("Sensitivities are {}.", SENSITIVITIES.join(", "))));
         }
-        set(ws, attribute_id, "sensitivity", Some(sensitivity))?;
+        attribute::set(ws, attribute_id, "sensitivity", Some(sensitivity))?;
     }
     if let Some(state) = word(settings, "state")? {
-        set(ws, attribute_id, "state", Some(state_named(state)?))?;
+        attribute::set(ws, attribute_id, "state", Some(state_named(state)?))?;
     }
     let allowed = match settings.get("values") {
         None => return Ok(()),
@@ -97,14 +98,6 @@ pub fn apply(
     spi::run(
         &ws.sql("UPDATE @ws@.attribute SET allowed = $2 WHERE attribute_id = $1"),
         &[attribute_id.into(), allowed.into()],
-    )?;
-    Ok(())
-}
-
-fn set(ws: &Workspace, attribute_id: i32, column: &str, value: Option<&str>) -> Result<(), CdpError> {
-    spi::run(
-        &ws.sql(&format!("UPDATE @ws@.attribute SET {column} = $2 WHERE attribute_id = $1")),
-        &[attribute_id.into(), value.into()],
     )?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod home;
+pub mod job;
 pub mod kept;
 mod lock;
 
