@@ -4,7 +4,8 @@ use super::{partition, seen};
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
-use crate::store::emit as cells;
+use crate::store::days;
+use crate::store::emit::{self as cells, DayColumn};
 use crate::workspace::Workspace;
 use pgrx::datum::DatumWithOid;
 
@@ -28,7 +29,8 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
         &ws.sql(
             "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties, received, original) \
              SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties, r.received, r.original \
-             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn JOIN @ws@.node n ON n.node_id = j.node_id ORDER BY r.event_key, r.rn DESC",
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn \
+                CROSS JOIN LATERAL (SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.node_id = j.node_id OFFSET 0) n ORDER BY r.event_key, r.rn DESC",
         ),
         &[],
     )?;
@@ -90,17 +92,35 @@ pub fn emit(ws: &Workspace) -> Result<(), CdpError> {
 /// Writes the changes of events that `cdp_event_change` has to the day columns.
 pub fn write(ws: &Workspace) -> Result<(), CdpError> {
     spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
-    let types: Vec<i32> =
-        spi::rows("SELECT DISTINCT c.event_type_id FROM pg_temp.cdp_event_change c", &[], |row| spi::must(row, 1))?;
+    let types = spi::rows(
+        "SELECT c.event_type_id, count(*) FROM pg_temp.cdp_event_change c GROUP BY 1 ORDER BY 1",
+        &[],
+        |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<i64>(row, 2)?)),
+    )?;
     if types.is_empty() {
         return Ok(());
     }
+    let columns = cells::day_columns(ws, "ready")?;
+    for (event_type_id, changes) in types {
+        let columns: Vec<DayColumn> = columns.iter().filter(|c| c.event_type_id == event_type_id).cloned().collect();
+        if changes <= MOST_AT_ONCE {
+            days::write(ws, event_type_id, &columns, "pg_temp.cdp_event_change")?;
+        } else {
+            each_column(ws, &columns)?;
+        }
+    }
+    Ok(())
+}
+
+/// So many changes of a type are held in memory for all its columns at once: 100 bytes each, and as much for each column. Of more, as when large profiles merge, each column takes its
+/// own from the table.
+const MOST_AT_ONCE: i64 = 200_000;
+
+fn each_column(ws: &Workspace, columns: &[DayColumn]) -> Result<(), CdpError> {
     let mut lost = Vec::new();
-    for column in cells::day_columns(ws, "ready")? {
+    for column in columns {
         let property = column.property_id;
-        if types.contains(&column.event_type_id)
-            && !lost.contains(&property)
-            && !cells::events(ws, &column, "pg_temp.cdp_event_change")?
+        if !(property.is_some() && lost.contains(&property)) && !cells::events(ws, column, "pg_temp.cdp_event_change")?
         {
             lost.push(property);
         }

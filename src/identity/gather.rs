@@ -228,7 +228,8 @@ impl Sights {
         let sorted = || order.iter().filter_map(|place| self.identifiers.get(*place));
         let types: Vec<i32> = sorted().map(|i| i.type_id).collect();
         let values: Vec<String> = sorted().map(|i| i.value.clone()).collect();
-        let known = spi::rows(
+        let known = spi::through_indexes(|| {
+            spi::rows(
             &ws.sql(
                 "SELECT x.i, n.node_id, n.quarantine, n.profile_id, p.created_at, p.contested \
                  FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i) JOIN @ws@.node n ON n.type_id = x.type_id AND n.value = x.value \
@@ -246,7 +247,8 @@ impl Sights {
                 };
                 Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, row.get::<String>(3)?, home))
             },
-        )?;
+        )
+        })?;
         for (nth, node_id, quarantine, home) in known {
             let place = usize::try_from(nth - 1).ok().and_then(|nth| order.get(nth));
             let Some(identifier) = place.and_then(|place| self.identifiers.get_mut(*place)) else {
@@ -316,14 +318,16 @@ impl Sights {
         if ids.is_empty() {
             return Ok(());
         }
-        spi::run(
+        spi::through_indexes(|| {
+            spi::run(
             &ws.sql(
                 "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
                  FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
                  WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
             ),
             &[ids.into(), first.into(), last.into()],
-        )?;
+        )
+        })?;
         Ok(())
     }
 
@@ -373,7 +377,8 @@ impl Sights {
         // An edge of a new identifier is new.
         new.write(ws, source_id, trust, "", |_| Ok(()))?;
         // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
-        known.write(
+        spi::through_indexes(|| {
+            known.write(
             ws,
             source_id,
             trust,
@@ -387,7 +392,8 @@ impl Sights {
                 }
                 Ok(())
             },
-        )?;
+        )
+        })?;
         Ok(fresh)
     }
 

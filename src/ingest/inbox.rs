@@ -222,14 +222,16 @@ impl Batch {
     /// Returns how many of them told an event.
     fn drop_known(&mut self, ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
         let keys: Vec<String> = self.items.iter().map(|item| item.key.clone()).collect();
-        let known = spi::rows(
-            &ws.sql(
-                "SELECT m.message_id FROM @ws@.message m WHERE m.source_id = $1 AND m.message_id = ANY ($2) \
-                 UNION ALL SELECT e.key FROM unnest($2) x(key) JOIN @ws@.event e ON e.source_id = $1 AND e.key = x.key",
-            ),
-            &[source_id.into(), keys.into()],
-            |row| spi::must::<String>(row, 1),
-        )?;
+        let known = spi::through_indexes(|| {
+            spi::rows(
+                &ws.sql(
+                    "SELECT m.message_id FROM unnest($2) x(key) JOIN @ws@.message m ON m.source_id = $1 AND m.message_id = x.key \
+                     UNION ALL SELECT e.key FROM unnest($2) x(key) JOIN @ws@.event e ON e.source_id = $1 AND e.key = x.key",
+                ),
+                &[source_id.into(), keys.into()],
+                |row| spi::must::<String>(row, 1),
+            )
+        })?;
         let mut met: HashSet<String> = known.into_iter().collect();
         let mut repeated = 0;
         self.items.retain(|item| {

@@ -1,5 +1,6 @@
 //! Running SQL: owned values out, nothing that outlives the call, PostgreSQL's errors passed through as they are.
 
+use super::settings;
 use crate::error::CdpError;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
@@ -37,6 +38,12 @@ pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result
         let table = if reading() { client.select(sql, None, args)? } else { client.update(sql, None, args)? };
         if table.is_empty() { Ok(None) } else { Ok(table.first().get_one::<T>()?) }
     })
+}
+
+/// Runs statements that look up the few rows of a batch in tables of any size, through their indexes: what a batch costs then depends on what is in it and not on what is there
+/// already. Left to itself PostgreSQL reads a table of a million rows whole to find twenty thousand of them, and the next batch does so again.
+pub fn through_indexes<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    settings::scoped(&[("enable_hashjoin", "off"), ("enable_mergejoin", "off")], body)
 }
 
 /// The first line of the plan of a query.

@@ -150,6 +150,44 @@ pub fn learn(ws: &Workspace, dictionary_id: i32, values: &str) -> Result<i32, Cd
     .unwrap_or(0))
 }
 
+/// Gives codes to some values that have none, and tells the code of each; `None` when the dictionary then has more than `most`. Needs the workspace lock.
+pub fn learn_values(
+    ws: &Workspace,
+    dictionary_id: i32,
+    values: Vec<String>,
+    most: i32,
+) -> Result<Option<Vec<(String, i64)>>, CdpError> {
+    let known = |values: Vec<String>| {
+        spi::rows(
+            &ws.sql(
+                "SELECT x.value, d.code::pg_catalog.int8 FROM unnest($2::pg_catalog.text[]) x(value) LEFT JOIN @ws@.dictionary d ON d.dictionary_id = $1 AND d.value = x.value",
+            ),
+            &[dictionary_id.into(), values.into()],
+            |row| Ok((spi::must::<String>(row, 1)?, row.get::<i64>(2)?)),
+        )
+    };
+    let mut found = known(values)?;
+    let new: Vec<String> = found.iter().filter(|(_, code)| code.is_none()).map(|(value, _)| value.clone()).collect();
+    if !new.is_empty() {
+        let quoted: Vec<String> = new.iter().map(quote_literal).collect();
+        if learn(
+            ws,
+            dictionary_id,
+            &format!("SELECT x AS value FROM unnest(ARRAY[{}]::pg_catalog.text[]) x", quoted.join(", ")),
+        )? > most
+        {
+            return Ok(None);
+        }
+        found.retain(|(_, code)| code.is_some());
+        found.extend(known(new)?);
+    }
+    found
+        .into_iter()
+        .map(|(value, code)| Ok((value, code.ok_or_else(|| CdpError::internal("a value was not learnt"))?)))
+        .collect::<Result<Vec<_>, CdpError>>()
+        .map(Some)
+}
+
 /// Enters the forward column of an attribute that is kept as sets, unless there is one. The next flush builds it.
 pub fn add_forward(ws: &Workspace, attribute_id: i32) -> Result<(), CdpError> {
     spi::run(

@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod cells;
 pub mod column;
+pub mod days;
 pub mod emit;
 pub mod flush;
 pub mod membership;
