@@ -116,6 +116,8 @@ pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str, origin: Origin) -> Res
     )?;
     match existing.into_iter().next() {
         Some((kind, known)) if kind == "trait" && known == ty => Ok(()),
+        // Another message of the batch has brought it meanwhile: it is read again as that has it.
+        Some(_) if origin == Origin::Inferred => Ok(()),
         Some((kind, _)) if kind == "tag" => {
             Err(CdpError::duplicate_object("tag", name).with_hint("A tag is computed; give the trait another name."))
         }

@@ -155,6 +155,7 @@ class Server:
         # Where nobody collects dead processes its number is still taken.
         if pathlib.Path(f"/proc/{postmaster}").exists():
             file.unlink()
+            (self.socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         self.start()
 
     def internal_errors(self):

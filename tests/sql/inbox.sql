@@ -126,8 +126,16 @@ SET cdp.workspace = 'single';
 SELECT count(cdp_ingest(payload::jsonb, source)) AS taken FROM sent WHERE nth IN (3, 4, 13);
 SELECT score, tiny, none, list, ok FROM single.profiles;
 SELECT count(*) AS differences FROM (SELECT properties FROM single.events) s FULL JOIN (SELECT properties FROM hostile.events WHERE event = 'number') h USING (properties) WHERE s.properties IS NULL OR h.properties IS NULL;
--- What is right by itself and no time of PostgreSQL's is found by halving the batch.
 SET cdp.workspace = 'hostile';
+-- Messages of one batch that bring the same trait with values of other types: the first says which it is, the others conform or are told.
+INSERT INTO hostile.inbox (payload) VALUES ('{"type": "identify", "messageId": "t1", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": true, "fresh2": 5}}'),
+    ('{"type": "identify", "messageId": "t2", "userId": "u2", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": "yes", "fresh2": "6"}}'),
+    ('{"type": "identify", "messageId": "t3", "userId": "u3", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": ["a", "b"], "fresh2": null}}'),
+    ('{"type": "identify", "messageId": "t4", "userId": "u4", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": "false"}}');
+CALL cdp_process_inbox();
+SELECT i.value, p.fresh, p.fresh2 FROM hostile.profiles p JOIN hostile.identifiers i USING (profile_id) WHERE i.type = 'user_id' AND i.value IN ('u1', 'u2', 'u3', 'u4') ORDER BY 1;
+SELECT key, reason FROM hostile.rejects WHERE key LIKE 't_' ORDER BY 1;
+-- What is right by itself and no time of PostgreSQL's is found by halving the batch.
 SELECT cdp_source_policy('long ago', '{"past": "20000 years"}') ->> 'past' AS past;
 INSERT INTO hostile.inbox (payload, source) SELECT jsonb_build_object('type', 'page', 'messageId', 'h' || i, 'userId', 'h' || i, 'name', 'halved', 'timestamp', CASE WHEN i IN (7, 30) THEN '-009000-01-01T00:00:00Z' ELSE '2024-03-01T00:00:00Z' END)::text, 'long ago' FROM generate_series(1, 50) i;
 INSERT INTO hostile.inbox (payload, source) VALUES ('{"type": "page", "messageId": "h51", "userId": "h51", "name": "halved", "timestamp": "2024-03-01T00:00:00Z"}', 'app');
