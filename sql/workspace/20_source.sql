@@ -111,7 +111,8 @@ CREATE TABLE @workspace@.reject (
     code text NOT NULL DEFAULT 'other',
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    digest uuid NOT NULL GENERATED ALWAYS AS (pg_catalog.md5(coalesce(key, '') || ' ' || payload::text || ' ' || reason)::uuid) STORED,
+    digest uuid NOT NULL GENERATED ALWAYS AS (pg_catalog.md5(coalesce(key, '') || ' ' ||
+        CASE WHEN kind = 'message' AND pg_catalog.jsonb_typeof(payload) = 'object' THEN payload - 'receivedAt' ELSE payload END::text || ' ' || reason)::uuid) STORED,
     UNIQUE (source_id, digest)
 );
 CREATE INDEX reject_source ON @workspace@.reject (source_id, key);
@@ -124,7 +125,7 @@ COMMENT ON COLUMN @workspace@.reject.kind IS 'what the payload is: a row of the 
 COMMENT ON COLUMN @workspace@.reject.code IS 'the reason as a word that stays the same';
 COMMENT ON COLUMN @workspace@.reject.reason IS 'why it could not be used';
 COMMENT ON COLUMN @workspace@.reject.at IS 'when it was first rejected';
-COMMENT ON COLUMN @workspace@.reject.digest IS 'of key, payload and reason: the same row is told once';
+COMMENT ON COLUMN @workspace@.reject.digest IS 'of key, payload, but for when a message was received, and reason: the same row is told once, however often it comes';
 
 -- What came, counted by the day of its arrival in the time zone of the workspace: one row a source and day, updated once a batch.
 CREATE TABLE @workspace@.data_quality_day (
@@ -181,3 +182,58 @@ COMMENT ON COLUMN @workspace@.data_quality_field.event IS 'the event type of a p
 COMMENT ON COLUMN @workspace@.data_quality_field.name IS 'name of the identifier type, trait or property';
 COMMENT ON COLUMN @workspace@.data_quality_field.rows IS 'rows that might have had it';
 COMMENT ON COLUMN @workspace@.data_quality_field.present IS 'those that had it';
+
+-- Messages that came one at a time: each has a row of its own until cdp_flush(), so that none waits for another to have counted.
+CREATE TABLE @workspace@.data_quality_one (
+    source_id integer NOT NULL,
+    day date NOT NULL,
+    rejected boolean NOT NULL,
+    event boolean NOT NULL,
+    repeated boolean NOT NULL,
+    newest timestamptz,
+    rejects text[] NOT NULL,
+    warnings text[] NOT NULL,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE @workspace@.data_quality_one IS 'messages that came one at a time and are not counted in data_quality_day and data_quality_reason yet: cdp_flush() does';
+COMMENT ON COLUMN @workspace@.data_quality_one.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_one.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_one.rejected IS 'whether it went to the rejects, or its event did';
+COMMENT ON COLUMN @workspace@.data_quality_one.event IS 'whether it tells an event that could be used';
+COMMENT ON COLUMN @workspace@.data_quality_one.repeated IS 'whether that said nothing new';
+COMMENT ON COLUMN @workspace@.data_quality_one.newest IS 'the time it speaks of; null: it could not be used, or came again';
+COMMENT ON COLUMN @workspace@.data_quality_one.rejects IS 'codes of what was rejected';
+COMMENT ON COLUMN @workspace@.data_quality_one.warnings IS 'codes of rules that were broken by what is kept';
+COMMENT ON COLUMN @workspace@.data_quality_one.at IS 'when it was counted';
+
+CREATE VIEW @workspace@.data_quality_days AS
+SELECT x.source_id, x.day, pg_catalog.sum(x.rows)::bigint AS rows, pg_catalog.sum(x.rejected)::bigint AS rejected, pg_catalog.sum(x.events)::bigint AS events, pg_catalog.sum(x.repeated)::bigint AS repeated,
+       pg_catalog.max(x.newest) AS newest, pg_catalog.max(x.updated_at) AS updated_at
+FROM (SELECT d.source_id, d.day, d.rows, d.rejected, d.events, d.repeated, d.newest, d.updated_at FROM @workspace@.data_quality_day d
+      UNION ALL
+      SELECT o.source_id, o.day, pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE o.rejected), pg_catalog.count(*) FILTER (WHERE o.event), pg_catalog.count(*) FILTER (WHERE o.repeated),
+             pg_catalog.max(o.newest), pg_catalog.max(o.at)
+      FROM @workspace@.data_quality_one o GROUP BY o.source_id, o.day) x
+GROUP BY x.source_id, x.day;
+COMMENT ON VIEW @workspace@.data_quality_days IS 'what came from each source on each day, those messages counted that came one at a time';
+COMMENT ON COLUMN @workspace@.data_quality_days.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_days.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_days.rows IS 'rows or messages that were looked at';
+COMMENT ON COLUMN @workspace@.data_quality_days.rejected IS 'those that went to the rejects, or whose event did';
+COMMENT ON COLUMN @workspace@.data_quality_days.events IS 'events among them that could be used';
+COMMENT ON COLUMN @workspace@.data_quality_days.repeated IS 'events that said nothing new';
+COMMENT ON COLUMN @workspace@.data_quality_days.newest IS 'latest time that a row which could be used speaks of';
+COMMENT ON COLUMN @workspace@.data_quality_days.updated_at IS 'when the last of them was counted';
+
+CREATE VIEW @workspace@.data_quality_reasons AS
+SELECT x.source_id, x.day, x.level, x.code, pg_catalog.sum(x.times)::bigint AS times
+FROM (SELECT r.source_id, r.day, r.level, r.code, r.times FROM @workspace@.data_quality_reason r
+      UNION ALL SELECT o.source_id, o.day, 'reject', c.code, 1 FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.rejects) c(code)
+      UNION ALL SELECT o.source_id, o.day, 'warn', c.code, 1 FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.warnings) c(code)) x
+GROUP BY x.source_id, x.day, x.level, x.code;
+COMMENT ON VIEW @workspace@.data_quality_reasons IS 'how often which rule was broken, those messages counted that came one at a time';
+COMMENT ON COLUMN @workspace@.data_quality_reasons.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.data_quality_reasons.day IS 'the day it arrived, in the time zone of the workspace';
+COMMENT ON COLUMN @workspace@.data_quality_reasons.level IS 'warn: kept all the same; reject: not';
+COMMENT ON COLUMN @workspace@.data_quality_reasons.code IS 'the reason, as in reject';
+COMMENT ON COLUMN @workspace@.data_quality_reasons.times IS 'how often';

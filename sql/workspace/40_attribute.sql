@@ -36,6 +36,7 @@ CREATE TABLE @workspace@.attribute (
     minimum text,
     maximum text,
     pattern text,
+    origin text NOT NULL DEFAULT 'declared' CHECK (origin IN ('declared', 'mapped', 'inferred')),
     UNIQUE (entity, name),
     CHECK ((kind = 'trait') = (rule IS NOT NULL)),
     CHECK ((kind = 'tag') = (tag_kind IS NOT NULL)),
@@ -74,6 +75,28 @@ COMMENT ON COLUMN @workspace@.attribute.validation IS 'what happens to a value o
 COMMENT ON COLUMN @workspace@.attribute.minimum IS 'text of the smallest value of a trait; null: none';
 COMMENT ON COLUMN @workspace@.attribute.maximum IS 'text of the largest value of a trait; null: none';
 COMMENT ON COLUMN @workspace@.attribute.pattern IS 'regular expression that texts of a trait match; null: none';
+COMMENT ON COLUMN @workspace@.attribute.origin IS 'declared: somebody made it; mapped: the mapping of a source names it; inferred: a message brought it';
+
+-- Apart from the registry: what changes with every batch would have every session read that anew.
+CREATE TABLE @workspace@.trait_seen (
+    attribute_id integer PRIMARY KEY,
+    observations bigint NOT NULL,
+    first_seen timestamptz,
+    last_seen timestamptz
+);
+COMMENT ON TABLE @workspace@.trait_seen IS 'how often sources told a value of each trait';
+COMMENT ON COLUMN @workspace@.trait_seen.attribute_id IS 'the trait';
+COMMENT ON COLUMN @workspace@.trait_seen.observations IS 'how often, the same value again counted too';
+COMMENT ON COLUMN @workspace@.trait_seen.first_seen IS 'earliest time that a value was observed at';
+COMMENT ON COLUMN @workspace@.trait_seen.last_seen IS 'latest time that a value was observed at';
+
+CREATE TABLE @workspace@.trait_seen_one (
+    attribute_ids integer[] NOT NULL,
+    at timestamptz NOT NULL
+);
+COMMENT ON TABLE @workspace@.trait_seen_one IS 'messages with traits that came one at a time and are not counted in trait_seen yet: cdp_flush() does';
+COMMENT ON COLUMN @workspace@.trait_seen_one.attribute_ids IS 'the traits that it gives a value';
+COMMENT ON COLUMN @workspace@.trait_seen_one.at IS 'when that was so';
 
 CREATE TABLE @workspace@.trait_observation (
     node_id bigint NOT NULL,

@@ -9,7 +9,8 @@ CREATE TABLE @workspace@.event_type (
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     retention interval CHECK (retention >= interval '0'),
     keep_days boolean NOT NULL DEFAULT true,
-    kept_from timestamptz
+    kept_from timestamptz,
+    origin text NOT NULL DEFAULT 'declared' CHECK (origin IN ('declared', 'mapped', 'inferred'))
 );
 COMMENT ON TABLE @workspace@.event_type IS 'kinds of event';
 COMMENT ON COLUMN @workspace@.event_type.event_type_id IS 'number of the event type';
@@ -19,6 +20,7 @@ COMMENT ON COLUMN @workspace@.event_type.role IS 'what it is to a service card, 
 COMMENT ON COLUMN @workspace@.event_type.created_at IS 'when it was entered';
 COMMENT ON COLUMN @workspace@.event_type.retention IS 'how long its events are kept whole; null: for ever';
 COMMENT ON COLUMN @workspace@.event_type.keep_days IS 'whether cdp_retain() leaves of an event what day columns count: whose it is, the day, tracked properties and measures';
+COMMENT ON COLUMN @workspace@.event_type.origin IS 'declared: a property of it was declared first; mapped: the mapping of a source names it; inferred: data brought it';
 COMMENT ON COLUMN @workspace@.event_type.kept_from IS 'events before are no longer kept whole, and are taken no more; null: all are';
 
 CREATE TABLE @workspace@.property (

@@ -153,8 +153,11 @@ COMMENT ON COLUMN @workspace@.events.original_at IS 'when it happened by the clo
 
 CREATE VIEW @workspace@.attributes AS
 SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expression, a.description, a.created_at, a.refreshed_at,
-       a.unit, a.pii, a.validation, a.minimum, a.maximum, pg_catalog.to_jsonb(a.allowed) AS allowed, a.pattern
-FROM @workspace@.attribute a;
+       a.unit, a.pii, a.validation, a.minimum, a.maximum, pg_catalog.to_jsonb(a.allowed) AS allowed, a.pattern,
+       a.origin, CASE WHEN a.kind = 'trait' THEN coalesce(s.observations, 0) + o.observations END AS observations,
+       least(s.first_seen, o.first_seen) AS first_seen, greatest(s.last_seen, o.last_seen) AS last_seen
+FROM @workspace@.attribute a LEFT JOIN @workspace@.trait_seen s USING (attribute_id)
+CROSS JOIN LATERAL (SELECT count(*) AS observations, min(o.at) AS first_seen, max(o.at) AS last_seen FROM @workspace@.trait_seen_one o WHERE a.attribute_id = ANY (o.attribute_ids)) o;
 COMMENT ON VIEW @workspace@.attributes IS 'the attributes of profiles: traits and tags';
 COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles';
 COMMENT ON COLUMN @workspace@.attributes.entity IS 'what it describes';
@@ -174,13 +177,36 @@ COMMENT ON COLUMN @workspace@.attributes.minimum IS 'smallest value of a trait; 
 COMMENT ON COLUMN @workspace@.attributes.maximum IS 'largest value of a trait; null: none';
 COMMENT ON COLUMN @workspace@.attributes.allowed IS 'array of the values that it may have; null: any';
 COMMENT ON COLUMN @workspace@.attributes.pattern IS 'regular expression that texts of a trait match; null: none';
+COMMENT ON COLUMN @workspace@.attributes.origin IS 'declared: somebody made it; mapped: the mapping of a source names it; inferred: a message brought it';
+COMMENT ON COLUMN @workspace@.attributes.observations IS 'how often sources told a value of a trait, the same again counted too; null: it is a tag';
+COMMENT ON COLUMN @workspace@.attributes.first_seen IS 'earliest time that a value of a trait was observed at';
+COMMENT ON COLUMN @workspace@.attributes.last_seen IS 'latest time that a value of a trait was observed at';
+
+CREATE VIEW @workspace@.attribute_changes AS
+SELECT coalesce(p.merged_into, p.profile_id) AS profile_id, a.name AS attribute, a.kind, a.type, b.value AS before, h.value AS after, h.from_at AS at, h.profile_id AS recorded_profile_id
+FROM @workspace@.attribute_history h
+JOIN @workspace@.attribute a USING (attribute_id)
+JOIN @workspace@.profile p ON p.profile_id = h.profile_id
+LEFT JOIN LATERAL (SELECT b.value FROM @workspace@.attribute_history b WHERE b.attribute_id = h.attribute_id AND b.profile_id = h.profile_id AND b.from_at < h.from_at
+                   ORDER BY b.from_at DESC LIMIT 1) b ON true
+WHERE h.from_at > '-infinity';
+COMMENT ON VIEW @workspace@.attribute_changes IS 'every change of a value of a trait or tag: what profiles showed over time. A first value is no change';
+COMMENT ON COLUMN @workspace@.attribute_changes.profile_id IS 'the live profile';
+COMMENT ON COLUMN @workspace@.attribute_changes.attribute IS 'name of the attribute';
+COMMENT ON COLUMN @workspace@.attribute_changes.kind IS 'trait or tag';
+COMMENT ON COLUMN @workspace@.attribute_changes.type IS 'type of its values';
+COMMENT ON COLUMN @workspace@.attribute_changes.before IS 'text of the value before; null: none';
+COMMENT ON COLUMN @workspace@.attribute_changes.after IS 'text of the value from then on; null: none';
+COMMENT ON COLUMN @workspace@.attribute_changes.at IS 'since when: when a trait was observed, the moment a tag was refreshed as of';
+COMMENT ON COLUMN @workspace@.attribute_changes.recorded_profile_id IS 'the number the profile had then';
 
 CREATE VIEW @workspace@.event_types AS
-SELECT t.name, t.role, t.description, coalesce(s.events, 0) + o.events AS events, least(s.first_seen, o.first_seen) AS first_seen, greatest(s.last_seen, o.last_seen) AS last_seen, t.retention::text AS retention, t.keep_days, t.kept_from, t.created_at
+SELECT t.name, t.origin, t.role, t.description, coalesce(s.events, 0) + o.events AS events, least(s.first_seen, o.first_seen) AS first_seen, greatest(s.last_seen, o.last_seen) AS last_seen, t.retention::text AS retention, t.keep_days, t.kept_from, t.created_at
 FROM @workspace@.event_type t LEFT JOIN @workspace@.event_seen s ON s.event_type_id = t.event_type_id AND s.property_id = 0
 CROSS JOIN LATERAL (SELECT count(*) AS events, min(o.at) AS first_seen, max(o.at) AS last_seen FROM @workspace@.event_seen_one o WHERE o.event_type_id = t.event_type_id) o;
 COMMENT ON VIEW @workspace@.event_types IS 'the kinds of event';
 COMMENT ON COLUMN @workspace@.event_types.name IS 'name in expressions';
+COMMENT ON COLUMN @workspace@.event_types.origin IS 'declared: a property of it was declared first; mapped: the mapping of a source names it; inferred: data brought it';
 COMMENT ON COLUMN @workspace@.event_types.role IS 'what it is to a service card, such as view, cart, order or ticket';
 COMMENT ON COLUMN @workspace@.event_types.description IS 'what it means';
 COMMENT ON COLUMN @workspace@.event_types.events IS 'events there are, those counted that are kept by day only';
@@ -371,11 +397,11 @@ CREATE VIEW @workspace@.data_quality AS
 SELECT s.name AS source, d.day, d.rows, d.rejected, d.events, d.repeated,
        pg_catalog.round(d.repeated::numeric / nullif(d.events, 0), 4) AS duplicate_rate, r.rejects, r.warnings, coalesce(r.outliers, 0) AS outliers,
        f.null_rates, d.newest, pg_catalog.round(extract(epoch FROM d.updated_at - d.newest)::numeric) AS lag_seconds, d.updated_at
-FROM @workspace@.data_quality_day d JOIN @workspace@.source s USING (source_id)
+FROM @workspace@.data_quality_days d JOIN @workspace@.source s USING (source_id)
 LEFT JOIN LATERAL (
     SELECT pg_catalog.jsonb_object_agg(x.code, x.times) FILTER (WHERE x.level = 'reject') AS rejects, pg_catalog.jsonb_object_agg(x.code, x.times) FILTER (WHERE x.level = 'warn') AS warnings,
            pg_catalog.sum(x.times) FILTER (WHERE x.code IN ('below_minimum', 'above_maximum', 'not_allowed', 'pattern_mismatch'))::bigint AS outliers
-    FROM @workspace@.data_quality_reason x WHERE x.source_id = d.source_id AND x.day = d.day) r ON true
+    FROM @workspace@.data_quality_reasons x WHERE x.source_id = d.source_id AND x.day = d.day) r ON true
 LEFT JOIN LATERAL (
     SELECT pg_catalog.jsonb_object_agg(x.kind || ' ' || CASE WHEN x.event = '' THEN '' ELSE x.event || '.' END || x.name, pg_catalog.round(1 - x.present::numeric / nullif(x.rows, 0), 4)) AS null_rates
     FROM @workspace@.data_quality_field x WHERE x.source_id = d.source_id AND x.day = d.day) f ON true;

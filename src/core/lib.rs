@@ -23,6 +23,7 @@ pub mod plan;
 
 pub mod graph;
 pub mod infer;
+pub mod json;
 pub mod message;
 pub mod norm;
 pub mod survivorship;

@@ -62,7 +62,6 @@ fn cdp_property_create(
         switches(ty, settings)?;
         dictionary::ensure(ws, event, &[new], Mode::Declared)?;
         let (id, ty) = property(ws, event, name)?.ok_or_else(|| CdpError::internal("a property was not entered"))?;
-        spi::run(&ws.sql("UPDATE @ws@.property SET origin = 'declared' WHERE property_id = $1"), &[id.into()])?;
         settings::apply(ws, &Target { table: "property", id, ty: &ty }, settings)
     })?)
 }

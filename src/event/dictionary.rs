@@ -24,13 +24,25 @@ pub struct Property {
     pub measure: Option<bool>,
 }
 
-/// How the types of properties came about.
+/// How event types, and the types of properties, came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Somebody wrote them down: one that is known with another type is an error.
     Declared,
+    /// They are those of the expressions of a source: as above.
+    Mapped,
     /// They were read off values: what is known already holds.
     Inferred,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Mapped => "mapped",
+            Self::Inferred => "inferred",
+        }
+    }
 }
 
 /// A property as the dictionary has it.
@@ -64,7 +76,7 @@ pub fn ensure(ws: &Workspace, event: &str, properties: &[Property], known_by: Mo
     let mut new = Vec::new();
     for property in properties {
         match found.as_ref().and_then(|t| t.properties.iter().find(|known| known.name == property.name)) {
-            Some(known) if known_by == Mode::Declared && known.ty != property.ty => {
+            Some(known) if known_by != Mode::Inferred && known.ty != property.ty => {
                 return Err(CdpError::type_mismatch(format!(
                     "property \"{}\" of event \"{event}\" is {}, but this source gives {}",
                     property.name, known.ty, property.ty
@@ -72,7 +84,7 @@ pub fn ensure(ws: &Workspace, event: &str, properties: &[Property], known_by: Mo
                 .with_hint(format!("Cast the expression to {}, or use another property name.", known.ty)));
             }
             Some(_) => {}
-            None if known_by == Mode::Declared || is_name(&property.name) => new.push(property),
+            None if known_by != Mode::Inferred || is_name(&property.name) => new.push(property),
             None => {}
         }
     }
@@ -82,8 +94,8 @@ pub fn ensure(ws: &Workspace, event: &str, properties: &[Property], known_by: Mo
     let event_type_id = match &found {
         Some(known) => known.event_type_id,
         None => spi::one::<i32>(
-            &ws.sql("INSERT INTO @ws@.event_type (name) VALUES ($1) RETURNING event_type_id"),
-            &[event.into()],
+            &ws.sql("INSERT INTO @ws@.event_type (name, origin) VALUES ($1, $2) RETURNING event_type_id"),
+            &[event.into(), known_by.name().into()],
         )?
         .ok_or_else(|| CdpError::internal("an event type was not entered"))?,
     };
@@ -131,14 +143,13 @@ fn look_up(ws: &Workspace, event: &str, properties: &[Property]) -> Result<Optio
 }
 
 fn enter(ws: &Workspace, event_type_id: i32, property: &Property, known_by: Mode) -> Result<(), CdpError> {
-    let origin = if known_by == Mode::Inferred { "inferred" } else { "mapped" };
     let ty = property.ty.as_str();
     let tracked = column::coded(ty) && property.tracked.unwrap_or(true);
     // Whole numbers are as often ids as quantities: their sums are kept when asked for.
     let measure = matches!(ty, "bigint" | "numeric") && property.measure.unwrap_or(ty == "numeric");
     spi::run(
         &ws.sql("INSERT INTO @ws@.property (event_type_id, name, type, tracked, measure, origin) VALUES ($1, $2, $3, $4, $5, $6)"),
-        &[event_type_id.into(), property.name.as_str().into(), ty.into(), tracked.into(), measure.into(), origin.into()],
+        &[event_type_id.into(), property.name.as_str().into(), ty.into(), tracked.into(), measure.into(), known_by.name().into()],
     )?;
     Ok(())
 }

@@ -85,6 +85,7 @@ pub fn apply(ws: &Workspace, target: &Target, settings: &Map<String, Value>) -> 
             target.set(ws, key, "bool", Some(if flag(key, value)? { "true" } else { "false" }))?;
         }
     }
+    enforce(ws, target, settings)?;
     if let Some(value) = settings.get("validation") {
         let word = text("validation", value)?.unwrap_or("off");
         if !VALIDATIONS.contains(&word) {
@@ -145,6 +146,25 @@ pub fn apply(ws: &Workspace, target: &Target, settings: &Map<String, Value>) -> 
         }
         target.set(ws, "pattern", "text", pattern)?;
     }
+    Ok(())
+}
+
+/// Settings that say what values may be.
+const RULES: [&str; 4] = ["min", "max", "allowed", "pattern"];
+
+/// The first rule that says what values may be is enforced unless it is said what happens to others: a range that nothing is held to would be a comment.
+fn enforce(ws: &Workspace, target: &Target, settings: &Map<String, Value>) -> Result<(), CdpError> {
+    let rules = RULES.iter().any(|key| settings.get(*key).is_some_and(|value| !value.is_null()));
+    if !rules || settings.contains_key("validation") {
+        return Ok(());
+    }
+    spi::run(
+        &ws.sql(&format!(
+            "UPDATE @ws@.{table} SET validation = 'reject' WHERE {table}_id = $1 AND validation = 'off' AND coalesce(minimum, maximum, pattern) IS NULL AND allowed IS NULL",
+            table = target.table
+        )),
+        &[target.id.into()],
+    )?;
     Ok(())
 }
 

@@ -52,9 +52,14 @@ pub fn of_calls(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
     }
 }
 
+/// Whether a source can have this name.
+pub fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+}
+
 /// A new source whose rows come by calls: its number and trust in hundredths.
 pub fn make(ws: &Workspace, name: &str) -> Result<(i32, i32), CdpError> {
-    if name.is_empty() || name.len() > 63 {
+    if !is_name(name) {
         return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of a source"))
             .with_hint("Choose a name of 1 to 63 bytes, such as api."));
     }

@@ -14,7 +14,7 @@ pub fn make(ws: &Workspace, plan: &Plan) -> Result<(), CdpError> {
     }
     let mut made = false;
     for t in plan.traits.iter().filter(|t| t.attribute_id.is_none()) {
-        attribute::ensure_trait(ws, &t.name, t.ty)?;
+        attribute::ensure_trait(ws, &t.name, t.ty, attribute::Origin::Inferred)?;
         made = true;
     }
     if made {

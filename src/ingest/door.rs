@@ -4,9 +4,11 @@ use super::one::Taking;
 use super::plan::{self, Trouble};
 use crate::error::CdpError;
 use crate::identity::origin;
+use crate::pg::spi::Together;
 use crate::pg::{spi, transaction};
+use crate::quality::tally::One;
 use crate::workspace::Workspace;
-use pg_cdp_core::message::{Envelope, Refused, digest, printed, read};
+use pg_cdp_core::message::{Envelope, Message, Refused, digest, printed, read};
 use serde_json::{Map, Value, json};
 
 /// The messages of a payload with what their batch says of all; `None` for a payload that is no message and holds none.
@@ -40,7 +42,7 @@ pub fn ingest(ws: &Workspace, source: &str, payload: &Value) -> Result<Value, Cd
 }
 
 /// The key of a message: its own, or one that says what it says, so that the same message again is the same fact; without an id and a time every one is another.
-pub fn key_of(message: &pg_cdp_core::message::Message, value: &Value, now: i64, nth: usize) -> String {
+pub fn key_of(message: &Message, value: &Value, now: i64, nth: usize) -> String {
     match &message.id {
         Some(id) => id.clone(),
         None if message.clock.original.is_some() => format!("#{}", digest(value)),
@@ -60,10 +62,10 @@ fn take(
     let now = transaction::started_at();
     let message = match read(value, envelope) {
         Ok(message) => message,
-        Err(fault) => return refuse(ws, source, None, value, envelope, &fault.0, now),
+        Err(fault) => return refuse(ws, source, None, None, &as_received(value, envelope, now), &fault.0),
     };
     let key = key_of(&message, value, now, nth);
-    let taking = Taking { ws, source, message: &message, key: &key, now, alone };
+    let taking = Taking { ws, source, message: &message, key: &key, now, alone, counted: true };
     match taking.take() {
         Ok(answer) => {
             if let Some(Value::Array(parts)) = answer.get("rejected") {
@@ -72,7 +74,9 @@ fn take(
             }
             Ok(answer)
         }
-        Err(Trouble::Fault(reason)) => refuse(ws, source, Some(&key), value, envelope, &reason, now),
+        Err(Trouble::Fault(reason)) => {
+            refuse(ws, source, Some(&key), Some(&message), &as_received(value, envelope, now), &reason)
+        }
         Err(Trouble::Error(error)) => Err(error),
     }
 }
@@ -106,17 +110,28 @@ pub fn as_received(value: &Value, envelope: Envelope, now: i64) -> Value {
     Value::Object(whole)
 }
 
+/// Rejects a message whole. It is not kept what was answered: when it comes again it may be right, under other rules; until then it gets the same answer, and is told once.
 fn refuse(
     ws: &Workspace,
     source: &str,
     key: Option<&str>,
-    value: &Value,
-    envelope: Envelope,
+    message: Option<&Message>,
+    payload: &Value,
     reason: &str,
-    now: i64,
 ) -> Result<Value, CdpError> {
-    tell(ws, source, key, &as_received(value, envelope, now), &[reason.to_owned()])?;
-    Ok(json!({"profile": null, "rejected": [{"part": "message", "reason": reason}]}))
+    let rejects = vec![code_of(reason).to_owned()];
+    let one = One { rejected: true, rejects, ..One::default() };
+    enter(ws, source, key, payload, &[reason.to_owned()], Some(one))?;
+    let mut answer = Map::new();
+    // Of what could not be taken apart as much as it says.
+    let said = |key: &str| payload.get(key).filter(|value| value.is_string()).cloned();
+    let verb = message.map_or_else(|| said("type"), |message| Some(json!(message.verb.name())));
+    let id = message.map_or_else(|| said("messageId"), |message| message.id.as_ref().map(|id| json!(id)));
+    answer.extend(verb.map(|verb| ("type".to_owned(), verb)));
+    answer.extend(id.map(|id| ("messageId".to_owned(), id)));
+    answer.insert("profile".to_owned(), Value::Null);
+    answer.insert("rejected".to_owned(), json!([{"part": "message", "reason": reason}]));
+    Ok(Value::Object(answer))
 }
 
 /// The code of a reason: of a rule that was broken its own, which the reason says in words.
@@ -149,6 +164,18 @@ pub fn tell(
     payload: &Value,
     reasons: &[String],
 ) -> Result<(), CdpError> {
+    enter(ws, source, key, payload, reasons, None)
+}
+
+/// As [`tell`]; with `figures` the message is counted too.
+fn enter(
+    ws: &Workspace,
+    source: &str,
+    key: Option<&str>,
+    payload: &Value,
+    reasons: &[String],
+    figures: Option<One>,
+) -> Result<(), CdpError> {
     let source_id = match origin::named(ws, source)? {
         Some((source_id, _)) => source_id,
         None => {
@@ -158,14 +185,18 @@ pub fn tell(
     };
     let codes: Vec<&str> = reasons.iter().map(|reason| code_of(reason)).collect();
     let kind = if payload.get("identifier_type").is_some() { "value" } else { "message" };
-    spi::rows_cached(
+    let mut together = Together::default();
+    if let Some(figures) = figures {
+        figures.add(ws, source_id, &mut together);
+    }
+    together.add(
         &ws.sql(
             "INSERT INTO @ws@.reject (source_id, key, payload, kind, code, reason) \
              SELECT $1, $2, $3::pg_catalog.text::pg_catalog.jsonb, $6, x.code, x.reason FROM unnest($4::pg_catalog.text[], $5::pg_catalog.text[]) x(reason, code) ON CONFLICT DO NOTHING",
         ),
-        &[source_id.into(), key.into(), payload.to_string().into(), reasons.to_vec().into(), codes.into(), kind.into()],
-        |_| Ok(()),
-    )?;
+        [source_id.into(), key.into(), payload.to_string().into(), reasons.to_vec().into(), codes.into(), kind.into()],
+    );
+    together.run(|_| Ok(()))?;
     Ok(())
 }
 
@@ -184,7 +215,7 @@ pub fn replay(ws: &Workspace, source: &str, payload: &Value) -> Result<Vec<Strin
         &[source.into(), key.as_str().into()],
         |_| Ok(()),
     )?;
-    let taking = Taking { ws, source, message: &message, key: &key, now, alone: false };
+    let taking = Taking { ws, source, message: &message, key: &key, now, alone: false, counted: false };
     match taking.take() {
         Ok(answer) => {
             let parts = answer.get("rejected").and_then(Value::as_array);

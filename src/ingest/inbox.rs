@@ -3,19 +3,22 @@
 
 use super::definitions;
 use super::door::{self, as_received, key_of, reason_of};
+use super::figures;
 use super::plan::{self, Plan, Trouble, moment};
 use super::policy;
-use crate::error::CdpError;
+use crate::error::{CdpError, quoted};
 use crate::event::{self, validate};
 use crate::expr::catalog::Catalog;
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
 use crate::identity::{origin, stitch};
+use crate::pg::halving::halving;
 use crate::pg::{spi, temp};
 use crate::profile;
 use crate::quality::tally::{Level, Tally};
 use crate::source::batch;
 use crate::workspace::{Workspace, job};
+use pg_cdp_core::json::{Unkept, canonical};
 use pg_cdp_core::message::{Envelope, Message, read};
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
@@ -69,11 +72,41 @@ pub fn take(ws: &Workspace, job_id: i64, rows: i32) -> Result<i64, CdpError> {
     }
     let mut rejected = 0;
     for (source, rows) in sources {
-        rejected += Batch::read(ws, &source, rows)?.write(ws)?;
+        rejected += batch(ws, &source, &rows)?;
     }
     job::progress(ws, job_id, count, rejected)?;
     Ok(count)
 }
+
+/// Takes rows of one source; returns how many messages were rejected. A row with a value that PostgreSQL refuses wherever it gets is rejected alone: it must not keep the others, nor those
+/// that come after, in the inbox for ever.
+fn batch(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<i64, CdpError> {
+    if !origin::is_name(source) {
+        let reason = format!("{} cannot be the name of a source", quoted(source));
+        return Batch::of_refused(UNNAMED, rows, &reason).write(ws);
+    }
+    let part = |after: i64, upto: i64| match (usize::try_from(after), usize::try_from(upto)) {
+        (Ok(after), Ok(upto)) => rows.get(after..upto).unwrap_or_default(),
+        _ => &[],
+    };
+    let mut faults = Vec::new();
+    let mut rejected = 0;
+    let take = |after: i64, upto: i64| {
+        rejected += Batch::read(ws, source, part(after, upto))?.write(ws)?;
+        Ok(())
+    };
+    halving(0, i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?, take, |row, failure| {
+        faults.push((row, failure.message));
+        Ok(())
+    })?;
+    for (row, reason) in faults {
+        rejected += Batch::of_refused(source, part(row - 1, row), &reason).write(ws)?;
+    }
+    Ok(rejected)
+}
+
+/// The source that rows count for whose own has no usable name.
+const UNNAMED: &str = "inbox";
 
 /// A message of the batch.
 struct Item {
@@ -86,6 +119,11 @@ struct Item {
     plan: Option<Plan>,
 }
 
+/// A payload that is kept as its text, which jsonb holds whatever it is.
+fn as_text(payload: &str) -> Value {
+    Value::String(payload.replace("\\u0000", "\u{fffd}"))
+}
+
 /// The messages of one source.
 struct Batch {
     source: String,
@@ -96,38 +134,60 @@ struct Batch {
 
 impl Batch {
     /// Takes payloads apart and plans what they would write, as far as that is possible without keeping others from writing.
-    fn read(ws: &Workspace, source: &str, rows: Vec<Waiting>) -> Result<Self, CdpError> {
+    fn read(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<Self, CdpError> {
         let mut batch = Self { source: source.to_owned(), items: Vec::with_capacity(rows.len()), refused: Vec::new() };
         for row in rows {
             pgrx::check_for_interrupts!();
-            let now: i64 = row.received.into();
-            let payload: Value = match serde_json::from_str(&row.payload) {
-                // What PostgreSQL could not keep is no message either.
-                Ok(payload) if !row.payload.contains("\\u0000") => payload,
-                Ok(_) => {
-                    let text = row.payload.replace("\\u0000", "\u{fffd}");
-                    batch.refused.push((None, Value::String(text), "the payload has the character \\u0000".to_owned()));
-                    continue;
-                }
+            match serde_json::from_str(&row.payload) {
+                Ok(payload) => batch.take(row, payload),
                 Err(error) => {
-                    batch.refused.push((None, Value::String(row.payload), format!("the payload is no JSON: {error}")));
-                    continue;
+                    let reason = format!("the payload is no JSON: {error}");
+                    batch.refused.push((None, as_text(&row.payload), reason));
                 }
-            };
-            let Some((messages, envelope, _)) = door::messages(&payload) else {
-                batch.refused.push((
-                    None,
-                    payload,
-                    "the payload is neither a message nor an array of messages".to_owned(),
-                ));
-                continue;
-            };
-            for (nth, value) in messages.into_iter().enumerate() {
-                batch.add(value, envelope, now, nth);
             }
         }
         batch.plan(ws)?;
         Ok(batch)
+    }
+
+    /// Rows of which nothing is used, for one reason.
+    fn of_refused(source: &str, rows: &[Waiting], reason: &str) -> Self {
+        let payload = |row: &Waiting| {
+            let object = serde_json::from_str(&row.payload).ok().filter(Value::is_object);
+            let kept = object.and_then(|mut object| canonical(&mut object).is_ok().then_some(object));
+            kept.unwrap_or_else(|| as_text(&row.payload))
+        };
+        let refused = rows.iter().map(|row| (None, payload(row), reason.to_owned()));
+        Self { source: source.to_owned(), items: Vec::new(), refused: refused.collect() }
+    }
+
+    /// Takes the payload of a row apart. Numbers are written as jsonb would, so that both doors read the same.
+    fn take(&mut self, row: &Waiting, mut payload: Value) {
+        let now: i64 = row.received.into();
+        let unkept = canonical(&mut payload).err();
+        let Some((messages, envelope, many)) = door::messages(&payload) else {
+            let what = "the payload is neither a message nor an array of messages";
+            let reason = unkept.map_or(what, Unkept::reason).to_owned();
+            let payload = if unkept.is_some() { as_text(&row.payload) } else { payload };
+            self.refused.push((None, payload, reason));
+            return;
+        };
+        match unkept {
+            None => messages.into_iter().enumerate().for_each(|(nth, value)| self.add(value, envelope, now, nth)),
+            // Of several messages only those are left out that cannot be kept.
+            Some(_) if many && payload.is_array() => {
+                for (nth, value) in messages.into_iter().enumerate() {
+                    let mut value = value.clone();
+                    match canonical(&mut value) {
+                        Ok(()) => self.add(&value, envelope, now, nth),
+                        Err(unkept) => {
+                            self.refused.push((None, as_text(&value.to_string()), unkept.reason().to_owned()));
+                        }
+                    }
+                }
+            }
+            Some(unkept) => self.refused.push((None, as_text(&row.payload), unkept.reason().to_owned())),
+        }
     }
 
     fn add(&mut self, value: &Value, envelope: Envelope, now: i64, nth: usize) {
@@ -192,6 +252,9 @@ impl Batch {
         event::land::land(ws, source_id, true)?;
         let rejected = useless.len() + self.refused.len();
         self.tell(ws, &useless, refused, &mut tally)?;
+        let usable = (0i64..).zip(&self.items).filter(|(rn, _)| !useless.contains(rn));
+        let usable = usable.filter_map(|(_, item)| Some((&item.message, item.plan.as_ref()?)));
+        figures::fields(ws, source_id, &rules, usable, &mut tally)?;
         let rejected = i64::try_from(rejected).map_err(|_| CdpError::limit("too many rejects"))? + broken;
         tally.rejected = rejected;
         tally.write(ws, source_id)?;

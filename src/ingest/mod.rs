@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod definitions;
 mod door;
+mod figures;
 mod inbox;
 mod one;
 mod plan;

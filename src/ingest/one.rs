@@ -3,11 +3,12 @@
 
 use super::answer::Answer;
 use super::definitions;
+use super::door::{code_of, reason_of};
 use super::plan::{self, Plan, Trouble, moment};
 use super::policy;
 use super::realtime::{self, Cause};
 use crate::error::CdpError;
-use crate::event::one::{self, Landed, One};
+use crate::event::one::{self, Landed};
 use crate::event::validate;
 use crate::expr::catalog::{self, Catalog};
 use crate::expr::dependencies::Named;
@@ -19,8 +20,8 @@ use crate::identity::sight::{self, Settled, Sight};
 use crate::pg::scan::{self, Condition, Table};
 use crate::pg::spi::{self, Together};
 use crate::pg::transaction;
-use crate::profile::single;
-use crate::quality::tally::{Level, Tally};
+use crate::profile::{seen, single};
+use crate::quality::tally::{Level, One};
 use crate::workspace::Workspace;
 use pg_cdp_core::message::{Message, Refused};
 use pgrx::datum::TimestampWithTimeZone;
@@ -42,6 +43,8 @@ pub struct Taking<'a> {
     pub now: i64,
     /// Whether it is the only one of its transaction, as far as is known: then it may be written beside others.
     pub alone: bool,
+    /// Whether it is counted among what came: it is not when it is taken again out of the rejects.
+    pub counted: bool,
 }
 
 /// Rules, names and the plan of a message, as they are now.
@@ -78,6 +81,7 @@ fn obey(ws: &Workspace, plan: &mut Plan) -> Result<(), CdpError> {
             let part = match rule.attribute_id {
                 None => {
                     plan.event = None;
+                    plan.event_rejected = true;
                     "event".to_owned()
                 }
                 Some(id) => {
@@ -87,17 +91,11 @@ fn obey(ws: &Workspace, plan: &mut Plan) -> Result<(), CdpError> {
                 }
             };
             plan.refused.push(Refused { part, reason: rule.reason });
+        } else {
+            plan.warnings.push(rule.code);
         }
-        plan.broken.push((rule.level, rule.code));
     }
     Ok(())
-}
-
-/// Counts the rules that a message broke. Messages are not counted when they come one at a time: all would wait for the figures of the day.
-fn count(ws: &Workspace, plan: &Plan, source_id: i32) -> Result<(), CdpError> {
-    let mut tally = Tally::default();
-    plan.broken.iter().for_each(|(level, code)| tally.broken(*level, code, 1));
-    tally.write(ws, source_id)
 }
 
 impl Taking<'_> {
@@ -115,7 +113,17 @@ impl Taking<'_> {
             |row| spi::must::<String>(row, 1),
         )?;
         let Some(answer) = answer.into_iter().next() else { return Ok(None) };
+        let event = self.message.event.is_some();
+        let mut together = Together::default();
+        self.count(source_id, One { event, repeated: event, ..One::default() }, &mut together);
+        together.run(|_| Ok(()))?;
         serde_json::from_str(&answer).map(Some).map_err(|_| CdpError::corrupted("answer"))
+    }
+
+    fn count(&self, source_id: i32, one: One, together: &mut Together<'_>) {
+        if self.counted {
+            one.add(self.ws, source_id, together);
+        }
     }
 
     /// Whether there may be an answer: a look that hardly any message needs more than.
@@ -193,8 +201,7 @@ impl Taking<'_> {
                 }
                 let mut together = Together::default();
                 self.times(settled, place.source_id, known.plan.time.at, &mut together)?;
-                count(self.ws, &known.plan, place.source_id)?;
-                self.finish(answer, &place, Some(BTreeSet::new()), &known.catalog, together).map(Some)
+                self.finish(answer, &place, Some(BTreeSet::new()), &known, together).map(Some)
             }
             _ => Ok(back()?),
         }
@@ -250,8 +257,7 @@ impl Taking<'_> {
             one::ensure_partition(self.ws, known.plan.time.at)?;
         }
         self.event(&known, &place, &mut answer, true)?;
-        count(self.ws, &known.plan, place.source_id)?;
-        self.finish(answer, &place, (!identity).then_some(changed), &known.catalog, together)
+        self.finish(answer, &place, (!identity).then_some(changed), &known, together)
     }
 
     /// Those of some profiles that live no longer.
@@ -305,7 +311,7 @@ impl Taking<'_> {
         let Some(known_event) = known.catalog.events.get(&event.name) else {
             return Err(CdpError::internal("an event type is gone"));
         };
-        let one = One {
+        let one = one::One {
             event_type_id: known_event.event_type_id,
             source_id: place.source_id,
             node_id: place.node_id,
@@ -327,7 +333,7 @@ impl Taking<'_> {
         mut answer: Answer,
         place: &Place,
         changed: Option<BTreeSet<Named>>,
-        catalog: &Catalog,
+        known: &Known,
         mut together: Together<'_>,
     ) -> Result<Value, Trouble> {
         answer.profile = Some(place.profile_id);
@@ -335,8 +341,8 @@ impl Taking<'_> {
             None => Some(Cause::Identity),
             Some(mut changed) => {
                 if let (Some(event), false) = (&self.message.event, answer.repeated) {
-                    let known: Option<&catalog::Event> = catalog.events.get(&event.name);
-                    changed.extend(known.map(|event| Named::Event(event.event_type_id)));
+                    let event: Option<&catalog::Event> = known.catalog.events.get(&event.name);
+                    changed.extend(event.map(|event| Named::Event(event.event_type_id)));
                 }
                 (!changed.is_empty()).then_some(Cause::Named(changed))
             }
@@ -345,6 +351,19 @@ impl Taking<'_> {
             answer.effects = realtime::follow(self.ws, place.profile_id, place.created_at, cause)?;
         }
         let json = answer.json(self.message);
+        let plan = &known.plan;
+        let at = moment(plan.time.at)?;
+        let told = plan.traits.iter().filter(|t| t.value.is_some()).filter_map(|t| t.attribute_id);
+        seen::one(self.ws, told.collect(), at, &mut together);
+        let figures = One {
+            rejected: plan.event_rejected,
+            event: plan.event.is_some(),
+            repeated: answer.repeated,
+            at: Some(at),
+            rejects: answer.rejected.iter().map(|part| code_of(&reason_of(part)).to_owned()).collect(),
+            warnings: plan.warnings.clone(),
+        };
+        self.count(place.source_id, figures, &mut together);
         together.add(
             &self.ws.sql("INSERT INTO @ws@.message (source_id, message_id, received_at, answer) VALUES ($1, $2, $3, $4::pg_catalog.text::pg_catalog.jsonb)"),
             [place.source_id.into(), self.key.into(), moment(self.now)?.into(), json.to_string().into()],

@@ -10,7 +10,7 @@ use crate::identity::rules::{IdentifierType, Rules};
 use crate::identity::sight::{Sight, Wanted};
 use crate::identity::value::{self, Forms, MOST_BYTES};
 use crate::pg::spi;
-use crate::quality::tally::Level;
+use crate::profile::attribute;
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::infer;
@@ -76,8 +76,10 @@ pub struct Plan {
     pub time: Corrected,
     /// Parts that are left out.
     pub refused: Vec<Refused>,
-    /// Rules of the dictionary that it breaks, by their codes.
-    pub broken: Vec<(Level, String)>,
+    /// Rules of the dictionary that it breaks and that keep nothing out, by their codes.
+    pub warnings: Vec<String>,
+    /// Whether a rule of the dictionary has taken its event out.
+    pub event_rejected: bool,
 }
 
 impl Plan {
@@ -122,24 +124,50 @@ pub fn facts(catalog: &Catalog, rules: &Rules, policy: &Policy, message: &Messag
     let types = unknown_types(rules, policy, message, &mut refused)?;
     let traits = traits(catalog, policy, message, &mut refused)?;
     let event = event(catalog, policy, message, time, &mut refused)?;
-    Ok(Plan { wanted: Vec::new(), sight: Sight::default(), types, traits, event, time, refused, broken: Vec::new() })
+    Ok(Plan {
+        wanted: Vec::new(),
+        sight: Sight::default(),
+        types,
+        traits,
+        event,
+        time,
+        refused,
+        warnings: Vec::new(),
+        event_rejected: false,
+    })
 }
 
-/// When what a message says was so. A time that cannot be right is treated as the source's policy says.
+/// Why a time cannot be right. It is compared with when the message was received.
+const LATER: &str = "later than it was received by more than the source's policy allows";
+const EARLIER: &str = "earlier than it was received by more than the source's policy allows";
+
+/// When what a message says was so. A time that cannot be right is treated as the source's policy says: when the message happened and, of what a server before this one received, when it
+/// did. Neither is believed beyond what the clock here says: else one would vouch for the other.
 fn when(message: &Message, policy: &Policy, now: i64, refused: &mut Vec<Refused>) -> Result<Corrected, Trouble> {
-    let time = message.clock.correct(now);
-    let late = time.at.saturating_sub(time.received);
-    let reason = if late > policy.future {
-        "later than it was received by more than the source's policy allows"
-    } else if -late > policy.past {
-        "earlier than it was received by more than the source's policy allows"
-    } else {
-        return Ok(time);
+    let beyond = |at: i64, latest: i64, earliest: i64| {
+        if at.saturating_sub(latest) > policy.future {
+            Some(LATER)
+        } else if earliest.saturating_sub(at) > policy.past {
+            Some(EARLIER)
+        } else {
+            None
+        }
     };
-    if policy.quarantines {
-        return Err(Trouble::Fault(format!("timestamp: {reason}")));
+    let mut refuse = |part: &str, reason: &str| {
+        if policy.quarantines {
+            return Err(Trouble::Fault(format!("{part}: {reason}")));
+        }
+        refused.push(Refused { part: part.to_owned(), reason: reason.to_owned() });
+        Ok(())
+    };
+    let mut clock = message.clock;
+    if let Some(reason) = clock.received.and_then(|received| beyond(received, now, now)) {
+        refuse("receivedAt", reason)?;
+        clock.received = None;
     }
-    refused.push(Refused { part: "timestamp".to_owned(), reason: reason.to_owned() });
+    let time = clock.correct(now);
+    let Some(reason) = beyond(time.at, time.received.min(now), time.received) else { return Ok(time) };
+    refuse("timestamp", reason)?;
     Ok(Corrected { at: time.received, received: time.received, original: Some(time.at) })
 }
 
@@ -259,6 +287,10 @@ fn traits(
         };
         // Nobody has what there is no attribute for.
         let Some(ty) = ty else { continue };
+        if known.is_none() && !attribute::is_name(&t.name) {
+            refuse(format!("\"{}\" cannot be the name of an attribute", t.name));
+            continue;
+        }
         let Some(value) = form(&t.value, ty) else {
             refuse(format!("no value of type {ty}"));
             continue;

@@ -9,6 +9,7 @@ pub mod aggregate;
 pub mod alloc;
 pub mod array;
 pub mod expanded;
+pub mod halving;
 pub mod interrupt;
 pub mod join_selectivity;
 pub mod json;

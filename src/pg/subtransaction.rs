@@ -30,6 +30,11 @@ impl SqlFailure {
         (0..5).map(|i| char::from(b'0' + (packed >> (6 * i) & 0x3F) as u8)).collect()
     }
 
+    /// Whether a value may be to blame: data exceptions, what functions and constraints of the user's own raise, and what is too long for its place.
+    pub fn is_of_a_value(&self) -> bool {
+        matches!(self.sqlstate().get(..2), Some("21" | "22" | "23" | "2F" | "54" | "P0"))
+    }
+
     /// Whether it comes from the server or from another transaction, such as a full disk, a deadlock or a lock that was not to be had, and not from what was
     /// asked: then what was asked may be right, and going on without it would leave it undone.
     pub fn is_of_the_server(&self) -> bool {

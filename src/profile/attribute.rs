@@ -17,6 +17,32 @@ const TYPES: [&str; 7] = ["boolean", "bigint", "numeric", "text", "text[]", "dat
 /// Names that the wide table, the language or PostgreSQL keeps for itself.
 const RESERVED: [&str; 8] = ["profile_id", "at", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
 
+/// Whether an attribute can have this name.
+pub fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && !RESERVED.contains(&name)
+}
+
+/// How an attribute came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody made it.
+    Declared,
+    /// The mapping of a source names it.
+    Mapped,
+    /// A message brought it.
+    Inferred,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Mapped => "mapped",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
 /// A new attribute.
 pub struct New<'a> {
     /// Name.
@@ -35,13 +61,15 @@ pub struct New<'a> {
     pub expression: Option<&'a str>,
     /// What it means.
     pub description: Option<&'a str>,
+    /// How it came to be known.
+    pub origin: Origin,
     /// statistical, rule, imported or manual, of a tag.
     pub tag_kind: Option<&'a str>,
 }
 
 /// Enters an attribute. Needs the workspace lock. The view is refreshed by the caller.
 pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
-    if new.name.is_empty() || new.name.len() > 63 || RESERVED.contains(&new.name) {
+    if !is_name(new.name) {
         return Err(CdpError::invalid_parameter(format!("\"{}\" cannot be the name of an attribute", new.name))
             .with_hint(format!("Use a name of 1 to 63 bytes other than {}.", RESERVED.join(", "))));
     }
@@ -56,8 +84,8 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
         return Err(CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name."));
     }
     let attribute_id = spi::one::<i32>(
-        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description, tag_kind) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING attribute_id"),
-        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into(), new.tag_kind.into()],
+        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description, tag_kind, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING attribute_id"),
+        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into(), new.tag_kind.into(), new.origin.name().into()],
     )?
     .ok_or_else(|| CdpError::internal("an attribute was not entered"))?;
     spi::run(
@@ -80,7 +108,7 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
 }
 
 /// Enters a trait that a source brings, unless it is known with the same type.
-pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str) -> Result<(), CdpError> {
+pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str, origin: Origin) -> Result<(), CdpError> {
     let existing = spi::rows(
         &ws.sql("SELECT a.kind, a.type FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
         &[name.into()],
@@ -88,6 +116,8 @@ pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str) -> Result<(), CdpError
     )?;
     match existing.into_iter().next() {
         Some((kind, known)) if kind == "trait" && known == ty => Ok(()),
+        // Another message of the batch has brought it meanwhile: it is read again as that has it.
+        Some(_) if origin == Origin::Inferred => Ok(()),
         Some((kind, _)) if kind == "tag" => {
             Err(CdpError::duplicate_object("tag", name).with_hint("A tag is computed; give the trait another name."))
         }
@@ -105,6 +135,7 @@ pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str) -> Result<(), CdpError
                 indexed: true,
                 expression: None,
                 description: None,
+                origin,
                 tag_kind: None,
             };
             create(ws, &new).map(|_| ())
@@ -183,6 +214,7 @@ fn cdp_trait_create(
                 indexed,
                 expression: None,
                 description: None,
+                origin: Origin::Declared,
                 tag_kind: None,
             },
         )?;

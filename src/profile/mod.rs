@@ -7,6 +7,7 @@ mod dictionary;
 pub mod history;
 pub mod observe;
 mod provenance;
+pub mod seen;
 pub mod single;
 pub mod survive;
 mod timeline;

@@ -1,6 +1,7 @@
 //! Traits of a batch: observations kept on the identifier they were made on, as [`pg_cdp_core::survivorship::keep`] says. What they come to is computed in
 //! [`super::survive`].
 
+use super::seen;
 use super::survive::{self, Of};
 use crate::error::CdpError;
 use crate::pg::{spi, temp};
@@ -14,6 +15,7 @@ pub fn observe(ws: &Workspace, source_id: i32, merged: bool) -> Result<(), CdpEr
     let any = spi::one::<bool>("SELECT true FROM pg_temp.cdp_row r WHERE r.traits <> '{}' LIMIT 1", &[])?.is_some();
     if any {
         keep(ws, source_id)?;
+        seen::record(ws)?;
     }
     if !any && !merged {
         return Ok(());

@@ -10,9 +10,9 @@ use pgrx::spi::quote_literal;
 /// Brings the view up to the attributes there are.
 pub fn refresh(ws: &Workspace) -> Result<(), CdpError> {
     let attributes = spi::rows(
-        &ws.sql("SELECT a.name, a.kind, a.type, coalesce(a.description, ''), coalesce(a.expression, '') FROM @ws@.attribute a WHERE a.entity = 'person' ORDER BY a.attribute_id"),
+        &ws.sql("SELECT a.name, a.kind, a.type, coalesce(a.description, ''), coalesce(a.expression, ''), coalesce(a.unit, '') FROM @ws@.attribute a WHERE a.entity = 'person' ORDER BY a.attribute_id"),
         &[],
-        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?, spi::must::<String>(row, 4)?, spi::must::<String>(row, 5)?)),
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?, spi::must::<String>(row, 4)?, spi::must::<String>(row, 5)?, spi::must::<String>(row, 6)?)),
     )?;
     let mut columns = String::new();
     for (name, ..) in &attributes {
@@ -27,12 +27,13 @@ pub fn refresh(ws: &Workspace) -> Result<(), CdpError> {
     )?;
     spi::run(&ws.sql("COMMENT ON VIEW @ws@.profiles IS 'one row a live profile, one column an attribute'"), &[])?;
     spi::run(&ws.sql("COMMENT ON COLUMN @ws@.profiles.profile_id IS 'stable number of the profile'"), &[])?;
-    for (name, kind, ty, description, expression) in &attributes {
+    for (name, kind, ty, description, expression, unit) in &attributes {
         let comment = match (description.is_empty(), kind.as_str()) {
             (false, _) => description.clone(),
             (true, "tag") => format!("tag, {ty}: {expression}"),
             (true, _) => format!("{kind}, {ty}"),
         };
+        let comment = if unit.is_empty() { comment } else { format!("{comment}; in {unit}") };
         for table in ["profiles", "profile_value"] {
             spi::run(
                 &ws.sql(&format!(

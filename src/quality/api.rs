@@ -72,8 +72,8 @@ fn arrived(
     figures: &mut Vec<Figure>,
 ) -> Result<(), CdpError> {
     let sql = "WITH d AS (SELECT coalesce(sum(d.rows), 0) AS rows, coalesce(sum(d.rejected), 0) AS rejected, coalesce(sum(d.events), 0) AS events, coalesce(sum(d.repeated), 0) AS repeated \
-                 FROM @ws@.data_quality_day d WHERE d.source_id = $1 AND ($2 IS NULL OR d.day >= $2)), \
-               r AS (SELECT r.level, r.code, sum(r.times) AS times FROM @ws@.data_quality_reason r WHERE r.source_id = $1 AND ($2 IS NULL OR r.day >= $2) GROUP BY 1, 2), \
+                 FROM @ws@.data_quality_days d WHERE d.source_id = $1 AND ($2 IS NULL OR d.day >= $2)), \
+               r AS (SELECT r.level, r.code, sum(r.times) AS times FROM @ws@.data_quality_reasons r WHERE r.source_id = $1 AND ($2 IS NULL OR r.day >= $2) GROUP BY 1, 2), \
                f AS (SELECT f.kind, f.event, f.name, sum(f.rows) AS rows, sum(f.present) AS present FROM @ws@.data_quality_field f WHERE f.source_id = $1 AND ($2 IS NULL OR f.day >= $2) GROUP BY 1, 2, 3) \
                SELECT x.metric, x.item, x.value FROM ( \
                  SELECT 1 AS i, 'rows' AS metric, NULL::pg_catalog.text AS item, d.rows::pg_catalog.numeric AS value FROM d \

@@ -1,7 +1,8 @@
-//! What a batch adds to the figures of its source and day: collected while it is taken, written once.
+//! What a batch adds to the figures of its source and day: collected while it is taken, written once. A message that comes by itself adds a row of its own, so that none waits for another to
+//! have counted; the views add them up, and `cdp_flush()` folds them in.
 
 use crate::error::CdpError;
-use crate::pg::spi;
+use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::BTreeMap;
@@ -25,6 +26,62 @@ impl Level {
             Self::Reject => "reject",
         }
     }
+}
+
+/// What a message that came by itself adds.
+#[derive(Debug, Default)]
+pub struct One {
+    /// Whether the whole or its event was rejected.
+    pub rejected: bool,
+    /// Whether it tells an event that could be used.
+    pub event: bool,
+    /// Whether that said nothing new.
+    pub repeated: bool,
+    /// The time it speaks of, if it could be used.
+    pub at: Option<TimestampWithTimeZone>,
+    /// Codes of what was rejected.
+    pub rejects: Vec<String>,
+    /// Codes of rules that were broken by what is kept.
+    pub warnings: Vec<String>,
+}
+
+impl One {
+    /// Adds to `together` that it is counted for its source and the present day.
+    pub fn add(self, ws: &Workspace, source_id: i32, together: &mut Together<'_>) {
+        let sql = "INSERT INTO @ws@.data_quality_one (source_id, day, rejected, event, repeated, newest, rejects, warnings) VALUES ($1, @today@, $2, $3, $4, $5, $6, $7)";
+        together.add(
+            &ws.sql(&sql.replace("@today@", TODAY)),
+            [
+                source_id.into(),
+                self.rejected.into(),
+                self.event.into(),
+                self.repeated.into(),
+                self.at.into(),
+                self.rejects.into(),
+                self.warnings.into(),
+            ],
+        );
+    }
+}
+
+/// Counts the messages that came one at a time. Needs the workspace lock.
+pub fn fold(ws: &Workspace) -> Result<(), CdpError> {
+    spi::run(
+        &ws.sql(
+            "WITH taken AS (DELETE FROM @ws@.data_quality_one RETURNING *), \
+             t AS MATERIALIZED (SELECT t.* FROM taken t WHERE EXISTS (SELECT FROM @ws@.source s WHERE s.source_id = t.source_id)), \
+             reasons AS (INSERT INTO @ws@.data_quality_reason AS r (source_id, day, level, code, times) \
+               SELECT x.source_id, x.day, x.level, x.code, count(*) FROM (SELECT t.source_id, t.day, 'reject' AS level, unnest(t.rejects) AS code FROM t \
+                 UNION ALL SELECT t.source_id, t.day, 'warn', unnest(t.warnings) FROM t) x GROUP BY 1, 2, 3, 4 \
+               ON CONFLICT (source_id, day, level, code) DO UPDATE SET times = r.times + excluded.times) \
+             INSERT INTO @ws@.data_quality_day AS d (source_id, day, rows, rejected, events, repeated, newest, updated_at) \
+             SELECT t.source_id, t.day, count(*), count(*) FILTER (WHERE t.rejected), count(*) FILTER (WHERE t.event), count(*) FILTER (WHERE t.repeated), max(t.newest), max(t.at) FROM t GROUP BY 1, 2 \
+             ON CONFLICT (source_id, day) DO UPDATE SET rows = d.rows + excluded.rows, rejected = d.rejected + excluded.rejected, events = d.events + excluded.events, \
+               repeated = d.repeated + excluded.repeated, newest = greatest(d.newest, excluded.newest), updated_at = greatest(d.updated_at, excluded.updated_at)",
+        ),
+        &[],
+    )?;
+    Ok(())
 }
 
 /// What a batch adds.

@@ -89,7 +89,7 @@ fn verify(ws: &Workspace, relation: &str, mapping: &Mapping) -> Result<Value, Cd
     describe::check(relation, mapping)?;
     for (name, expression) in &mapping.traits {
         let ty = describe::type_of(relation, &format!("traits.{name}"), expression)?;
-        attribute::ensure_trait(ws, name, &ty)?;
+        attribute::ensure_trait(ws, name, &ty, attribute::Origin::Mapped)?;
     }
     let mut types = Map::new();
     if let Some(event) = &mapping.event {
@@ -104,7 +104,7 @@ fn verify(ws: &Workspace, relation: &str, mapping: &Mapping) -> Result<Value, Cd
         }
         // An event type that is a constant is known before the first row.
         if let Some(constant) = constant(&event.name) {
-            dictionary::ensure(ws, &constant, &properties, Mode::Declared)?;
+            dictionary::ensure(ws, &constant, &properties, Mode::Mapped)?;
         }
     }
     Ok(Value::Object(types))

@@ -6,7 +6,8 @@ use crate::error::CdpError;
 use crate::event::dictionary::{NAME_BYTES, Property};
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
-use crate::pg::{spi, subtransaction, temp};
+use crate::pg::halving::halving;
+use crate::pg::{spi, temp};
 use crate::quality::tally::{Level, Tally};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
@@ -64,31 +65,18 @@ pub const PAYLOAD: &str = "SELECT s.rn, s.k AS key, to_jsonb(s.r) AS payload FRO
 pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64, tally: &mut Tally) -> Result<i64, CdpError> {
     let sql = map_sql(plan);
     let mut rejected = 0;
-    // Halving keeps the cost of one bad row in a batch of n at log2(n) retries.
-    let mut ranges = vec![(after, upto)];
-    while let Some((after, upto)) = ranges.pop() {
-        pgrx::check_for_interrupts!();
-        let outcome = subtransaction::run(|| Ok(spi::run(&sql, &[after.into(), upto.into()])?));
-        let Err(failure) = outcome else { continue };
-        // Only what a value can be guilty of is blamed on a row.
-        if !matches!(failure.sqlstate().get(..2), Some("21" | "22" | "23" | "2F" | "P0")) {
-            return Err(CdpError::from(failure));
-        }
-        if upto - after > 1 {
-            let middle = after + (upto - after) / 2;
-            ranges.push((middle, upto));
-            ranges.push((after, middle));
-            continue;
-        }
+    let take = |after: i64, upto: i64| Ok(spi::run(&sql, &[after.into(), upto.into()]).map(drop)?);
+    halving(after, upto, take, |rn, failure| {
         rejected += 1;
         spi::run(
             &ws.sql(
                 "WITH noted AS (INSERT INTO pg_temp.cdp_rejected (rn) VALUES ($3)) \
                  INSERT INTO @ws@.reject (source_id, key, payload, code, reason) SELECT $1, s.k, to_jsonb(s.r), 'expression_failed', $2 FROM pg_temp.cdp_spool s WHERE s.rn = $3 ON CONFLICT DO NOTHING",
             ),
-            &[plan.source.source_id.into(), failure.message.into(), upto.into()],
+            &[plan.source.source_id.into(), failure.message.into(), rn.into()],
         )?;
-    }
+        Ok(())
+    })?;
     tally.rejected += rejected;
     tally.broken(Level::Reject, "expression_failed", rejected);
     present(plan, tally)?;

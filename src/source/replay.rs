@@ -5,6 +5,7 @@ use super::spool::{self, Source};
 use super::{describe, sync};
 use crate::error::CdpError;
 use crate::identity::origin;
+use crate::pg::halving::halving;
 use crate::pg::json::JsonText;
 use crate::pg::{spi, subtransaction, temp};
 use crate::workspace::{self, Workspace, job};
@@ -271,25 +272,17 @@ fn fill(ws: &Workspace, source: &Source, reject_id: Option<i64>, payload: Option
         row = describe::ROW
     );
     let total = spi::one::<i64>("SELECT max(p.rn) FROM pg_temp.cdp_replay p", &[])?.unwrap_or(0);
-    let (mut broken, mut ranges) = (Vec::new(), vec![(0, total)]);
-    while let Some((after, upto)) = ranges.pop() {
-        if after == upto {
-            continue;
-        }
-        let Err(failure) = subtransaction::run(|| Ok(spi::run(&insert, &[after.into(), upto.into()])?)) else {
-            continue;
-        };
-        if upto - after > 1 {
-            let middle = after + (upto - after) / 2;
-            ranges.extend([(middle, upto), (after, middle)]);
-        } else if reject_id.is_some() {
+    let mut broken = Vec::new();
+    let take = |after: i64, upto: i64| Ok(spi::run(&insert, &[after.into(), upto.into()]).map(drop)?);
+    halving(0, total, take, |rn, failure| {
+        if reject_id.is_some() {
             return Err(CdpError::from(failure)
                 .in_context(&format!("the payload is no row of {relation}"))
                 .or_hint("Give a payload with what is to be corrected."));
-        } else {
-            broken.push(upto);
         }
-    }
+        broken.push(rn);
+        Ok(())
+    })?;
     let count = i64::try_from(broken.len()).map_err(|_| CdpError::limit("too many rejects"))?;
     if count > 0 {
         spi::run("DELETE FROM pg_temp.cdp_replay p WHERE p.rn = ANY ($1)", &[broken.into()])?;

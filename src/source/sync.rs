@@ -195,7 +195,7 @@ pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first
         Some(_) => {
             let named = "SELECT DISTINCT r.event FROM pg_temp.cdp_row r WHERE r.event IS NOT NULL";
             for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
-                dictionary::ensure(ws, &name, &plan.properties, Mode::Declared)?;
+                dictionary::ensure(ws, &name, &plan.properties, Mode::Mapped)?;
             }
             event::land::land(ws, source_id, first)?;
             let new = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_event_new", &[])?;

@@ -22,6 +22,8 @@ const FOLD: &str = "WITH taken AS (DELETE FROM @ws@.pending RETURNING column_id,
 /// Rebuilds and folds; returns how many chunks were written. Needs the workspace lock.
 pub fn flush(ws: &Workspace) -> Result<i64, CdpError> {
     crate::event::seen::fold(ws)?;
+    crate::profile::seen::fold(ws)?;
+    crate::quality::tally::fold(ws)?;
     let rebuilt = rebuild::stale(ws)?;
     let folded = spi::one::<i64>(&ws.sql(FOLD), &[])?.unwrap_or(0);
     let forwards = rebuild::forwards(ws)?;

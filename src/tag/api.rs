@@ -76,6 +76,7 @@ fn cdp_tag_create(
             indexed: true,
             expression,
             description,
+            origin: attribute::Origin::Declared,
             tag_kind: Some(kind),
         };
         let attribute_id = attribute::create(ws, &new)?;

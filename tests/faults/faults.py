@@ -49,6 +49,19 @@ def begin(name):
     return random.Random(SEED)
 
 
+def processes():
+    return [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def parent(pid):
+    """The number of the process it belongs to; None when it is gone, or dead and not collected."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[1])
+
+
 class Server:
     """A server of the test's own: killing a backend takes every connection of its server with it."""
 
@@ -114,16 +127,36 @@ class Server:
             time.sleep(0.03)
         fail("the server did not come back")
 
-    def kill(self, pid, whole):
-        """Kills one backend, or stops the whole server at once."""
-        if whole:
+    def kill(self, pid, what="backend"):
+        """Kills one backend (`backend`), stops the whole server at once (`server`), or kills the process that all others belong to (`postmaster`)."""
+        if what == "server":
             self.stop("immediate")
             self.start()
+        elif what == "postmaster":
+            self._kill_postmaster()
         else:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def _kill_postmaster(self):
+        file = self.data / "postmaster.pid"
+        postmaster = int(file.read_text().split()[0])
+        others = [pid for pid in processes() if parent(pid) == postmaster]
+        os.kill(postmaster, signal.SIGKILL)
+        # Its backends end as they notice it. Until the last is gone the memory they share keeps a new server out.
+        for _ in range(1200):
+            if not any(parent(pid) is not None for pid in (postmaster, *others)):
+                break
+            time.sleep(0.05)
+        else:
+            fail("backends went on without their postmaster")
+        # Where nobody collects dead processes its number is still taken.
+        if pathlib.Path(f"/proc/{postmaster}").exists():
+            file.unlink()
+            (self.socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        self.start()
 
     def internal_errors(self):
         """Lines of the log that no fault excuses."""
@@ -220,6 +253,8 @@ class Operation:
     """Something that can be disturbed. `prepare(n)` gives facts of round n and disturbs nothing; `run(n)` is the operation; running it again after it was disturbed
     completes it. `half(server, database, n)` says what is wrong before it is run again, `whole` what is wrong after."""
     name = ""
+    # The tests it is for, when not for all; and how often it is disturbed, when not as often as the others.
+    only, times = None, None
     # What the disturbed run said before, and its round.
     said, round = "", 0
 
@@ -349,7 +384,52 @@ class Inbox(Operation):
         return self.half(server, database, n) or server.psql(database, "SELECT format('%s messages wait', count(*)) FROM cdp.inbox HAVING count(*) > 0 UNION ALL SELECT 'jobs are left open' FROM cdp.jobs WHERE state IN ('running', 'interrupted');")
 
 
-OPERATIONS = [o for o in (Sync(), Link(), Refresh(), Flush(), Ingest(), Inbox()) if o.name in os.environ.get("FAULT_OPERATIONS", o.name).split(",")]
+class Retain(Operation):
+    """Events past their retention: each is there whole, or as what its day column counts, never both and never neither."""
+    name = "retain"
+    only, times = {"kill"}, 6
+
+    def prepare(self, n):
+        return f"SELECT shop.round({n + 2}); CALL cdp_sync(); SELECT cdp_event_retention('view', '30 days');"
+
+    def run(self, n):
+        return f"SELECT count(*) FROM cdp_retain(timestamptz '2024-03-31 12:00+00' + {n} * interval '1 day');"
+
+    def half(self, server, database, n):
+        return server.psql(database, f"""SELECT format('event %s is there twice', e.event_id) FROM cdp.event e JOIN cdp.event_day d USING (event_id)
+            UNION ALL SELECT format('%s visits are kept of %s', e.n, v.n) FROM (SELECT count(*) AS n FROM cdp.events WHERE event = 'view') e, (SELECT count(*) AS n FROM shop.visit) v,
+                (SELECT count(*) AS n FROM cdp.rejects WHERE source = 'web') r WHERE e.n + r.n <> v.n;""")
+
+    def whole(self, server, database, n):
+        return self.half(server, database, n) or server.psql(database, "SELECT format('%s events are past their retention', count(*)) FROM cdp.event e JOIN cdp.event_type t USING (event_type_id) WHERE e.at < t.kept_from HAVING count(*) > 0;")
+
+
+class Replay(Operation):
+    """Rejected rows and messages that are right under other rules: each waits among the rejects or has landed, never both and never neither."""
+    name = "replay"
+    only, times = {"kill"}, 6
+
+    def messages(self, n):
+        return [{"type": "track", "messageId": f"r{n}-{i}", "userId": f"u{i}", "event": "purchase", "timestamp": "2024-06-01T10:00:00Z", "properties": {"amount": 5000 + i, "category": "cat 1"}} for i in range(1, 16)]
+
+    def prepare(self, n):
+        return (f"""SELECT cdp_property_alter('purchase', 'amount', '{{"max": 1000, "validation": "reject"}}');
+            INSERT INTO shop.sale SELECT 700000 + {n} * 100 + i, 'K' || i, NULL, 5000 + i, 'cat 2', timestamptz '2024-05-01' + i * interval '1 hour' FROM generate_series(1, 60) i; CALL cdp_sync('pos');
+            SELECT count(cdp_ingest({quote(json.dumps(self.messages(n)))}, 'app')); SELECT cdp_property_alter('purchase', 'amount', '{{"max": null}}');""")
+
+    def run(self, n):
+        return "SELECT * FROM cdp_reject_replay('pos'); SELECT * FROM cdp_reject_replay('app');"
+
+    def half(self, server, database, n):
+        return server.psql(database, f"""WITH all_of AS (SELECT (700000 + {n} * 100 + i)::text AS key FROM generate_series(1, 60) i UNION ALL SELECT 'r{n}-' || i FROM generate_series(1, 15) i)
+            SELECT format('%s: %s events, %s rejects', a.key, e.n, r.n) FROM all_of a, LATERAL (SELECT count(*) AS n FROM cdp.event e WHERE e.key = a.key) e, LATERAL (SELECT count(*) AS n FROM cdp.reject r WHERE r.key = a.key) r WHERE e.n + r.n <> 1;""")
+
+    def whole(self, server, database, n):
+        return self.half(server, database, n) or server.psql(database, "SELECT format('%s rejects are left', count(*)) FROM cdp.rejects WHERE source IN ('pos', 'app') HAVING count(*) > 0;")
+
+
+TEST = pathlib.Path(sys.argv[0]).name
+OPERATIONS = [o for o in (Sync(), Link(), Refresh(), Flush(), Ingest(), Inbox(), Retain(), Replay()) if o.name in os.environ.get("FAULT_OPERATIONS", o.name).split(",") and (o.only is None or TEST in o.only)]
 
 
 def company(server, definitions=True):

@@ -7,10 +7,10 @@ SELECT cdp_init(time_zone => 'Asia/Shanghai');
 -- 1. A property is declared before data comes; its event type comes with it.
 SELECT cdp_property_create('order', 'amount', 'numeric', '{"description": "what was paid", "unit": "CNY", "role": "amount", "min": 0, "max": 10000, "validation": "reject", "required": true}');
 SELECT cdp_property_create('order', 'status', 'text', '{"allowed": ["paid", "open"], "validation": "warn", "pii": false}');
-SELECT cdp_property_create('order', 'code', 'text', '{"pattern": "^[A-Z]{3}$", "tracked": false}');
-SELECT cdp_property_create('order', 'due', 'date', '{"min": "2020-01-01"}');
+SELECT cdp_property_create('order', 'code', 'text', '{"pattern": "^[A-Z]{3}$", "tracked": false, "validation": "off"}');
+SELECT cdp_property_create('order', 'due', 'date', '{"min": "2020-01-01", "validation": "off"}');
 SELECT cdp_event_type_alter('order', '{"role": "order", "description": "an order"}');
-SELECT name, role, description, events, first_seen FROM cdp.event_types;
+SELECT name, origin, role, description, events, first_seen FROM cdp.event_types;
 SELECT name, type, origin, role, unit, pii, description, tracked, measure, validation, required, minimum, maximum, allowed, pattern, events FROM cdp.properties ORDER BY name;
 
 -- 2. What is refused.
@@ -136,8 +136,29 @@ SELECT source, rejects, warnings, outliers FROM cdp.data_quality WHERE source IN
 SELECT cdp_flush() >= 0 AS folded;
 SELECT events = (SELECT count(*) FROM cdp.events WHERE event = 'pay') AS counted, (SELECT count(*) FROM cdp.event_seen_one) AS waiting FROM cdp.event_types WHERE name = 'pay';
 
+-- 9. A range that is declared and of which nothing else is said is held to: what lies outside is quarantined and counted, by every door. What was said stays said.
+SELECT cdp_property_create('fine', 'speed', 'numeric', '{"max": 300, "unit": "km/h"}');
+SELECT cdp_property_create('fine', 'zone', 'text', '{"required": true}');
+SELECT cdp_property_create('fine', 'plate', 'text', '{"pattern": "^[A-Z]", "validation": "off"}');
+SELECT cdp_property_alter('fine', 'plate', '{"allowed": ["A1", "B2"]}');
+SELECT cdp_property_create('fine', 'kind', 'text', '{"allowed": ["day", "night"], "validation": "warn"}');
+SELECT cdp_property_alter('fine', 'kind', '{"allowed": ["day"]}');
+SELECT cdp_property_create('fine', 'note', 'text', '{"pattern": null, "min": null}');
+SELECT cdp_trait_create('height', 'numeric');
+SELECT cdp_attribute_alter('height', '{"min": 20, "max": 260, "unit": "cm"}');
+SELECT name, validation, minimum, maximum FROM cdp.properties WHERE event = 'fine' UNION ALL SELECT name, validation, minimum, maximum FROM cdp.attributes WHERE name = 'height' ORDER BY 1;
+SELECT col_description('cdp.profiles'::regclass, attnum) FROM pg_attribute WHERE attrelid = 'cdp.profiles'::regclass AND attname = 'height';
+CREATE TABLE fine AS SELECT i, jsonb_build_object('type', 'track', 'userId', 'v' || i % 5, 'messageId', i, 'event', 'fine', 'timestamp', '2025-05-01T10:00:00Z', 'properties', jsonb_build_object('speed', i * 20, 'plate', 'x', 'kind', 'dusk')) AS event,
+    jsonb_build_object('type', 'identify', 'userId', 'v' || i, 'messageId', 'i' || i, 'timestamp', '2025-05-01T10:00:00Z', 'traits', jsonb_build_object('height', i * 20)) AS person FROM generate_series(1, 20) i;
+SELECT count(cdp_ingest(event, 'gate')) AS taken, count(cdp_ingest(person, 'gate')) AS people FROM fine;
+INSERT INTO cdp.inbox (payload, source) SELECT event::text, 'gates' FROM fine UNION ALL SELECT person::text, 'gates' FROM fine;
+CALL cdp_process_inbox();
+SELECT s.source, (SELECT count(*) FROM cdp.events e WHERE e.event = 'fine' AND e.source = s.source) = (SELECT count(*) FROM fine WHERE i * 20 <= 300) AS kept,
+    (SELECT jsonb_object_agg(code, n) FROM (SELECT code, count(*) AS n FROM cdp.rejects r WHERE r.source = s.source GROUP BY 1) x) AS told, q.rejects, q.warnings, q.outliers, q.rejected FROM unnest('{gate,gates}'::text[]) s(source) JOIN cdp.data_quality q USING (source) ORDER BY 1;
+SELECT max(height) AS highest, min(height) AS lowest FROM cdp.profiles;
+
 DROP FUNCTION agree, sent;
-DROP TABLE messages;
+DROP TABLE messages, fine;
 DROP VIEW columns, wrong;
 DROP TABLE sale, hostile;
 DROP SCHEMA cdp CASCADE;

@@ -94,8 +94,107 @@ CALL cdp_process_inbox();
 ROLLBACK;
 SELECT cdp_profile_id('user_id', 'rolled back') AS nobody, (SELECT count(*) FROM whole.inbox) AS waiting;
 
-DROP TABLE stream, told, before;
-DROP FUNCTION make(text), fill(text), state(text), wrong(text), counts();
+-- 4. Payloads that are JSON and no jsonb, beside others of one batch: only they are rejected, and nothing stays.
+SELECT make('hostile');
+SET cdp.workspace = 'hostile';
+CREATE TABLE sent (nth int, payload text, source text);
+INSERT INTO sent VALUES
+    (1, '{"type": "track", "messageId": "n1", "userId": "u1", "event": "number", "timestamp": "2024-03-01T00:00:00Z", "properties": {"n": 1e200000}}', 'app'),
+    (2, '{"type": "track", "messageId": "n2", "userId": "u1", "event": "number", "timestamp": "2024-03-01T00:00:00Z", "properties": {"n": 1e-16384}}', 'app'),
+    (3, '{"type": "track", "messageId": "n3", "userId": "u1", "event": "number", "timestamp": "2024-03-01T00:00:00Z", "properties": {"n": 1.50e3, "m": -0, "l": [1E2], "t": "1e3"}}', 'app'),
+    (4, '{"type": "identify", "messageId": "n4", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "traits": {"score": 1e3, "tiny": 12e-4, "none": -0.00, "list": [1e2, 5]}}', 'app'),
+    (5, '[{"type": "page", "messageId": "n5", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "name": "good"}, {"type": "page", "messageId": "n6", "userId": "u1", "properties": {"n": 1e200000}}]', 'app'),
+    (6, '{"batch": [{"type": "page", "messageId": "n7", "userId": "u1"}], "context": {"n": 9e999999}}', 'app'),
+    (7, '1e200000', 'app'), (8, '[1e200000]', 'app'), (9, '{"type": "page", "userId": 1e2, "messageId": "n8", "timestamp": "2024-03-01T00:00:00Z", "name": "C:\\u0000"}', 'app'),
+    (10, '{"type": "page", "userId": "u1", "messageId": "n9", "name": "two", "properties": {"n": ' || repeat('9', 131073) || '}}', 'app'),
+    (11, '{"type": "page", "userId": "u1", "messageId": "n10", "timestamp": "2024-03-01T00:00:00Z", "properties": {"n": 1e131071}}', 'app'),
+    (12, '[' || repeat('1e131071,', 8) || '{"type": "page", "messageId": "n11", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z"}]', 'app'),
+    (13, '{"type": "identify", "messageId": "n12", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "traits": {"at": 1, "xmin": 2, "profileId": 3, "ok": 4}}', 'app'),
+    (14, '{"type": "page", "messageId": "n13", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z"}', ''),
+    (15, '{"type": "page", "messageId": "n14", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z"}', repeat('s', 64)),
+    (16, '{"type": "page", "messageId": "n15", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "name": "the last"}', 'app');
+INSERT INTO hostile.inbox (payload, source) SELECT payload, source FROM sent ORDER BY nth;
+CALL cdp_process_inbox();
+SELECT state, rows_done, rows_rejected, (SELECT count(*) FROM hostile.inbox) AS left_over FROM hostile.jobs;
+SELECT source, kind, left(payload::text, 60) AS payload, key, reason FROM hostile.rejects ORDER BY reject_id;
+SELECT event, source, left(properties::text, 60) AS properties FROM hostile.events ORDER BY event_id;
+SELECT cdp_profile_id('user_id', '100') IS NOT NULL AS the_number;
+-- By the other door jsonb has written the numbers: both say the same.
+SELECT score, tiny, none, list, ok FROM hostile.profiles WHERE score IS NOT NULL;
+SELECT make('single');
+SET cdp.workspace = 'single';
+SELECT count(cdp_ingest(payload::jsonb, source)) AS taken FROM sent WHERE nth IN (3, 4, 13);
+SELECT score, tiny, none, list, ok FROM single.profiles;
+SELECT count(*) AS differences FROM (SELECT properties FROM single.events) s FULL JOIN (SELECT properties FROM hostile.events WHERE event = 'number') h USING (properties) WHERE s.properties IS NULL OR h.properties IS NULL;
+SET cdp.workspace = 'hostile';
+-- Messages of one batch that bring the same trait with values of other types: the first says which it is, the others conform or are told.
+INSERT INTO hostile.inbox (payload) VALUES ('{"type": "identify", "messageId": "t1", "userId": "u1", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": true, "fresh2": 5}}'),
+    ('{"type": "identify", "messageId": "t2", "userId": "u2", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": "yes", "fresh2": "6"}}'),
+    ('{"type": "identify", "messageId": "t3", "userId": "u3", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": ["a", "b"], "fresh2": null}}'),
+    ('{"type": "identify", "messageId": "t4", "userId": "u4", "timestamp": "2024-03-01T00:00:00Z", "traits": {"fresh": "false"}}');
+CALL cdp_process_inbox();
+SELECT i.value, p.fresh, p.fresh2 FROM hostile.profiles p JOIN hostile.identifiers i USING (profile_id) WHERE i.type = 'user_id' AND i.value IN ('u1', 'u2', 'u3', 'u4') ORDER BY 1;
+SELECT key, reason FROM hostile.rejects WHERE key LIKE 't_' ORDER BY 1;
+-- What is right by itself and no time of PostgreSQL's is found by halving the batch.
+SELECT cdp_source_policy('long ago', '{"past": "20000 years"}') ->> 'past' AS past;
+INSERT INTO hostile.inbox (payload, source) SELECT jsonb_build_object('type', 'page', 'messageId', 'h' || i, 'userId', 'h' || i, 'name', 'halved', 'timestamp', CASE WHEN i IN (7, 30) THEN '-009000-01-01T00:00:00Z' ELSE '2024-03-01T00:00:00Z' END)::text, 'long ago' FROM generate_series(1, 50) i;
+INSERT INTO hostile.inbox (payload, source) VALUES ('{"type": "page", "messageId": "h51", "userId": "h51", "name": "halved", "timestamp": "2024-03-01T00:00:00Z"}', 'app');
+CALL cdp_process_inbox(40);
+SELECT state, rows_done, rows_rejected, message, (SELECT count(*) FROM hostile.inbox) AS left_over FROM hostile.jobs ORDER BY job_id DESC LIMIT 1;
+SELECT payload ->> 'messageId' AS message, kind, code, reason FROM hostile.rejects WHERE source = 'long ago' ORDER BY reject_id;
+SELECT count(*) AS events, count(DISTINCT profile_id) AS people FROM hostile.events WHERE properties ->> 'name' = 'halved';
+SELECT source, rows, rejected, events FROM hostile.data_quality ORDER BY source;
+SELECT count(*) FILTER (WHERE NOT ok) AS wrong FROM cdp_identity_verify();
+
+-- 5. Late: some days ago, out of order, through both doors. After every step the columns say what the facts say, a part of a day included.
+CREATE TABLE late AS SELECT i, jsonb_build_object('type', 'track', 'messageId', 'l' || i, 'userId', 'l' || i % 7, 'event', 'look', 'timestamp', to_char(timestamp '2024-05-10 09:00' - (i * 7919 % 300) * interval '53 minutes', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    'properties', jsonb_build_object('item', (ARRAY['hat', 'coat'])[1 + i % 2], 'price', i)) AS message FROM generate_series(1, 240) i;
+CREATE FUNCTION windows() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE q text; plain bigint[]; told text := '';
+BEGIN
+    FOREACH q IN ARRAY '{count(look) FILTER (WHERE at >= now() - interval ''3 days 5 hours'') > 4, count(look) FILTER (WHERE item = ''hat'' AND at >= now() - interval ''6 days'' AND at < now() - interval ''30 hours'') >= 3, sum(look.price) FILTER (WHERE at >= current_date - 2) > 300}'::text[] LOOP
+        EXECUTE format('SELECT coalesce(array_agg(profile_id ORDER BY profile_id), ''{}'') FROM (%s) s', cdp_segment_sql(q, '2024-05-10 08:30+00')) INTO plain;
+        told := told || CASE WHEN plain = cdp_segment(q, '2024-05-10 08:30+00')::bigint[] THEN 'right ' || cardinality(plain) ELSE 'WRONG' END || '; ';
+    END LOOP;
+    RETURN told;
+END $$;
+SELECT make('late');
+SET cdp.workspace = 'late';
+INSERT INTO late.inbox (payload) SELECT message::text FROM late WHERE i <= 80 ORDER BY i;
+CALL cdp_process_inbox(7);
+SELECT windows();
+SELECT count(cdp_ingest(message, 'inbox')) AS taken FROM late WHERE i BETWEEN 60 AND 120;
+SELECT windows();
+SELECT cdp_flush() > 0 AS folded;
+INSERT INTO late.inbox (payload) SELECT message::text FROM late ORDER BY i DESC;
+CALL cdp_process_inbox();
+SELECT windows();
+SELECT count(*) AS events, count(DISTINCT at) AS times FROM late.events;
+
+-- 6. Only what changed is computed anew: rows of others stay as they are.
+CREATE TABLE versions AS SELECT profile_id, xmin::text AS version FROM late.profile_value;
+INSERT INTO late.inbox (payload) VALUES ('{"type": "identify", "messageId": "v1", "userId": "l3", "timestamp": "2024-05-10T00:00:00Z", "traits": {"city": "Ulm"}}');
+CALL cdp_process_inbox();
+CREATE TABLE versions_2 AS SELECT profile_id, xmin::text AS version FROM late.profile_value;
+SELECT i.value AS changed FROM versions v JOIN versions_2 w USING (profile_id) JOIN late.identifiers i USING (profile_id) WHERE v.version <> w.version;
+-- Said again, nothing is.
+INSERT INTO late.inbox (payload) VALUES ('{"type": "identify", "messageId": "v2", "userId": "l3", "timestamp": "2024-05-11T00:00:00Z", "traits": {"city": "Ulm"}}');
+CALL cdp_process_inbox();
+SELECT count(*) AS changed FROM versions_2 v JOIN late.profile_value w USING (profile_id) WHERE v.version <> w.xmin::text;
+
+-- 7. Figures of what came: null rates are those of the messages.
+INSERT INTO late.inbox (payload, source) SELECT jsonb_strip_nulls(jsonb_build_object('type', CASE WHEN i % 3 = 0 THEN 'identify' ELSE 'track' END, 'messageId', 'f' || i, 'userId', 'f' || i % 10, 'anonymousId', CASE WHEN i % 4 = 0 THEN 'fa' || i % 10 END,
+    'event', 'measured', 'timestamp', '2024-05-01T00:00:00Z', 'properties', jsonb_build_object('a', CASE WHEN i % 5 = 0 THEN i END, 'b', 1), 'traits', jsonb_build_object('tall', CASE WHEN i % 2 = 0 THEN true END, 'wide', 5)))::text, 'figures' FROM generate_series(1, 60) i;
+CALL cdp_process_inbox();
+SELECT jsonb_pretty(null_rates), null_rates = (SELECT jsonb_build_object('identifier user_id', 0.0000, 'identifier anonymous_id', round(1 - count(*) FILTER (WHERE i % 4 = 0)::numeric / count(*), 4), 'trait wide', 0.0000,
+    'trait tall', round(1 - count(*) FILTER (WHERE i % 6 = 0)::numeric / count(*) FILTER (WHERE i % 3 = 0), 4), 'property measured.b', 0.0000,
+    'property measured.a', round(1 - count(*) FILTER (WHERE i % 3 > 0 AND i % 5 = 0)::numeric / count(*) FILTER (WHERE i % 3 > 0), 4)) FROM generate_series(1, 60) i) AS right
+FROM late.data_quality WHERE source = 'figures';
+SELECT name, origin, observations, first_seen, last_seen FROM late.attributes ORDER BY name;
+SELECT name, origin, events FROM late.event_types ORDER BY name;
+
+DROP TABLE stream, told, before, sent, late, versions, versions_2;
+DROP FUNCTION make(text), fill(text), state(text), wrong(text), counts(), windows();
 RESET cdp.workspace;
 DROP EXTENSION pg_cdp CASCADE;
-DROP SCHEMA one, seven, fifty, whole CASCADE;
+DROP SCHEMA one, seven, fifty, whole, hostile, single, late CASCADE;

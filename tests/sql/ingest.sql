@@ -95,6 +95,73 @@ SELECT cdp_source_policy('strict', '5');
 SELECT e, cdp_segment(e)::text AS set FROM unnest('{count(view) > 0, sum(view.price) > 12, count(view) FILTER (WHERE item = ''hat'') > 0, age > 40, vip, address_city IS NULL}'::text[]) e;
 SELECT count(*) FILTER (WHERE NOT ok) AS wrong FROM cdp_identity_verify();
 
-DROP FUNCTION told(jsonb);
+-- 8. A message that is rejected comes again: the same answer, told once; under other rules it is taken.
+SELECT cdp_ingest(m) = cdp_ingest(m) AS same, cdp_ingest(m) AS answer FROM (SELECT '{"type": "Track", "messageId": "x1", "userId": "null", "event": "view", "timestamp": "2024-03-01T00:00:00Z"}'::jsonb AS m OFFSET 0) x;
+SELECT cdp_ingest('{"type": "dance", "messageId": "x2", "userId": "u1"}');
+SELECT pg_sleep(0.01);
+SELECT cdp_ingest('{"type": "dance", "messageId": "x2", "userId": "u1"}');
+SELECT cdp_ingest('{"messageId": 7, "userId": "u1"}');
+SELECT key, reason, count(*) FROM cdp.rejects WHERE payload ->> 'messageId' IN ('x1', 'x2', '7') GROUP BY 1, 2 ORDER BY 2;
+SELECT cdp_ingest('{"type": "track", "messageId": "q1", "userId": "u1", "event": "new kind"}', 'strict') ->> 'profile' IS NULL AS rejected;
+SELECT count(*) FROM cdp.rejects WHERE key = 'q1';
+SELECT cdp_source_policy('strict', '{"events": "create"}') ->> 'events' AS events;
+SELECT cdp_ingest('{"type": "track", "messageId": "q1", "userId": "u1", "event": "new kind"}', 'strict') ->> 'profile' IS NULL AS rejected;
+
+-- 9. Times that vouch for each other: neither is believed.
+SELECT told(cdp_ingest('{"type": "track", "messageId": "w1", "userId": "u1", "event": "far off", "timestamp": "2999-01-01T00:00:00Z", "receivedAt": "2999-01-01T00:00:00Z"}'));
+SELECT told(cdp_ingest('{"type": "track", "messageId": "w2", "userId": "u1", "event": "far off", "timestamp": "1901-01-01T00:00:00Z", "receivedAt": "1901-01-01T00:00:00Z"}'));
+SELECT told(cdp_ingest('{"type": "track", "messageId": "w3", "userId": "u1", "event": "far off", "receivedAt": "2999-01-01T00:00:00Z"}'));
+SELECT told(cdp_ingest(jsonb_build_object('type', 'track', 'messageId', 'w4', 'userId', 'u1', 'event', 'far off', 'timestamp', now() + '40 hours', 'receivedAt', now() + '20 hours')));
+SELECT told(cdp_ingest('{"type": "track", "messageId": "w5", "userId": "u1", "event": "far off", "timestamp": "2999-01-01T00:00:00Z", "receivedAt": "2999-01-01T00:00:00Z"}', 'strict'));
+SELECT told(cdp_ingest('{"type": "track", "messageId": "w6", "userId": "u1", "event": "near", "timestamp": "2024-03-01T00:00:00Z", "receivedAt": "2024-03-01T00:00:05Z"}'));
+SELECT key, at BETWEEN now() - interval '1 minute' AND now() + interval '21 hours' AS now, received_at >= at AS after, original_at > '2500-01-01' AS original_late, original_at < '2000-01-01' AS original_early FROM cdp.event WHERE key LIKE 'w_' ORDER BY key;
+
+-- 10. One message that makes two people one: who is merged, the tags, who enters and who leaves are in its answer. What one of them was in the person stays in.
+SELECT cdp_segment_create('keen_of_age', $$level = 'high' AND age = 31$$);
+SELECT told(cdp_ingest('{"type": "identify", "messageId": "j1", "userId": "joined", "timestamp": "2024-04-01T00:00:00Z", "traits": {"age": 30}}')) ~ 'not_seen' AS entered;
+SELECT count(cdp_ingest(jsonb_build_object('type', 'track', 'messageId', 'j2-' || i, 'anonymousId', 'joining', 'event', 'view', 'timestamp', timestamptz '2024-04-02 00:00+00' + i * interval '1 hour'))) FROM generate_series(1, 5) i;
+SELECT cdp_segment_contains($$in_segment('keen')$$, cdp_profile_id('anonymous_id', 'joining')) AS was_keen, cdp_segment_contains($$in_segment('not_seen')$$, cdp_profile_id('user_id', 'joined')) AS was_not_seen;
+CREATE TEMP TABLE version AS SELECT profile_id, xmin::text AS version FROM cdp.profile_value;
+SELECT told(cdp_ingest('{"type": "identify", "messageId": "j3", "userId": "joined", "anonymousId": "joining", "timestamp": "2024-04-03T00:00:00Z", "traits": {"age": 31}}'));
+SELECT views, level, age, cdp_segment_contains($$in_segment('keen')$$, profile_id) AS keen, cdp_segment_contains($$in_segment('not_seen')$$, profile_id) AS not_seen FROM cdp.profiles WHERE profile_id = cdp_profile_id('user_id', 'joined');
+-- Of others nothing was computed.
+SELECT count(*) AS others FROM version v JOIN cdp.profile_value w USING (profile_id) WHERE v.version <> w.xmin::text AND profile_id <> cdp_profile_id('user_id', 'joined');
+SELECT name, changed FROM cdp_tag_refresh();
+SELECT name, added, removed FROM cdp_segment_refresh() ORDER BY name;
+SELECT attribute, before, after, at, profile_id = recorded_profile_id AS own_number FROM cdp.attribute_changes WHERE profile_id = cdp_profile_id('user_id', 'joined') AND kind = 'trait' ORDER BY 1, at;
+
+-- 11. Late messages, out of order: after every one the columns say what the facts say.
+CREATE FUNCTION windows() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE q text; plain bigint[]; told text := '';
+BEGIN
+    FOREACH q IN ARRAY '{count(look) FILTER (WHERE at >= now() - interval ''3 days 5 hours'') > 2, count(look) FILTER (WHERE item = ''hat'' AND at >= now() - interval ''6 days'' AND at < now() - interval ''30 hours'') >= 2}'::text[] LOOP
+        EXECUTE format('SELECT coalesce(array_agg(profile_id ORDER BY profile_id), ''{}'') FROM (%s) s', cdp_segment_sql(q, '2024-05-10 08:30+00')) INTO plain;
+        told := told || CASE WHEN plain = cdp_segment(q, '2024-05-10 08:30+00')::bigint[] THEN 'right' ELSE 'WRONG' END || ' ' || cardinality(plain) || ' ';
+    END LOOP;
+    RETURN told;
+END $$;
+CREATE TEMP TABLE late (i int, told text);
+DO $$
+BEGIN
+    FOR i IN 1 .. 40 LOOP
+        PERFORM cdp_ingest(jsonb_build_object('type', 'track', 'messageId', 'late' || i, 'userId', 'l' || i % 3, 'event', 'look', 'timestamp', timestamptz '2024-05-10 09:00+00' - (i * 7919 % 40) * interval '5 hours', 'properties', jsonb_build_object('item', (ARRAY['hat', 'coat'])[1 + i % 2])));
+        IF i % 9 = 0 THEN PERFORM cdp_flush(); END IF;
+        INSERT INTO late VALUES (i, windows());
+    END LOOP;
+END $$;
+SELECT count(*) FILTER (WHERE told LIKE '%WRONG%') AS wrong, count(DISTINCT told) > 3 AS tells, (SELECT told FROM late WHERE i = 40) AS at_last FROM late;
+
+-- 12. What came one message at a time is counted at once, and the same when it is folded.
+CREATE TEMP TABLE figures AS SELECT source, rows, rejected, events, repeated, rejects, warnings, outliers, newest FROM cdp.data_quality;
+SELECT source, rows, rejected, events, repeated, rejects FROM figures ORDER BY source;
+SELECT name, type, origin, observations, first_seen FROM cdp.attributes WHERE name IN ('age', 'address_city', 'views') ORDER BY name;
+CREATE TEMP TABLE told AS SELECT name, observations, first_seen, last_seen FROM cdp.attributes;
+SELECT (SELECT count(*) FROM cdp.data_quality_one) > 0 AS apart, cdp_flush() >= 0 AS folded;
+SELECT (SELECT count(*) FROM cdp.data_quality_one) AS apart, (SELECT count(*) FROM cdp.trait_seen_one) AS apart_too;
+SELECT count(*) AS differences FROM (SELECT source, rows, rejected, events, repeated, rejects, warnings, outliers, newest FROM cdp.data_quality EXCEPT SELECT * FROM figures) x;
+SELECT count(*) AS differences FROM (SELECT name, observations, first_seen, last_seen FROM cdp.attributes EXCEPT SELECT * FROM told) x;
+SELECT metric, item, value FROM cdp_data_quality('strict') WHERE metric IN ('rows', 'rejected', 'rejects', 'duplicate_rate') ORDER BY 1, 2;
+
+DROP FUNCTION told(jsonb), windows();
 DROP EXTENSION pg_cdp CASCADE;
 DROP SCHEMA cdp CASCADE;

@@ -4,7 +4,7 @@
 //! `rlibphonenumber` crate. Compared on the same inputs in release mode, it costs 1 µs for a Chinese mobile number and 5 µs for
 //! a mix of all 245 regions, where `phonenumber` 0.3 costs 17 µs and 720 µs (it keeps 100 compiled patterns behind one lock and
 //! compiles the rest again on each call); reading the plans costs 12 ms once in a process instead of 110 ms. A country's
-//! patterns are compiled at its first number (about 2.5 ms and 0.4 MB a country).
+//! patterns are compiled at its first number (about 2.5 ms and 0.4 MB a country). See docs/decisions/0007-phone-numbers.md.
 
 use super::NormError;
 use super::text::{fold, is_space};

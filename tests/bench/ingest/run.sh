@@ -36,7 +36,7 @@ line() {
         printf "%-44s %12.6g %-6s target %8s   bare %12.6g   price %6.1f   %s\n", what, is, unit, target, floor, ratio, met ? "met" : "missed" }'
 }
 
-say "$identifiers identifiers of $people people"
+say "$identifiers identifiers of $people people, $(nproc) cores, $messages messages"
 run -c "CREATE EXTENSION pg_cdp" -c "SELECT cdp_init(time_zone => 'UTC')" -o /dev/null
 run -c "CREATE TABLE account AS SELECT i AS id, 'u' || i AS account, 'a' || i AS visitor FROM generate_series(1, $people) i" \
     -c "ALTER TABLE account ADD PRIMARY KEY (id)" -c "ANALYZE account" \
@@ -46,11 +46,12 @@ run -c "CALL cdp_sync('accounts')"
 printf 'taken in %.0f s\n' "$(awk -v a="$begin" -v b="$(now)" 'BEGIN { print b - a }')"
 [ "$(value -c "SELECT count(*) FROM cdp.node")" = $((people * 2)) ] || die "not every identifier is there"
 
-# The inbox.
+# The inbox. Of the visitors a tenth are new; of the messages a tenth say who it is too, so that some of the new visitors become one with somebody known.
 run -c "CREATE TABLE bare (payload text, at timestamptz DEFAULT now())" -c "SELECT setseed(0.4)" -c "
-    CREATE TABLE message AS SELECT json_build_object('type', 'track', 'messageId', 'm' || i, 'anonymousId', CASE WHEN random() < 0.1 THEN 'n' ELSE 'a' END || 1 + floor(random() * $people)::int,
+    CREATE TABLE message AS SELECT json_strip_nulls(json_build_object('type', 'track', 'messageId', 'm' || i, 'anonymousId', CASE WHEN new THEN 'n' ELSE 'a' END || who, 'userId', CASE WHEN says THEN 'u' || who END,
         'event', CASE WHEN random() < 0.9 THEN 'view' ELSE 'purchase' END, 'timestamp', to_char(now() - random() * interval '20 days', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),
-        'properties', json_build_object('category', 'c' || floor(random() * 20), 'price', round((random() * 100)::numeric, 2)))::text AS payload FROM generate_series(1, $messages) i"
+        'properties', json_build_object('category', 'c' || floor(random() * 20), 'price', round((random() * 100)::numeric, 2))))::text AS payload
+    FROM (SELECT i, 1 + floor(random() * $people)::int AS who, random() < 0.1 AS new, random() < 0.1 AS says FROM generate_series(1, $messages) i) x"
 run -c "\\copy message TO '$scratch/messages'"
 begin=$(now)
 run -c "\\copy bare (payload) FROM '$scratch/messages'"
@@ -63,6 +64,15 @@ end=$(now)
 [ "$(value -c "SELECT count(*) FROM cdp.event")" = "$messages" ] || die "not every message became an event"
 say "What comes in"
 line "inbox, COPY and two runs beside each other" "$(rate "$messages" "$begin" "$end")" "/s" 30000 "$floor" more
+value -c "SELECT format('    of them %s new visitors, %s new edges, %s merges', (SELECT count(*) FROM cdp.identifiers WHERE source = 'inbox'), (SELECT count(*) FROM cdp.edges WHERE source = 'inbox' AND from_value || to_value LIKE '%n%'),
+    (SELECT count(*) FROM cdp.merges WHERE source = 'inbox'))"
+[ "$(value -c "SELECT count(*) > 0 FROM cdp.edges WHERE source = 'inbox' AND state = 'accepted' AND from_value || to_value LIKE '%n%'")" = t ] || die "no new visitor became one with anybody"
+# What the columns say, and what the facts say.
+recent="count(view) FILTER (WHERE category = 'c7' AND at >= now() - interval '7 days 5 hours') > 0"
+of=$(value -c "SELECT now()")
+columns=$(value -c "SELECT cdp_segment_count(\$\$$recent\$\$, '$of')")
+facts=$(value -c "SELECT count(*) FROM ($(value -c "SELECT cdp_segment_sql(\$\$$recent\$\$, '$of')")) s")
+[ "$columns" -gt 0 ] && [ "$columns" = "$facts" ] || die "the columns say $columns, the facts $facts"
 
 # A table.
 run -c "CREATE TABLE sale AS SELECT i AS id, 'u' || 1 + floor(random() * $people)::int AS account, 'c' || floor(random() * 20) AS category, round((random() * 100)::numeric, 2) AS price,
