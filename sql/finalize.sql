@@ -79,7 +79,7 @@ COMMENT ON FUNCTION cdp_resolve(bigint) IS 'the live profile a number, live or r
 COMMENT ON FUNCTION cdp_segment(text, timestamp with time zone, text) IS 'everybody an expression is true for, as a set of profile numbers';
 COMMENT ON FUNCTION cdp_segment(jsonb, timestamp with time zone, text) IS 'everybody an expression in its JSON form is true for';
 COMMENT ON FUNCTION cdp_segment_contains(text, bigint, timestamp with time zone) IS 'whether an expression is true for one profile, without looking at the others; null as in SQL';
-COMMENT ON FUNCTION cdp_segment_explain(text, boolean, timestamp with time zone) IS 'how every condition of an expression is answered: the way, what is read, how many it is true for, how long it takes; without run only what would be read';
+COMMENT ON FUNCTION cdp_segment_explain(text, boolean, timestamp with time zone) IS 'how every condition of an expression is answered: the way, what is read, how many it is expected to be true for, how many it is, how long it takes; without run only what is expected';
 COMMENT ON FUNCTION cdp_segment_json(text) IS 'the JSON form of an expression, for rule builders';
 COMMENT ON FUNCTION cdp_segment_text(jsonb) IS 'the text of an expression in its JSON form';
 COMMENT ON FUNCTION cdp_segment_why(text, bigint, timestamp with time zone) IS 'every condition of an expression for one profile: its truth, the value it looks at, the nearest change that would turn it';

@@ -269,3 +269,25 @@ fn damage_in_a_container_that_is_read_is_reported() {
     bytes[0][0].truncate(len - 1);
     assert!(matches!(run(Node::Present(0), &bytes), Err(StoreError::Truncated { what: "bitmap", .. })));
 }
+
+#[test]
+fn a_share_is_that_of_one_block_and_independent_of_what_is_asked() {
+    let some: BTreeSet<u32> = (0..40).chain(65_536..65_600).collect();
+    let everybody: BTreeSet<u32> = (0..100).chain(65_536..65_636).collect();
+    let bytes = [set_bytes(&some, false), set_bytes(&everybody, false)];
+    let chunks: Vec<Vec<&[u8]>> = vec![vec![&bytes[0]], vec![&bytes[1]], Vec::new()];
+    let slots = vec![Encoding::Set; 3];
+    let present = |slot| Node::Present(slot);
+    let of = |root: Node, key| {
+        share(&Program { slots: slots.clone(), root }, &chunks, key, 100, &[None, None, Some(0.5)]).unwrap()
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+    close(of(present(0), 0), 0.4);
+    close(of(present(0), 1), 0.64);
+    close(of(present(0), 2), 0.0);
+    close(of(Node::AndNot(Box::new(present(1)), Box::new(present(0))), 0), 0.6);
+    close(of(Node::And(vec![present(0), present(2)]), 0), 0.2);
+    close(of(Node::Or(vec![present(0), present(2)]), 0), 0.7);
+    close(of(Node::AndNot(Box::new(present(1)), Box::new(present(2))), 0), 0.5);
+    close(of(Node::Empty, 0), 0.0);
+}
