@@ -97,7 +97,7 @@ COMMENT ON FUNCTION cdp_segment_insight(text, text, text[], bigint, boolean, tim
 COMMENT ON FUNCTION cdp_segment_lookalike(text, bigint, text[]) IS 'the profiles outside a segment that are most like its members, by the log odds of their values; ties by profile';
 COMMENT ON FUNCTION cdp_segment_lookalike_report(text, text[]) IS 'what each value weighs in cdp_segment_lookalike(), and the area under the ROC curve with every fifth member held out';
 COMMENT ON FUNCTION cdp_service_card(bigint) IS 'what somebody who serves a person needs at hand: recent views, open cart, last orders, open tickets, health; shaped by the roles of event types and properties';
-COMMENT ON FUNCTION cdp_segment_overlap(text[], timestamptz) IS 'sizes of the intersections and unions of segments or expressions, two by two, with Jaccard index, lift and shares';
+COMMENT ON FUNCTION cdp_segment_overlap(text[], timestamptz) IS 'sizes of the intersections and unions of segments or expressions, two by two and of all together, with Jaccard index, lift and shares';
 COMMENT ON FUNCTION cdp_segment_quantiles(text, text, double precision[], timestamptz) IS 'quantiles (percentile_disc) of a numeric attribute over the profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_statistics(text, text, timestamptz) IS 'number, sum, average, smallest and largest value of a numeric attribute over the profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_top(text, text, bigint, timestamptz) IS 'the profiles with the largest values of a numeric attribute among those an expression is true for; ties by profile';

@@ -21,7 +21,7 @@ use crate::cells::Encoding;
 use crate::error::StoreError;
 pub use estimate::share;
 use eval::Evaluator;
-pub use measure::{Totals, distribution, number_distribution, overlap, totals};
+pub use measure::{Overlap, Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 pub use spread::{CodeShare, code_distribution};

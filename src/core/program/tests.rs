@@ -145,7 +145,10 @@ proptest! {
         let truths: Vec<RoaringBitmap> = nodes.iter().map(|node| store.truth(node)).collect();
         let overlaps = overlap(&SLOTS, &nodes, &chunks).unwrap();
         let pairs = (0..nodes.len()).flat_map(|a| (a..nodes.len()).map(move |b| (a, b)));
-        prop_assert_eq!(overlaps, pairs.map(|(a, b)| truths[a].intersection_len(&truths[b])).collect::<Vec<_>>());
+        prop_assert_eq!(overlaps.pairs, pairs.map(|(a, b)| truths[a].intersection_len(&truths[b])).collect::<Vec<_>>());
+        let all = truths.iter().skip(1).fold(truths[0].clone(), |all, truth| all & truth);
+        let any = truths.iter().fold(RoaringBitmap::new(), |any, truth| any | truth);
+        prop_assert_eq!((overlaps.all, overlaps.any), (all.len(), any.len()));
 
         let set_bytes: Vec<Vec<u8>> = sets.iter().map(|set| set_bytes(set, store.runs)).collect();
         let sets_read: Vec<&[u8]> = set_bytes.iter().map(Vec::as_slice).collect();
