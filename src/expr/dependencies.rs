@@ -127,8 +127,30 @@ pub fn forget(ws: &Workspace, of: Named) -> Result<(), CdpError> {
     Ok(())
 }
 
+/// Refuses to drop what a definition names.
+///
+/// # Errors
+/// 55006: the message lists the tags and segments that name it, the detail those that do so through them.
+pub fn refuse_used(ws: &Workspace, of: Named) -> Result<(), CdpError> {
+    let direct = users(ws, of)?;
+    if direct.is_empty() {
+        return Ok(());
+    }
+    let all = all_users(ws, of)?.into_iter().map(|user| label(ws, user)).collect::<Result<Vec<_>, CdpError>>()?;
+    let mut through: Vec<String> = all.into_iter().filter(|user| !direct.contains(user)).collect();
+    through.sort_unstable_by(|a, b| b.starts_with("tag").cmp(&a.starts_with("tag")).then_with(|| a.cmp(b)));
+    let error = CdpError::in_use(format!("{} is used by {}", label(ws, of)?, direct.join(", ")));
+    Err(if through.is_empty() {
+        error.with_hint("Drop those first.")
+    } else {
+        error
+            .with_detail(format!("These in turn are used by {}.", through.join(", ")))
+            .with_hint("Drop those that nothing uses first.")
+    })
+}
+
 /// The tags and segments whose definition names this, as `tag "x"`, `segment "y"`.
-pub fn users(ws: &Workspace, of: Named) -> Result<Vec<String>, CdpError> {
+fn users(ws: &Workspace, of: Named) -> Result<Vec<String>, CdpError> {
     spi::rows(
         &ws.sql(
             "SELECT x.label FROM (SELECT d.kind, coalesce(a.name, g.name) AS name, d.kind || ' \"' || coalesce(a.name, g.name) || '\"' AS label FROM @ws@.dependency d \

@@ -14,7 +14,7 @@ use pg_cdp_core::cells::{Encoding, NumberChunk};
 use pg_cdp_core::expr::ast::{Expr, Node as Ast, Type};
 use pg_cdp_core::expr::sql;
 use pg_cdp_core::plan::{AttributeColumn, Columns, Plan, Source};
-use pg_cdp_core::program::{self, Node, Program, Totals};
+use pg_cdp_core::program::{self, Node, Overlap, Program, Totals};
 use pgrx::AnyNumeric;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -441,21 +441,18 @@ pub fn top(question: &Question, attribute: &Expr, k: i64) -> Result<Vec<(i64, An
     Ok(rows.collect())
 }
 
-/// How many members each two of several questions share: (0,0), (0,1) … (0,n−1), (1,1) … (n−1,n−1); and how many profiles there are.
-pub fn overlap(questions: &[Question]) -> Result<(Vec<u64>, u64), CdpError> {
-    let Some(first) = questions.first() else { return Ok((Vec::new(), 0)) };
+/// How many members several questions share, and how many profiles there are.
+pub fn overlap(questions: &[Question]) -> Result<(Overlap, u64), CdpError> {
+    let Some(first) = questions.first() else { return Ok((Overlap::default(), 0)) };
     let mut plans = set::plans_of(questions)?;
     plans.slots.push(Encoding::Set);
     let universe = Source::Chunks { column_id: first.catalog.universe, keys: vec![(0, 0)], edges: Vec::new() };
     plans.sources.push(universe);
     let inputs = Inputs::of(first, &plans.sources)?;
-    let mut counts = vec![0u64; questions.len() * (questions.len() + 1) / 2];
-    let mut profiles = 0;
+    let (mut counts, mut profiles) = (Overlap::default(), 0);
     inputs.listing(first, None)?.for_each_shard(first.ws, &plans.slots, |_, slots| {
         let chunks = borrowed(slots);
-        for (count, more) in counts.iter_mut().zip(program::overlap(&plans.slots, &plans.roots, &chunks)?) {
-            *count += more;
-        }
+        counts = std::mem::take(&mut counts).and(program::overlap(&plans.slots, &plans.roots, &chunks)?);
         for set in chunks.last().into_iter().flatten() {
             profiles += cardinality(*set)?;
         }

@@ -14,7 +14,7 @@ use pg_cdp_core::cells::{CodesChunk, Encoding, NumberChunk};
 use pg_cdp_core::expr::ast::{Expr, Type};
 use pg_cdp_core::expr::sql;
 use pg_cdp_core::insight;
-use pg_cdp_core::plan::AttributeColumn;
+use pg_cdp_core::plan::{AttributeColumn, HAS_SET};
 use pg_cdp_core::program::{self, Node, Program};
 use pgrx::spi::quote_literal;
 use std::collections::{BTreeMap, HashMap};
@@ -50,8 +50,10 @@ pub struct Spread {
     pub kept: Kept,
     /// The values that were to be kept, in the order of their places.
     pub values: Vec<Value>,
-    /// How many have any value.
+    /// How many have any value; of an attribute of several, a set of them, be it empty.
     pub known: Counts,
+    /// Whether a profile may have several of the values.
+    pub several: bool,
 }
 
 /// Counts by place.
@@ -68,6 +70,8 @@ pub fn spread(
     keep: &dyn Fn(&Counts) -> bool,
 ) -> Result<Spread, CdpError> {
     let numbers = matches!(attribute.ty, Type::Bigint | Type::Numeric | Type::Date | Type::Timestamptz);
+    // Of an attribute of several values, who has a set of them: the values overlap.
+    let mut sets: Option<(Counts, u64)> = None;
     let (mut kept, tallies, texts) = match readable(question, attribute) {
         Some((AttributeColumn::Codes { column_id, dictionary_id }, _)) => {
             let tallies = match forward_of(question, attribute) {
@@ -88,27 +92,43 @@ pub fn spread(
             let cuts = cuts_by_query(question, base, groups, attribute)?;
             let place: Vec<String> = cuts.iter().map(|cut| format!("(q.value > {cut})::integer")).collect();
             let place = if place.is_empty() { "0".to_owned() } else { place.join(" + ") };
-            let found =
-                by_query(question, attribute, &format!("({place})::pg_catalog.int8"), |row| spi::must::<i64>(row, 1))?;
+            let found = by_query(question, attribute, Whose::Values, &format!("({place})::pg_catalog.int8"), |row| {
+                spi::must::<i64>(row, 1)
+            })?;
             let texts = range_texts(attribute.ty, &cuts)?;
-            let sets: Vec<_> = (0..texts.len() as i64).map(|i| found.get(&i).cloned().unwrap_or_default()).collect();
-            let tallies = by_made(groups, &sets)?;
-            (Kept::Made(sets), tallies, Texts::Ready(texts))
+            let made: Vec<_> = (0..texts.len() as i64).map(|i| found.get(&i).cloned().unwrap_or_default()).collect();
+            let tallies = by_made(groups, &made)?;
+            (Kept::Made(made), tallies, Texts::Ready(texts))
         }
-        Some((AttributeColumn::Elements { .. }, _)) => {
-            return Err(CdpError::internal("an attribute of several values is not spread"));
+        Some((AttributeColumn::Elements { column_id, dictionary_id }, _)) => {
+            let mut tallies = by_sets(question, groups, column_id)?;
+            sets = Some(tallies.remove(&HAS_SET).unwrap_or_default());
+            (Kept::Sets(column_id), tallies, Texts::Codes(dictionary_id))
+        }
+        None if attribute.ty == Type::TextSet => {
+            let with_set =
+                by_query(question, attribute, Whose::Values, "0::pg_catalog.int8", |row| spi::must::<i64>(row, 1))?;
+            let with_set: Vec<_> = with_set.into_values().collect();
+            sets = Some(by_made(groups, &with_set)?.remove(&0).unwrap_or_default());
+            let found = by_query(question, attribute, Whose::Elements, "q.value", |row| spi::must::<String>(row, 1))?;
+            let (texts, made): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            let tallies = by_made(groups, &made)?;
+            (Kept::Made(made), tallies, Texts::Ready(texts))
         }
         None => {
             let text = format!("({})::pg_catalog.text", printed(attribute.ty, "q.value"));
-            let found = by_query(question, attribute, &text, |row| spi::must::<String>(row, 1))?;
-            let (texts, sets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-            let tallies = by_made(groups, &sets)?;
-            (Kept::Made(sets), tallies, Texts::Ready(texts))
+            let found = by_query(question, attribute, Whose::Values, &text, |row| spi::must::<String>(row, 1))?;
+            let (texts, made): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            let tallies = by_made(groups, &made)?;
+            (Kept::Made(made), tallies, Texts::Ready(texts))
         }
     };
     let counted: Vec<(i64, Counts)> =
         tallies.into_iter().map(|(place, (counts, all))| (place, groups.completed(counts, all))).collect();
-    let known = counted.iter().fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts));
+    let known = match sets {
+        Some((counts, all)) => groups.completed(counts, all),
+        None => counted.iter().fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts)),
+    };
     if !numbers && counted.iter().filter(|(_, counts)| counts.base > 0).count() > MOST_EQUALITY_VALUES as usize {
         kept = Kept::Many;
     }
@@ -128,7 +148,7 @@ pub fn spread(
             value.place = index;
         }
     }
-    Ok(Spread { name: name.to_owned(), kept, values, known })
+    Ok(Spread { name: name.to_owned(), kept, values, known, several: attribute.ty == Type::TextSet })
 }
 
 /// Where the texts of values come from.
@@ -341,14 +361,27 @@ fn cuts_by_query(
     Ok(texts.into_iter().map(|text| format!("{}::pg_catalog.{ty}", quote_literal(text))).collect())
 }
 
-/// The sets of values by shard, by what `place` says of a value `q.value`.
+/// What sets a query is to give: of values, or of the elements of values that are sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Values,
+    Elements,
+}
+
+/// The sets of values, or of elements, by shard, by what `place` says of `q.value`.
 fn by_query<K: Ord>(
     question: &Question,
     attribute: &Expr,
+    whose: Whose,
     place: &str,
     mut key: impl FnMut(&pgrx::spi::SpiHeapTupleData) -> Result<K, CdpError>,
 ) -> Result<BTreeMap<K, BTreeMap<u32, Vec<u8>>>, CdpError> {
-    let values = sql::select_sql(&[("value", attribute)], None, &question.context());
+    let mut values = sql::select_sql(&[("value", attribute)], None, &question.context());
+    if whose == Whose::Elements {
+        values = format!(
+            "SELECT s.profile_id, e.value FROM ({values}) s CROSS JOIN LATERAL pg_catalog.unnest(s.value) e(value)"
+        );
+    }
     let mask = (1i64 << SHARD_BITS) - 1;
     let sql = question.ws.sql(&format!(
         "SELECT {place}, (q.profile_id >> {SHARD_BITS})::integer, @ext@._cdp_offsets_agg((q.profile_id & {mask})::integer) \

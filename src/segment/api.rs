@@ -151,6 +151,7 @@ fn cdp_segment_explain(
             name!(path, Option<String>),
             name!(bytes, Option<i64>),
             name!(rows, Option<i64>),
+            name!(estimate, Option<i64>),
             name!(profiles, Option<i64>),
             name!(ms, Option<f64>),
         ),

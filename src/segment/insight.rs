@@ -7,14 +7,14 @@ use crate::expr::question::Question;
 use crate::expr::spread::{Spread, spread};
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
-use pg_cdp_core::expr::ast::{Expr, Type};
+use pg_cdp_core::expr::ast::Expr;
 use pg_cdp_core::insight::statistics::{Test, TwoByTwo, false_discovery, wilson};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cmp::Ordering;
 
-/// The attributes that are named, or else all that are indexed and have one value for a profile, by name.
+/// The attributes that are named, or else all that are indexed, by name.
 pub(super) fn attributes(
     question: &Question,
     names: Option<Vec<Option<String>>>,
@@ -23,7 +23,7 @@ pub(super) fn attributes(
         Some(names) => names.into_iter().map(|name| given(name, "attributes")).collect::<Result<Vec<_>, _>>()?,
         None => spi::rows_cached(
             &question.ws.sql(
-                "SELECT a.name FROM @ws@.attribute a WHERE a.entity = 'person' AND a.indexed AND a.type <> 'text[]' ORDER BY a.name COLLATE \"C\"",
+                "SELECT a.name FROM @ws@.attribute a WHERE a.entity = 'person' AND a.indexed ORDER BY a.name COLLATE \"C\"",
             ),
             &[],
             |row| spi::must::<String>(row, 1),
@@ -33,10 +33,6 @@ pub(super) fn attributes(
         .into_iter()
         .map(|name| {
             let attribute = attribute(question, &name)?;
-            if attribute.ty == Type::TextSet {
-                return Err(CdpError::not_supported(format!("attribute \"{name}\" has several values for a profile"))
-                    .with_hint("Ask cdp_segment_distribution() how it spreads, or name attributes of one value."));
-            }
             Ok((name, attribute))
         })
         .collect()

@@ -34,7 +34,8 @@ struct Learned {
     spread: Spread,
     /// By the index of the value.
     weights: Vec<i32>,
-    moved: Weights,
+    /// As scores add them up: of all values together, as they exclude each other, or, where a profile may have several, of each value apart.
+    moved: Vec<Weights>,
 }
 
 /// The weight of a value before it is rounded.
@@ -66,7 +67,12 @@ fn learn(question: &Question, groups: &Groups, attributes: &[(String, Expr)]) ->
             }
             _ => weights.clone(),
         };
-        learned.push(Learned { moved: Weights::new(&placed), spread, weights });
+        let moved = if spread.several {
+            placed.iter().map(|weight| Weights::new(&[*weight])).collect()
+        } else {
+            vec![Weights::new(&placed)]
+        };
+        learned.push(Learned { moved, spread, weights });
     }
     Ok(learned)
 }
@@ -102,7 +108,20 @@ fn score(question: &Question, learned: &[Learned], seed: &People) -> Result<Scor
                     slot.iter().filter_map(|(key, chunk)| Some((*places.get(key)?, chunk.bytes()))).collect(),
                 ),
             };
-            attributes.push((moved, values));
+            match (values, moved.as_slice()) {
+                (Values::Sets(sets), each) if spread.several => {
+                    // A value that nobody of the shard has weighs there too.
+                    let mut apart: Vec<Vec<(usize, Bytes<'_>)>> = each.iter().map(|_| Vec::new()).collect();
+                    for (place, set) in sets {
+                        if let Some(one) = apart.get_mut(place) {
+                            one.push((0, set));
+                        }
+                    }
+                    attributes.extend(each.iter().zip(apart.into_iter().map(Values::Sets)));
+                }
+                (values, [together, ..]) => attributes.push((together, values)),
+                (_, []) => {}
+            }
         }
         Ok(scores.add_shard(shard, Bytes::from(&candidates), &attributes)?)
     })?;
@@ -148,7 +167,7 @@ fn held_out_auc(question: &Question, groups: &Groups, attributes: &[(String, Exp
         return Ok(None);
     }
     let learned = learn(question, &kept, attributes)?;
-    let weights: Vec<&Weights> = learned.iter().map(|learned| &learned.moved).collect();
+    let weights: Vec<&Weights> = learned.iter().flat_map(|learned| &learned.moved).collect();
     Ok(score(question, &learned, &kept.segment)?.auc(&weights, &held.shards())?)
 }
 

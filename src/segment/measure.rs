@@ -120,8 +120,19 @@ fn cdp_segment_top(
     Ok(TableIterator::new(rows))
 }
 
-/// Two sets and what they share.
-type Pair = (String, String, i64, i64, i64, i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+/// Two sets, or all of the list, and what they share.
+type Shared = (
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    i64,
+    i64,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+);
 
 #[pg_extern(stable, parallel_unsafe, cost = 10000)]
 #[allow(clippy::type_complexity)]
@@ -132,10 +143,10 @@ fn cdp_segment_overlap(
     TableIterator<
         'static,
         (
-            name!(a, String),
-            name!(b, String),
-            name!(a_profiles, i64),
-            name!(b_profiles, i64),
+            name!(a, Option<String>),
+            name!(b, Option<String>),
+            name!(a_profiles, Option<i64>),
+            name!(b_profiles, Option<i64>),
             name!(shared, i64),
             name!(combined, i64),
             name!(jaccard, Option<f64>),
@@ -149,31 +160,31 @@ fn cdp_segment_overlap(
     let rows = workspace::enter_reading(|ws| {
         let names: Vec<String> =
             given(names, "names")?.into_iter().map(|name| given(name, "names")).collect::<Result<_, _>>()?;
-        pairs(ws, &names, as_of)
+        shared(ws, &names, as_of)
     })?;
     Ok(TableIterator::new(rows))
 }
 
-/// Each set with itself and with those after it.
-fn pairs(ws: &Workspace, names: &[String], as_of: Option<TimestampWithTimeZone>) -> Result<Vec<Pair>, CdpError> {
+/// Each set with itself and with those after it; of more than two, all of them at last.
+fn shared(ws: &Workspace, names: &[String], as_of: Option<TimestampWithTimeZone>) -> Result<Vec<Shared>, CdpError> {
     let questions = names.iter().map(|name| named_or_written(ws, name, as_of)).collect::<Result<Vec<_>, CdpError>>()?;
     let (counts, profiles) = measure::overlap(&questions)?;
     let n = names.len();
     // Where the row of pairs (i, i), (i, i + 1) … begins.
     let start = |i: usize| i * n - (i * i - i) / 2;
-    let count = |i: usize, j: usize| counts.get(start(i) + j - i).copied().unwrap_or(0);
+    let count = |i: usize, j: usize| counts.pairs.get(start(i) + j - i).copied().unwrap_or(0);
     let signed = |n: u64| i64::try_from(n).map_err(|_| CdpError::limit("the count does not fit into bigint"));
-    let mut rows = Vec::with_capacity(counts.len());
+    let ratio = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
+    let mut rows = Vec::with_capacity(counts.pairs.len() + 1);
     for (i, a) in names.iter().enumerate() {
         for (j, b) in names.iter().enumerate().skip(i) {
             let (in_a, in_b, shared) = (count(i, i), count(j, j), count(i, j));
             let combined = in_a + in_b - shared;
-            let ratio = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
             rows.push((
-                a.clone(),
-                b.clone(),
-                signed(in_a)?,
-                signed(in_b)?,
+                Some(a.clone()),
+                Some(b.clone()),
+                Some(signed(in_a)?),
+                Some(signed(in_b)?),
                 signed(shared)?,
                 signed(combined)?,
                 ratio(shared as f64, combined as f64),
@@ -182,6 +193,13 @@ fn pairs(ws: &Workspace, names: &[String], as_of: Option<TimestampWithTimeZone>)
                 ratio(shared as f64, in_b as f64),
             ));
         }
+    }
+    if n > 2 {
+        // How often all would meet by chance: the product of their shares.
+        let chance = (0..n).fold(profiles as f64, |chance, i| chance * count(i, i) as f64 / profiles as f64);
+        let (all, any) = (counts.all, counts.any);
+        let (jaccard, lift) = (ratio(all as f64, any as f64), ratio(all as f64, chance));
+        rows.push((None, None, None, None, signed(all)?, signed(any)?, jaccard, lift, None, None));
     }
     Ok(rows)
 }

@@ -7,5 +7,6 @@ mod lookalike;
 mod measure;
 mod named;
 mod refresh;
+mod together;
 
 pub use named::state_named;

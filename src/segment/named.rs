@@ -51,7 +51,8 @@ pub fn state_named(state: &str) -> Result<&str, CdpError> {
         .with_hint(format!("States are {}.", STATES.join(", "))))
 }
 
-fn all(ws: &Workspace) -> Result<Vec<Segment>, CdpError> {
+/// All segments, by number.
+pub(super) fn all(ws: &Workspace) -> Result<Vec<Segment>, CdpError> {
     spi::rows(
         &ws.sql(
             "SELECT g.segment_id, c.column_id, g.name, g.expression, g.state, g.version, t.refresh FROM @ws@.segment g JOIN @ws@.segment_state t USING (segment_id) JOIN @ws@.store_column c USING (segment_id) \
@@ -137,7 +138,11 @@ fn names_of(ws: &Workspace, expression: &str) -> Result<BTreeSet<Named>, CdpErro
     Ok(dependencies::named(&question.catalog, &question.expr))
 }
 
-fn refresh(
+/// Refreshes a segment that is dynamic and not retired. Needs the workspace lock.
+///
+/// # Errors
+/// 55000 for any other, and whatever its expression raises.
+pub(super) fn refresh(
     ws: &Workspace,
     catalog: &std::rc::Rc<Catalog>,
     segment: &Segment,
@@ -308,11 +313,7 @@ fn cdp_segment_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         ws.lock()?;
         let segment = find(ws, name)?;
         let named = Named::Segment(segment.segment_id);
-        let users = dependencies::users(ws, named)?;
-        if !users.is_empty() {
-            return Err(CdpError::in_use(format!("segment \"{name}\" is used by {}", users.join(", ")))
-                .with_hint("Drop those first."));
-        }
+        dependencies::refuse_used(ws, named)?;
         dependencies::forget(ws, named)?;
         clear(ws, segment.column_id)?;
         spi::run(&ws.sql("DELETE FROM @ws@.segment WHERE segment_id = $1"), &[segment.segment_id.into()])?;

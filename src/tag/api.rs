@@ -183,11 +183,7 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         let name = given(name, "name")?;
         ws.lock()?;
         let tag = registry::find(ws, name)?;
-        let users = dependencies::users(ws, tag.named())?;
-        if !users.is_empty() {
-            return Err(CdpError::in_use(format!("tag \"{name}\" is used by {}", users.join(", ")))
-                .with_hint("Drop those first."));
-        }
+        dependencies::refuse_used(ws, tag.named())?;
         dependencies::forget(ws, tag.named())?;
         history::forget(ws, tag.attribute_id)?;
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {

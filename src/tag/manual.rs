@@ -17,25 +17,60 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
 
-/// SQL giving `profile_id` and `value` of a tag that is set, at a moment, for everybody or for one.
+/// SQL giving `profile_id` and `value` of a tag that is set, at a moment, for everybody or for those whose number is `whom`: `= 7`, `IN (…)`.
 pub fn values_sql(
     ws: &Workspace,
     tag: &Tag,
     moment: TimestampWithTimeZone,
-    profile_id: Option<i64>,
+    whom: Option<&str>,
 ) -> Result<String, CdpError> {
     let moment = spi::one::<String>("SELECT $1::pg_catalog.text", &[moment.into()])?
         .ok_or_else(|| CdpError::internal("there is no moment"))?;
     let (id, moment) = (tag.attribute_id, quote_literal(moment));
-    let one = |column: &str| profile_id.map_or_else(String::new, |id| format!(" AND {column}.profile_id = {id}"));
+    let some = |column: &str| whom.map_or_else(String::new, |whom| format!(" AND {column}.profile_id {whom}"));
     Ok(ws.sql(&format!(
         "SELECT p.profile_id, w.value::pg_catalog.{} AS value FROM @ws@.profile_value p LEFT JOIN (SELECT DISTINCT ON (n.profile_id) n.profile_id, v.value \
              FROM @ws@.tag_value v JOIN @ws@.node n USING (node_id) WHERE v.attribute_id = {id} AND (v.expires_at IS NULL OR v.expires_at > {moment}::pg_catalog.timestamptz){} \
              ORDER BY n.profile_id, v.set_at DESC, v.node_id) w USING (profile_id) WHERE true{}",
         pg_type(&tag.ty),
-        one("n"),
-        one("p")
+        some("n"),
+        some("p")
     )))
+}
+
+/// The tag of this name, whose values can be set.
+pub(super) fn settable(ws: &Workspace, name: &str) -> Result<Tag, CdpError> {
+    let tag = registry::find(ws, name)?;
+    if tag.expression.is_some() {
+        return Err(CdpError::wrong_state(format!("tag \"{name}\" is computed from an expression")).with_hint(
+            "Set values of a tag without one: cdp_tag_create('name', NULL, settings => '{\"type\": \"text\"}').",
+        ));
+    }
+    if tag.state == "retired" {
+        return Err(CdpError::wrong_state(format!("tag \"{name}\" is retired"))
+            .with_hint("Take it up again with cdp_tag_alter() and {\"state\": \"active\"}."));
+    }
+    Ok(tag)
+}
+
+pub(super) fn nobody(profile_id: i64) -> CdpError {
+    CdpError::undefined_object("profile", &profile_id.to_string())
+        .with_hint("Find a profile by an identifier with cdp_profile_id().")
+}
+
+/// The moment of setting, before which nothing may expire.
+pub(super) fn moment(expires: Option<TimestampWithTimeZone>) -> Result<TimestampWithTimeZone, CdpError> {
+    let now = spi::rows_cached(
+        "SELECT clock_timestamp(), $1::pg_catalog.timestamptz <= clock_timestamp()",
+        &[expires.into()],
+        |row| Ok((spi::must::<TimestampWithTimeZone>(row, 1)?, row.get::<bool>(2)?)),
+    )?;
+    let Some((now, past)) = now.into_iter().next() else { return Err(CdpError::internal("there is no moment")) };
+    if past == Some(true) {
+        return Err(CdpError::invalid_parameter("expires lies in the past")
+            .with_hint("Give a moment to come; to take a value away set NULL."));
+    }
+    Ok(now)
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -49,35 +84,14 @@ fn cdp_tag_set(
     Ok(workspace::enter(|ws| {
         let (name, profile_id) = (given(name, "name")?, given(profile_id, "profile_id")?);
         ws.lock()?;
-        let tag = registry::find(ws, name)?;
-        if tag.expression.is_some() {
-            return Err(CdpError::wrong_state(format!("tag \"{name}\" is computed from an expression")).with_hint(
-                "Set values of a tag without one: cdp_tag_create('name', NULL, settings => '{\"type\": \"text\"}').",
-            ));
-        }
-        if tag.state == "retired" {
-            return Err(CdpError::wrong_state(format!("tag \"{name}\" is retired"))
-                .with_hint("Take it up again with cdp_tag_alter() and {\"state\": \"active\"}."));
-        }
-        let Some(live) = identity::resolve(ws, profile_id)? else {
-            return Err(CdpError::undefined_object("profile", &profile_id.to_string())
-                .with_hint("Find a profile by an identifier with cdp_profile_id()."));
-        };
+        let tag = settable(ws, name)?;
+        let Some(live) = identity::resolve(ws, profile_id)? else { return Err(nobody(profile_id)) };
         let value = value.map(|value| settings::canonical(value, &tag.ty)).transpose()?;
         if let (Some(value), Some(allowed)) = (&value, &tag.allowed) {
             let values = format!("SELECT {}::pg_catalog.{} AS after", quote_literal(value), pg_type(&tag.ty));
             settings::refuse_others(ws, name, &tag.ty, &values, allowed)?;
         }
-        let now = spi::rows_cached(
-            "SELECT clock_timestamp(), $1::pg_catalog.timestamptz <= clock_timestamp()",
-            &[expires.into()],
-            |row| Ok((spi::must::<TimestampWithTimeZone>(row, 1)?, row.get::<bool>(2)?)),
-        )?;
-        let Some((now, past)) = now.into_iter().next() else { return Err(CdpError::internal("there is no moment")) };
-        if past == Some(true) {
-            return Err(CdpError::invalid_parameter("expires lies in the past")
-                .with_hint("Give a moment to come; to take a value away set NULL."));
-        }
+        let now = moment(expires)?;
         spi::rows_cached(
             &ws.sql(
                 "INSERT INTO @ws@.tag_value AS t (attribute_id, node_id, value, reason, expires_at, set_at) \
@@ -106,7 +120,7 @@ fn write_one(ws: &Workspace, tag: &Tag, profile_id: i64, now: TimestampWithTimeZ
     let found = spi::rows(
         &ws.sql(&format!(
             "SELECT v.{column}::pg_catalog.text, q.value::pg_catalog.text FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) WHERE v.{column} IS DISTINCT FROM q.value",
-            values_sql(ws, tag, now, Some(profile_id))?
+            values_sql(ws, tag, now, Some(&format!("= {profile_id}")))?
         )),
         &[],
         |row| Ok((row.get::<String>(1)?, row.get::<String>(2)?)),

@@ -2,8 +2,9 @@
 
 mod api;
 mod manual;
-mod refresh;
-mod registry;
+mod many;
+pub mod refresh;
+pub mod registry;
 mod settings;
 
 pub use api::person;

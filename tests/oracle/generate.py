@@ -4,7 +4,7 @@ The SQL runs over two tables that hold what the public views give: oracle.person
 """
 from oracle import CATEGORIES, CITIES, LABELS, TIERS, ZONES, quote
 
-BOOLEAN, BIGINT, NUMERIC, TEXT, DATE, MOMENT = "boolean", "bigint", "numeric", "text", "date", "timestamptz"
+BOOLEAN, BIGINT, NUMERIC, TEXT, DATE, MOMENT, INTERVAL = "boolean", "bigint", "numeric", "text", "date", "timestamptz", "interval"
 NUMBERS = (BIGINT, NUMERIC)
 
 # What only can be compared: arithmetic on it may fail.
@@ -159,7 +159,7 @@ class Generator:
 
     def interval(self):
         text = self.choice("1 microsecond", "30 days", "7 days", "1 day", "90 days", "1 month", "36 hours", "1 year", "12:34:56.789", "1 mon -1 day", "0 days", "2 weeks", "3 hours")
-        return E("interval", f"interval '{text}'", f"'{text}'::interval")
+        return E(INTERVAL, f"interval '{text}'", f"'{text}'::interval")
 
     def now(self):
         return E(MOMENT, self.choice("now()", "current_timestamp"), lambda ctx, _: ctx.now)
@@ -295,6 +295,8 @@ class Generator:
             return self.daily(depth, scope)
         if ty == MOMENT:
             return self.momentary(depth, scope)
+        if ty == INTERVAL:
+            return self.lasting(depth, scope)
         return self.condition(depth, scope)
 
     def own(self, kinds, scope, literal):
@@ -390,8 +392,9 @@ class Generator:
             return E(x.ty, "(- {0})", "(- {0})", [x], scope)
 
         def extracted():
-            x = self.value(self.choice(DATE, MOMENT), depth - 1, scope)
-            field = self.choice("year", "month", "day", "dow", "doy", "quarter", "isodow", "epoch", *(["hour", "minute"] if x.ty == MOMENT else []))
+            x = self.value(self.choice(DATE, MOMENT, INTERVAL), depth - 1, scope)
+            whole = ["dow", "doy", "isodow"] if x.ty != INTERVAL else []
+            field = self.choice("year", "month", "day", "quarter", "epoch", *whole, *(["hour", "minute"] if x.ty != DATE else []))
             return E(NUMERIC, "extract(" + field + " FROM {0})", "extract(" + field + " FROM {0})", [x], scope)
 
         def anniversary():
@@ -435,6 +438,33 @@ class Generator:
                          (1, lambda: E(MOMENT, "({0})::timestamptz", "({0})::timestamptz", [self.daily(depth - 1, scope)], scope)),
                          (1, lambda: self.either(MOMENT, depth, scope, self.moment_literal)))
 
+    def lasting(self, depth, scope):
+        """How long something is: from one moment to another, and what can be made of it."""
+        def between():
+            # A moment of the person or the event on one side at least.
+            a = self.momentary(depth - 1, scope)
+            b = self.pick((4, self.edge), (2, self.now), (1, self.day), (3, lambda: self.momentary(depth - 1, scope)))
+            sql = "({0} - {1}::timestamptz)"
+            if self.rng.random() < 0.5:
+                a, b, sql = b, a, "({0}::timestamptz - {1})"
+            return E(INTERVAL, "({0} - {1})", sql, [a, b], scope)
+        if depth <= 0:
+            return between()
+        make = lambda: self.lasting(depth - 1, scope)
+
+        def joined():
+            op = self.choice("+", "-")
+            a, b = make(), self.interval() if self.rng.random() < 0.6 else make()
+            return E(INTERVAL, "({0} " + op + " {1})", "({0} " + op + " {1})", [a, b], scope)
+
+        def scaled():
+            n = self.choice("2", "3", "-1", "0", "0.5", "1.25", "10")
+            factor = E(NUMERIC if "." in n else BIGINT, n, f"({n})::{'numeric' if '.' in n else 'bigint'}")
+            shape = self.choice("({0} * {1})", "({1} * {0})", "({0} / {1})" if n != "0" else "({0} * {1})")
+            return E(INTERVAL, shape, shape, [make(), factor], scope)
+        return self.pick((5, between), (2, joined), (2, scaled), (1, lambda: E(INTERVAL, "(- {0})", "(- {0})", [make()], scope)),
+                         (2, lambda: self.either(INTERVAL, depth, scope, self.interval)))
+
     # --- conditions ----------------------------------------------------------------------------
     def joined(self, word, terms, scope):
         shape = (" " + word + " ").join("({%d})" % i for i in range(len(terms)))
@@ -452,10 +482,13 @@ class Generator:
                              (1, lambda: E(DATE, quote(t := self.day_text()), f"'{t}'::date")))
         if ty == MOMENT:
             return self.pick((4, self.edge), (1, lambda: E(MOMENT, quote(t := self.day_text()), f"'{t}'::timestamptz")))
+        if ty == INTERVAL:
+            return self.pick((6, self.interval), (1, lambda: E(INTERVAL, quote(t := self.choice("1 day", "-2 hours", "1 year 2 mons")), f"'{t}'::interval")),
+                             (2, lambda: E(INTERVAL, "({0} * 3)", "({0} * 3)", [self.interval()])), (0.3, lambda: E(INTERVAL, "NULL", "NULL")))
         return E(BOOLEAN, b := self.choice("true", "false"), b)
 
     def compare(self, depth, scope):
-        kind = self.choice(BIGINT, BIGINT, BIGINT, TEXT, TEXT, DATE, MOMENT, MOMENT, BOOLEAN)
+        kind = self.choice(BIGINT, BIGINT, BIGINT, TEXT, TEXT, DATE, MOMENT, MOMENT, BOOLEAN, INTERVAL)
         op = self.choice("=", "=", "<>", "<", "<=", ">", ">=")
         if kind == BOOLEAN:
             x = self.own([BOOLEAN], scope, lambda: self.condition(0, scope)) if depth <= 0 else self.condition(depth - 1, scope)
@@ -492,13 +525,13 @@ class Generator:
 
     def leaf(self, depth, scope):
         def between():
-            kind = self.choice(BIGINT, BIGINT, TEXT, DATE, MOMENT)
+            kind = self.choice(BIGINT, BIGINT, TEXT, DATE, MOMENT, INTERVAL)
             word = self.choice("BETWEEN", "BETWEEN", "NOT BETWEEN")
             shape = "{0} " + word + " {1} AND {2}"
             return E(BOOLEAN, shape, shape, [self.value(kind, depth - 1, scope), self.constant(kind), self.constant(kind)], scope)
 
         def listed():
-            kind = self.choice(BIGINT, TEXT, TEXT, DATE, BOOLEAN)
+            kind = self.choice(BIGINT, TEXT, TEXT, DATE, BOOLEAN, INTERVAL)
             if kind == BOOLEAN:
                 x = self.own([BOOLEAN], scope, lambda: self.constant(BOOLEAN))
             else:
@@ -512,7 +545,7 @@ class Generator:
 
         def null():
             word = self.choice("IS NULL", "IS NOT NULL")
-            x = self.value(self.choice(BIGINT, TEXT, DATE, MOMENT), depth - 1, scope)
+            x = self.value(self.choice(BIGINT, TEXT, DATE, MOMENT, INTERVAL), depth - 1, scope)
             return E(BOOLEAN, "{0} " + word, "{0} " + word, [x], scope)
 
         def plain():

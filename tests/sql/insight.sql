@@ -6,16 +6,18 @@ SET client_min_messages = warning;
 CREATE EXTENSION pg_cdp;
 SELECT cdp_init(time_zone => 'UTC');
 SET timezone = 'UTC';
-CREATE TABLE person (id int PRIMARY KEY, email text, city text, vip boolean, points bigint, balance numeric, born date, seen timestamptz, label text, area text, changed timestamptz);
--- Hashes, so that attributes do not depend on each other, but for points and area, which go with vip.
+CREATE TABLE person (id int PRIMARY KEY, email text, city text, vip boolean, points bigint, balance numeric, born date, seen timestamptz, label text, area text, changed timestamptz, labels text[], grade text, club bigint);
+-- Hashes, so that attributes do not depend on each other, but for points, area and labels, of which there may be several or none, which go with vip.
 INSERT INTO person
 SELECT i, 'p' || i || '@example.com', CASE h % 7 WHEN 0 THEN NULL WHEN 1 THEN 'Rome' WHEN 2 THEN 'Rome' WHEN 3 THEN '北京' ELSE 'Bern' END, v,
        CASE WHEN h / 7 % 11 > 0 THEN (h / 77 % 1000 - 500) + CASE WHEN v THEN 150 ELSE 0 END END,
        CASE WHEN h / 11 % 13 > 0 THEN (h / 143 % 9 * 1000 - 3000) / 100.0 END,
        date '1950-01-01' + h / 17 % 20000, timestamptz '2024-01-01 00:00+00' + i * interval '7 minutes', 'l' || h / 5 % 700,
-       CASE WHEN h / 3 % 9 > 0 THEN 'a' || CASE WHEN v THEN h / 19 % 25 ELSE h / 19 % 40 END END, '2024-01-01 00:00+00'
+       CASE WHEN h / 3 % 9 > 0 THEN 'a' || CASE WHEN v THEN h / 19 % 25 ELSE h / 19 % 40 END END, '2024-01-01 00:00+00',
+       CASE h % 17 WHEN 0 THEN NULL WHEN 1 THEN '{}' ELSE array_remove(ARRAY[CASE WHEN h / 2 % 3 = 0 THEN 'gold' END, CASE WHEN v OR h / 9 % 4 = 0 THEN 'new' END, CASE WHEN h / 23 % 2 = 0 THEN 'it''s' END, '标签' || h / 29 % 20], NULL) END,
+       CASE h / 31 % 4 WHEN 0 THEN '一线' WHEN 1 THEN '二线' WHEN 2 THEN '三线' END, h / 37 % 50
 FROM (SELECT i, h, CASE h / 13 % 5 WHEN 0 THEN NULL WHEN 1 THEN true ELSE false END AS v FROM (SELECT i, hashint4(i) & 1073741823 AS h FROM generate_series(1, 3000) i) g) g;
-SELECT cdp_source_create('person', 'person', '{"updated_at": "changed", "identifiers": {"user_id": "id::text", "email": "email"}, "traits": {"city": "city", "vip": "vip", "points": "points", "balance": "balance", "born": "born", "seen": "seen", "label": "label", "area": "area"}}');
+SELECT cdp_source_create('person', 'person', '{"updated_at": "changed", "identifiers": {"user_id": "id::text", "email": "email"}, "traits": {"city": "city", "vip": "vip", "points": "points", "balance": "balance", "born": "born", "seen": "seen", "label": "label", "area": "area", "labels": "labels", "城市等级": "grade", "Club Level": "club"}}');
 CALL cdp_sync();
 SELECT cdp_segment_create('romans', $$ city = 'Rome' $$);
 SELECT a.name, c.kind, c.encoding, c.state FROM cdp.store_column c JOIN cdp.attribute a USING (attribute_id) ORDER BY a.name, c.kind;
@@ -29,6 +31,10 @@ SELECT attribute, value, profiles, base_profiles, share, tgi, z, p FROM cdp_segm
 SELECT attribute, value, profiles, base_profiles, tgi, test FROM cdp_segment_insight('romans', 'vip', '{city,vip}', with_unknown => false) ORDER BY 1, 2;
 SELECT count(*) AS "rows", count(*) FILTER (WHERE profiles BETWEEN 1 AND 9 OR base_profiles BETWEEN 1 AND 9) AS small FROM cdp_segment_insight('romans');
 SELECT count(*) > 700 AS all_labels, min(base_profiles) < 10 AS small FROM cdp_segment_insight('romans', minimum => 0);
+-- Of several values each is a row; who has an empty set is known and has none of them. Names of any letters.
+SELECT attribute, value, profiles, base_profiles AS base, round(share::numeric, 4) AS share, round(base_share::numeric, 4) AS base_share, round(tgi::numeric, 1) AS tgi FROM cdp_segment_insight('vip', attributes => '{labels}') WHERE value IS NULL OR value !~ '^标签';
+SELECT (SELECT round(profiles / share) FROM cdp_segment_insight('vip', attributes => '{labels}', with_unknown => false) WHERE value = 'new') = (SELECT count(*) FROM cdp.profiles WHERE vip AND labels IS NOT NULL) AS of_those_with_a_set;
+SELECT attribute, value, profiles, base_profiles AS base FROM cdp_segment_insight($$ "城市等级" = '一线' AND "Club Level" < 5 $$, attributes => '{城市等级,Club Level}') WHERE profiles > 0 ORDER BY 1, 2;
 -- Ranges are literals of PostgreSQL.
 SELECT bool_and(r.profiles = (SELECT count(*) FROM cdp.profiles p WHERE p.vip AND p.points::numeric <@ r.value::numrange)) AS by_range FROM (SELECT * FROM cdp_segment_insight('vip', attributes => '{points}') WHERE value IS NOT NULL) r;
 SELECT bool_and(r.profiles = (SELECT count(*) FROM cdp.profiles p WHERE p.vip AND p.born <@ r.value::daterange)) AS by_range FROM (SELECT * FROM cdp_segment_insight('vip', attributes => '{born}') WHERE value IS NOT NULL) r;
@@ -39,13 +45,17 @@ SELECT bool_and(r.profiles = (SELECT count(*) FROM cdp.profiles p WHERE p.vip AN
 CREATE FUNCTION fill(segment text, base text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE a record; v text;
 BEGIN
-    DROP TABLE IF EXISTS who, tagged;
+    DROP TABLE IF EXISTS who, tagged, known;
     EXECUTE format('CREATE TEMP TABLE who AS SELECT p.*, p.profile_id IN (SELECT profile_id FROM (%s) s) AS in_s, p.profile_id IN (SELECT profile_id FROM (%s) b) AS in_b FROM cdp.profiles p',
         cdp_segment_sql(segment), cdp_segment_sql(coalesce(base, 'true')));
     CREATE TEMP TABLE tagged (profile_id bigint, attribute text, value text);
+    CREATE TEMP TABLE known (profile_id bigint, attribute text);
     FOR a IN SELECT name, type, CASE type WHEN 'date' THEN 'daterange' WHEN 'timestamptz' THEN 'tstzrange' ELSE 'numrange' END AS range FROM cdp.attributes LOOP
         v := CASE WHEN a.type IN ('bigint', 'numeric') THEN format('trim_scale(w.%I::numeric)', a.name) ELSE format('w.%I', a.name) END;
-        IF a.type IN ('text', 'boolean') THEN
+        EXECUTE format('INSERT INTO known SELECT w.profile_id, %1$L FROM who w WHERE w.%1$I IS NOT NULL', a.name);
+        IF a.type = 'text[]' THEN
+            EXECUTE format('INSERT INTO tagged SELECT w.profile_id, %1$L, e FROM who w CROSS JOIN LATERAL unnest(w.%1$I) e UNION ALL SELECT w.profile_id, %1$L, NULL FROM who w WHERE w.%1$I IS NULL', a.name);
+        ELSIF a.type IN ('text', 'boolean') THEN
             EXECUTE format('INSERT INTO tagged SELECT w.profile_id, %L, %s::text FROM who w', a.name, v);
         ELSE
             EXECUTE format('INSERT INTO tagged SELECT w.profile_id, %1$L, CASE WHEN %2$s IS NOT NULL THEN (SELECT %3$s(max(c) FILTER (WHERE c < %2$s), min(c) FILTER (WHERE c >= %2$s), ''(]'')::text FROM unnest(k.cuts) c) END
@@ -82,7 +92,10 @@ LANGUAGE sql AS $$
     WITH cell AS (
         SELECT t.attribute, t.value, count(*) FILTER (WHERE in_s) AS s, count(*) FILTER (WHERE in_b) AS b, count(*) FILTER (WHERE in_b AND NOT in_s) AS c
         FROM tagged t JOIN who USING (profile_id) WHERE with_unknown OR t.value IS NOT NULL GROUP BY 1, 2),
-    whole AS (SELECT c.*, sum(s) OVER a AS ns, sum(b) OVER a AS nb, sum(c) OVER a AS m FROM cell c WINDOW a AS (PARTITION BY c.attribute)),
+    whole AS (
+        SELECT c.*, n.ns, n.nb, n.m FROM cell c JOIN (
+            SELECT a.attribute, count(*) FILTER (WHERE in_s) AS ns, count(*) FILTER (WHERE in_b) AS nb, count(*) FILTER (WHERE in_b AND NOT in_s) AS m
+            FROM (SELECT DISTINCT attribute FROM tagged) a CROSS JOIN who LEFT JOIN known k USING (attribute, profile_id) WHERE with_unknown OR k.profile_id IS NOT NULL GROUP BY 1) n USING (attribute)),
     shown AS (
         SELECT w.*, s::float8 / nullif(ns, 0)::float8 AS ps, b::float8 / nullif(nb, 0)::float8 AS pb, least(ns, m)::float8 * least(s + c, ns + m - s - c)::float8 / nullif(ns + m, 0)::float8 AS least_expected,
                (s + c)::float8 / nullif(ns + m, 0)::float8 AS pooled
@@ -155,6 +168,9 @@ END $$;
 SELECT q, c.* FROM unnest(ARRAY['vip', 'city = ''Rome'' AND points > 0', 'points > 600', 'area IN (''a3'', ''a4'')']) q, compared_lookalike(q) c;
 CREATE VIEW wrong_lookalike AS SELECT q, c.* FROM unnest(ARRAY['vip', 'points > 600']) q, compared_lookalike(q) c WHERE c.wrong <> '{0,0,0,0,0}' OR c.seeds_in > 0 OR NOT c.auc_is_right OR c.wrong_weights > 0;
 SELECT attribute, value, profiles, base_profiles, weight, round(auc::numeric, 3) AS auc FROM cdp_segment_lookalike_report('vip', '{area,city}') LIMIT 6;
+-- Each of several values weighs by itself.
+SELECT attribute, value, profiles, base_profiles, weight, round(auc::numeric, 3) AS auc FROM cdp_segment_lookalike_report('vip', '{labels}') WHERE value !~ '^标签';
+SELECT attribute, value, weight FROM cdp_segment_lookalike_report('vip', '{城市等级}');
 -- Nothing to learn from: everybody is alike, and the smallest numbers come first.
 SELECT cdp_segment_lookalike('vip', 3, '{}') = (SELECT cdp_bitmap_build_agg(profile_id) FROM (SELECT profile_id FROM cdp.profiles WHERE vip IS NOT TRUE ORDER BY 1 LIMIT 3) x) AS first_three;
 SELECT count(*) FROM cdp_segment_lookalike_report('vip', '{}');
@@ -167,7 +183,7 @@ RESET cdp.direct_read;
 SET cdp.cache_size = 0;
 SELECT * FROM wrong WHERE n IN (1, 3, 4);
 RESET cdp.cache_size;
-UPDATE person SET points = points + 1000, city = 'Oslo', area = 'Oslo', balance = balance * -1, vip = NOT vip, changed = '2024-02-01 00:00+00' WHERE id % 50 = 1;
+UPDATE person SET points = points + 1000, city = 'Oslo', area = 'Oslo', balance = balance * -1, vip = NOT vip, labels = CASE id % 3 WHEN 0 THEN labels || '{moved}'::text[] WHEN 1 THEN '{}' ELSE '{gold,moved}' END, changed = '2024-02-01 00:00+00' WHERE id % 50 = 1;
 INSERT INTO person SELECT i, NULL, 'Oslo', true, 77, 0.001, '2000-02-29', '2024-02-02 00:00+00', 'new', 'new area', '2024-02-02 00:00+00' FROM generate_series(4001, 4010) i;
 -- Ten people turn out to be others.
 UPDATE person p SET email = 'p' || id - 1500 || '@example.com', changed = '2024-02-03 00:00+00' WHERE id BETWEEN 1502 AND 1511;

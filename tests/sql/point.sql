@@ -30,6 +30,16 @@ CREATE FUNCTION why(expression text, profile_id bigint DEFAULT 1, as_of timestam
 SELECT * FROM why('vip AND (count(buy) >= 4 OR sum(buy.price) > 100) AND city IN (''Lyon'', ''Nice'')');
 SELECT * FROM why('vip AND (count(buy) >= 4 OR sum(buy.price) > 100) AND city IN (''Lyon'', ''Nice'')', 2);
 SELECT * FROM why('NOT (age < 30 OR city = ''Paris'') AND in_segment(''rich'') AND has_identifier(''phone'')');
+-- What turns conditions that are joined: any of an OR, all that are missing of an AND, through NOT.
+SELECT * FROM why('count(buy) >= 4 OR sum(buy.price) >= 100');
+SELECT * FROM why('(count(buy) >= 4 OR sum(buy.price) >= 100) AND (age > 60 OR NOT vip)');
+SELECT * FROM why('(vip AND city = ''Lyon'' AND age >= 40) OR (in_segment(''rich'') AND NOT (count(buy) > 0 OR balance > 100)) OR ''vip'' = ANY (labels)');
+SELECT * FROM why('count(buy) > 9 OR age > 40 OR born < ''1990-01-01'' OR joined > ''2024-02-01'' OR city = ''Lyon'' OR balance BETWEEN 1 AND 2');
+SELECT * FROM why('city IS NULL OR sequence(view, buy) OR has_identifier(''phone'') OR avg(buy.price) > 50 OR max(buy.at) > timestamptz ''2024-04-01''');
+SELECT * FROM why('vip AND sum(buy.price) > 5 AND in_segment(''rich'') AND has_identifier(''email'') AND city IS NOT NULL', 2);
+SELECT * FROM why('NOT (sum(buy.price) > 5) AND NOT vip', 2);
+-- What is said comes true.
+SELECT w.reason, cdp_segment_contains('balance + 24.50 >= 125 AND age + 5 >= 35', 1) AS then_so, cdp_segment_contains('balance + 24.49 >= 125 OR age + 4 >= 35', 1) AS with_less FROM cdp_segment_why('balance >= 125 AND age >= 35', 1) w WHERE depth = 0;
 -- Every operator from both sides; what would turn it.
 SELECT w.* FROM unnest(ARRAY['count(buy) > 2', 'count(buy) >= 3', 'count(buy) < 2', 'count(buy) <= 1', 'count(buy) = 5', 'count(buy) = 1', 'count(buy) <> 2', 'count(buy) > 1', 'count(buy) >= 2', 'count(buy) < 4', 'count(buy) <= 4', 'count(buy) = 2', 'count(buy) <> 5', 'count(buy) > 2.5', 'count(buy) >= 1.5', '3 <= count(buy)',
     'count(buy.price) > 3', 'count(DISTINCT buy.item) > 3', 'count(buy) FILTER (WHERE item = ''hat'') > 3', 'sum(buy.price) >= 100', 'sum(buy.price) > 100', 'sum(buy.price) < 60', 'sum(buy.price) <= 40', 'sum(buy.price) = 59.99', 'sum(buy.price) > 20', 'coalesce(sum(buy.price), 0) >= 61', 'avg(buy.price) >= 31', 'age > 31', 'age >= 35', 'age < 20', 'age = 31', 'balance >= 101', 'balance < 100.5',

@@ -1,8 +1,8 @@
 //! Scores as bit planes: every profile's score is the sum of the weights of its values.
 //!
-//! The values of one attribute exclude each other. So for each bit of their weights the sets of the values that have the bit are united, and
-//! the union is added to the plane of that bit with carries: as many additions an attribute as its weights have bits, however many values
-//! there are, and no number of a profile is ever put together.
+//! The values of what is called an attribute here exclude each other. So for each bit of their weights the sets of the values that have the bit are united,
+//! and the union is added to the plane of that bit with carries: as many additions an attribute as its weights have bits, however many values
+//! there are, and no number of a profile is ever put together. Values that a profile can have several of are an attribute each: having it, or not.
 
 use crate::bitmap::{Arena, Block, Bytes, Portable, SHARD_BLOCKS, Value, Writer, kernel};
 use crate::cells::{Counter, NumberChunk};

@@ -144,8 +144,27 @@ fn known(
     Ok(if known.is_empty() { None } else { Some(known.into_block(arena)) })
 }
 
-/// How many members any two of several programs over the same slots share: for roots 0..n the counts of (0,0), (0,1) …
-/// (0,n−1), (1,1), (1,2) … (n−1,n−1).
+/// How many members several programs over the same slots share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overlap {
+    /// Any two: for roots 0..n the counts of (0,0), (0,1) … (0,n−1), (1,1), (1,2) … (n−1,n−1).
+    pub pairs: Vec<u64>,
+    /// All of them.
+    pub all: u64,
+    /// How many are in any of them.
+    pub any: u64,
+}
+
+impl Overlap {
+    /// What this and `other`, of another shard, have together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.pairs.resize(self.pairs.len().max(other.pairs.len()), 0);
+        self.pairs.iter_mut().zip(other.pairs).for_each(|(count, more)| *count += more);
+        Self { pairs: self.pairs, all: self.all + other.all, any: self.any + other.any }
+    }
+}
+
+/// How many members the programs of these roots share, any two and all of them.
 ///
 /// # Errors
 /// Those of [`super::evaluate`].
@@ -153,12 +172,13 @@ pub fn overlap<'a, B: Into<Bytes<'a>> + Copy>(
     encodings: &[Encoding],
     roots: &[Node],
     chunks: &[Vec<B>],
-) -> Result<Vec<u64>, StoreError> {
+) -> Result<Overlap, StoreError> {
     // One program whose operands are the roots: every root is checked against the slots once.
     let program = Program { slots: encodings.to_vec(), root: Node::Or(roots.to_vec()) };
     let slots: Vec<Slot<'_>> = open::open(&program, chunks)?;
     let mut evaluator = Evaluator::new(&slots);
     let mut counts = vec![0; roots.len() * (roots.len() + 1) / 2];
+    let (mut all, mut any) = (0, 0);
     for key in 0..SHARD_BLOCKS {
         let mut sets = Vec::with_capacity(roots.len());
         for root in roots {
@@ -174,7 +194,42 @@ pub fn overlap<'a, B: Into<Bytes<'a>> + Copy>(
                 *count += u64::from(set.and_count(other, evaluator.arena()));
             }
         }
+        if sets.len() > 2 {
+            let (more_all, more_any) = together(&sets, evaluator.arena());
+            all += more_all;
+            any += more_any;
+        }
         sets.into_iter().for_each(|set| evaluator.arena().drop_value(set));
     }
-    Ok(counts)
+    // Of one and of two the pairs tell.
+    match counts.as_slice() {
+        [one] => (all, any) = (*one, *one),
+        [first, shared, second] => (all, any) = (*shared, first + second - shared),
+        _ => {}
+    }
+    Ok(Overlap { pairs: counts, all, any })
+}
+
+/// How many are in all of some sets of one block, and how many in any.
+fn together(sets: &[Value<'_>], arena: &mut Arena) -> (u64, u64) {
+    let [mut all, mut any] = [arena.take_clear(), arena.take_clear()];
+    all.fill();
+    for set in sets {
+        match set {
+            Value::Empty => all.clear(),
+            Value::Full => any.fill(),
+            Value::Stored(container) => {
+                all.and_container(*container);
+                any.or_container(*container);
+            }
+            Value::Flat(block) => {
+                all.and_block(block);
+                any.or_block(block);
+            }
+        }
+    }
+    let counts = (u64::from(all.count()), u64::from(any.count()));
+    arena.give(all);
+    arena.give(any);
+    counts
 }

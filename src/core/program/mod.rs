@@ -4,6 +4,7 @@
 //! once, then each block of 2^16 offsets is computed in 8 KB sets that stay in cache. No set of a whole shard is made
 //! but the answer, and [`count`] does not make that either.
 
+mod estimate;
 mod eval;
 mod measure;
 mod open;
@@ -18,8 +19,9 @@ mod tests;
 use crate::bitmap::{Bytes, SHARD_BLOCKS, Writer, append_block};
 use crate::cells::Encoding;
 use crate::error::StoreError;
+pub use estimate::share;
 use eval::Evaluator;
-pub use measure::{Totals, distribution, number_distribution, overlap, totals};
+pub use measure::{Overlap, Totals, distribution, number_distribution, overlap, totals};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 pub use spread::{CodeShare, code_distribution};

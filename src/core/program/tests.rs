@@ -145,7 +145,10 @@ proptest! {
         let truths: Vec<RoaringBitmap> = nodes.iter().map(|node| store.truth(node)).collect();
         let overlaps = overlap(&SLOTS, &nodes, &chunks).unwrap();
         let pairs = (0..nodes.len()).flat_map(|a| (a..nodes.len()).map(move |b| (a, b)));
-        prop_assert_eq!(overlaps, pairs.map(|(a, b)| truths[a].intersection_len(&truths[b])).collect::<Vec<_>>());
+        prop_assert_eq!(overlaps.pairs, pairs.map(|(a, b)| truths[a].intersection_len(&truths[b])).collect::<Vec<_>>());
+        let all = truths.iter().skip(1).fold(truths[0].clone(), |all, truth| all & truth);
+        let any = truths.iter().fold(RoaringBitmap::new(), |any, truth| any | truth);
+        prop_assert_eq!((overlaps.all, overlaps.any), (all.len(), any.len()));
 
         let set_bytes: Vec<Vec<u8>> = sets.iter().map(|set| set_bytes(set, store.runs)).collect();
         let sets_read: Vec<&[u8]> = set_bytes.iter().map(Vec::as_slice).collect();
@@ -268,4 +271,26 @@ fn damage_in_a_container_that_is_read_is_reported() {
     let len = bytes[0][0].len();
     bytes[0][0].truncate(len - 1);
     assert!(matches!(run(Node::Present(0), &bytes), Err(StoreError::Truncated { what: "bitmap", .. })));
+}
+
+#[test]
+fn a_share_is_that_of_one_block_and_independent_of_what_is_asked() {
+    let some: BTreeSet<u32> = (0..40).chain(65_536..65_600).collect();
+    let everybody: BTreeSet<u32> = (0..100).chain(65_536..65_636).collect();
+    let bytes = [set_bytes(&some, false), set_bytes(&everybody, false)];
+    let chunks: Vec<Vec<&[u8]>> = vec![vec![&bytes[0]], vec![&bytes[1]], Vec::new()];
+    let slots = vec![Encoding::Set; 3];
+    let present = |slot| Node::Present(slot);
+    let of = |root: Node, key| {
+        share(&Program { slots: slots.clone(), root }, &chunks, key, 100, &[None, None, Some(0.5)]).unwrap()
+    };
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+    close(of(present(0), 0), 0.4);
+    close(of(present(0), 1), 0.64);
+    close(of(present(0), 2), 0.0);
+    close(of(Node::AndNot(Box::new(present(1)), Box::new(present(0))), 0), 0.6);
+    close(of(Node::And(vec![present(0), present(2)]), 0), 0.2);
+    close(of(Node::Or(vec![present(0), present(2)]), 0), 0.7);
+    close(of(Node::AndNot(Box::new(present(1)), Box::new(present(2))), 0), 0.5);
+    close(of(Node::Empty, 0), 0.0);
 }

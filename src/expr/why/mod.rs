@@ -1,5 +1,6 @@
 //! Why a profile is in a segment or not: the truth of every condition, the value it looks at, and the nearest change that would turn it.
 
+mod change;
 mod reason;
 mod sequence;
 
@@ -7,6 +8,7 @@ use super::point;
 use super::question::Question;
 use crate::error::CdpError;
 use crate::pg::{stack, subtransaction};
+use change::Change;
 use pg_cdp_core::expr::ast::{Expr, Node, Operator, Type};
 use pg_cdp_core::expr::print::print;
 use pg_cdp_core::expr::walk;
@@ -61,36 +63,47 @@ pub fn why(question: &Question, profile_id: i64) -> Result<Vec<Line>, CdpError> 
             .collect(),
     };
     let mut lines = Vec::with_capacity(conditions.len());
-    for (i, (condition, of)) in conditions.iter().zip(&found).enumerate() {
+    // Backwards: what a condition joins stands behind it. Of each, its index and what turns it.
+    let mut below: Vec<(usize, Option<Change>)> = Vec::new();
+    for (i, (condition, of)) in conditions.iter().zip(&found).enumerate().rev() {
+        let from = below.iter().rposition(|(j, _)| conditions.get(*j).is_none_or(|c| c.depth <= condition.depth));
+        let inner = below.split_off(from.map_or(0, |at| at + 1));
+        // The last that was found is the first that is written.
+        let parts: Vec<change::Part<'_>> =
+            inner.iter().rev().filter_map(|(j, change)| Some((found.get(*j)?, change.as_ref()))).collect();
         let (value, reason) = match (&of.failure, &condition.expr.node) {
             (Some(failure), _) => (None, Some(failure.clone())),
             (None, Node::Sequence(s)) => sequence::of(question, s, profile_id)?.unzip(),
-            _ if condition.joins > 0 => (None, joined(condition, of, &inner(&conditions, &found, i))),
+            _ if condition.joins > 0 => (None, joined(condition, of, &parts)),
             _ => (of.value.clone(), reason::of(&condition.expr, of)),
         };
+        let change = match (&of.failure, &reason) {
+            (Some(_), _) => None,
+            _ if condition.joins > 0 => change::of_parts(&condition.expr, of, &parts),
+            (None, reason) => reason.as_ref().map(|said| Change::of_one(condition, of, said)),
+        };
+        below.push((i, change));
         lines.push((condition.depth, condition.text.clone(), of.result, value, reason));
     }
+    lines.reverse();
     Ok(lines)
 }
 
-/// What the conditions come to that condition `i` joins.
-fn inner(conditions: &[Condition], found: &[Found], i: usize) -> Vec<Option<bool>> {
-    let Some(outer) = conditions.get(i) else { return Vec::new() };
-    let below = conditions.iter().zip(found).skip(i + 1).take_while(|(c, _)| c.depth > outer.depth);
-    below.filter(|(c, _)| c.depth == outer.depth + 1).map(|(_, f)| f.result).collect()
-}
-
-/// What to say about AND and OR.
-fn joined(condition: &Condition, found: &Found, inner: &[Option<bool>]) -> Option<String> {
-    let (all, so) = (inner.len(), inner.iter().filter(|result| **result == Some(true)).count());
+/// What to say about AND and OR: how many of the parts are so, and while the whole is not true, the nearest change that makes it.
+fn joined(condition: &Condition, found: &Found, parts: &[change::Part<'_>]) -> Option<String> {
+    let (all, so) = (parts.len(), parts.iter().filter(|(found, _)| found.result == Some(true)).count());
     let are = |n: usize| if n == 1 { "is" } else { "are" };
-    match (&condition.expr.node, found.result) {
-        (Node::And(_), Some(true)) => Some(format!("all {all} conditions are true")),
-        (Node::And(_), _) => Some(format!("{} of {all} conditions {} not true", all - so, are(all - so))),
-        (Node::Or(_), Some(true)) => Some(format!("{so} of {all} conditions {} true", are(so))),
-        (Node::Or(_), _) => Some(format!("none of {all} conditions is true")),
-        _ => None,
-    }
+    let said = match (&condition.expr.node, found.result) {
+        (Node::And(_), Some(true)) => return Some(format!("all {all} conditions are true")),
+        (Node::Or(_), Some(true)) => return Some(format!("{so} of {all} conditions {} true", are(so))),
+        (Node::And(_), _) => format!("{} of {all} conditions {} not true", all - so, are(all - so)),
+        (Node::Or(_), _) => format!("none of {all} conditions is true"),
+        _ => return None,
+    };
+    Some(match change::of_parts(&condition.expr, found, parts) {
+        Some(change) => format!("{said}: {}", change.text()),
+        None => said,
+    })
 }
 
 /// Conditions joined by AND, OR and NOT are taken apart; anything else is looked at as a whole.

@@ -70,7 +70,7 @@ fn opposite(op: Comparison) -> Comparison {
 }
 
 /// The event aggregate that a value is, also behind coalesce(…).
-fn aggregate(value: &Expr) -> Option<&Aggregate> {
+pub(super) fn aggregate(value: &Expr) -> Option<&Aggregate> {
     match &value.node {
         Node::Aggregate(a) => Some(a),
         Node::Call { function: Function::Coalesce, arguments } => arguments.first().and_then(aggregate),

@@ -35,7 +35,8 @@ pub(super) fn read(x: &mut Expr, to: Type) -> Result<(), ExprError> {
                     x.at,
                     format!("value \"{text}\" is out of range for type bigint"),
                 )
-                .with_word(text.clone()));
+                .with_word(text.clone())
+                .with_hint("without quotes it is a numeric, which may be as large"));
             }
             signed(value < 0, value.unsigned_abs().to_string(), to, x.at)
         }
@@ -103,8 +104,15 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 fn unreadable(text: &str, ty: Type, at: Position) -> ExprError {
-    ExprError::new(Kind::InvalidValue, at, format!("invalid input syntax for type {}: \"{text}\"", type_name(ty)))
-        .with_word(text)
+    let error =
+        ExprError::new(Kind::InvalidValue, at, format!("invalid input syntax for type {}: \"{text}\"", type_name(ty)))
+            .with_word(text);
+    match ty {
+        Type::Boolean => error.with_hint("write true or false"),
+        Type::Bigint => error.with_hint("write a whole number"),
+        Type::Numeric => error.with_hint("write a number"),
+        _ => error,
+    }
 }
 
 /// Refuses dates, moments and intervals that cannot be read. PostgreSQL reads them, with all its forms, when the

@@ -98,7 +98,9 @@ fn wrap(node: Node, ty: Type) -> Expr {
 
 impl Reader<'_> {
     fn wrong(&self, what: impl AsRef<str>) -> ExprError {
-        ExprError::new(Kind::Syntax, 0, format!("{} at ${}", what.as_ref(), self.path.concat()))
+        ExprError::new(Kind::Syntax, 0, format!("{} at ${}", what.as_ref(), self.path.concat())).with_hint(
+            "write a literal, or an object of one member, named by the operator: {\"=\": [{\"attribute\": \"city\"}, \"Paris\"]}",
+        )
     }
 
     /// Reads a part of the document that stands at `step`.
@@ -427,12 +429,14 @@ pub fn read(text: &str, limits: &Limits) -> Result<Expr, ExprError> {
             Kind::TooComplex,
             0,
             format!("expression of {} bytes of JSON is too long, the most is {longest}", text.len()),
-        ));
+        )
+        .with_hint("split it: make a segment of each part and combine them with in_segment()"));
     }
     // Four brackets are the most that one level of an expression takes.
     let deepest = limits.depth.saturating_mul(4).saturating_add(8);
     if nesting(text) > deepest {
-        return Err(ExprError::new(Kind::TooComplex, 0, format!("JSON is nested more than {deepest} levels deep")));
+        return Err(ExprError::new(Kind::TooComplex, 0, format!("JSON is nested more than {deepest} levels deep"))
+            .with_hint("split it: make a segment of the inner part and use in_segment()"));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     reader.disable_recursion_limit();

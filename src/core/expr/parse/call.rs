@@ -65,7 +65,9 @@ impl Converter<'_> {
         };
         if f.over.is_some() {
             let over = self.words.after(place, "over");
-            return Err(self.unsupported(over, "a window function"));
+            return Err(self
+                .unsupported(over, "a window function")
+                .with_hint("leave OVER out: an aggregate is over the events of one person"));
         }
         if !f.within_group.is_empty() {
             let within = self.words.after(place, "within");
@@ -156,7 +158,8 @@ impl Converter<'_> {
             (l, m) => format!("{l} to {m} arguments"),
         };
         Err(ExprError::new(Kind::UnknownFunction, place, format!("function \"{word}\" takes {wanted}, not {given}"))
-            .with_word(word))
+            .with_word(word)
+            .with_hint(format!("give it {wanted}")))
     }
 
     fn unnamed<'t>(&self, argument: &'t FunctionArg, word: &str, place: Position) -> Result<&'t Sql, ExprError> {

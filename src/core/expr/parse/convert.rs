@@ -184,6 +184,11 @@ impl Converter<'_> {
         })
     }
 
+    fn no_literal(&self, place: Position) -> ExprError {
+        self.unsupported(place, "this literal")
+            .with_hint("write a number, text in single quotes, true, false or NULL; an expression has no parameters")
+    }
+
     fn typed_literal(&self, tree: &Sql) -> Result<Expr, ExprError> {
         let place = self.start(tree);
         match tree {
@@ -191,11 +196,11 @@ impl Converter<'_> {
                 let to = self.type_named(&t.data_type, tree)?;
                 match self.literal(&t.value.value, place)? {
                     text @ Node::Text(_) => Ok(typed(text, to, place)),
-                    _ => Err(self.unsupported(place, "this literal")),
+                    _ => Err(self.no_literal(place)),
                 }
             }
             Sql::Interval(i) => self.interval(i, place),
-            _ => Err(self.unsupported(place, "this literal")),
+            _ => Err(self.no_literal(place)),
         }
     }
 
@@ -229,7 +234,7 @@ impl Converter<'_> {
                 self.text(s, place)?
             }
             Value::DollarQuotedString(s) => self.text(&s.value, place)?,
-            _ => return Err(self.unsupported(place, "this literal")),
+            _ => return Err(self.no_literal(place)),
         })
     }
 

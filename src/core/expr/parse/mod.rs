@@ -128,7 +128,7 @@ fn unexpected(position: u32, words: &Words<'_>, expected: Option<&str>) -> ExprE
     match (words.advice_at(position), expected) {
         (Some(advice), _) => error.with_hint(advice),
         (None, Some(what)) => error.with_hint(format!("expected {what} here")),
-        (None, None) => error,
+        (None, None) => error.with_hint("something is missing before it, such as AND or OR"),
     }
 }
 

@@ -119,8 +119,11 @@ impl Converter<'_> {
         };
         let start = super::tokens::column(key.span.start);
         let key = name(key);
-        let twice =
-            || ExprError::new(Kind::Syntax, start, format!("argument \"{key}\" used more than once")).with_word(&key);
+        let twice = || {
+            ExprError::new(Kind::Syntax, start, format!("argument \"{key}\" used more than once"))
+                .with_word(&key)
+                .with_hint("give it once")
+        };
         match key.as_str() {
             "within" => {
                 if sequence.within.is_some() {
