@@ -39,6 +39,11 @@ pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result
     })
 }
 
+/// Whether a query that only reads finds anything.
+pub fn any(sql: &str) -> Result<bool, CdpError> {
+    Spi::connect(|client| Ok(!client.select(sql, None, &[])?.is_empty()))
+}
+
 /// The first line of the plan of a query.
 pub fn explain(query: &str) -> Result<String, CdpError> {
     let sql = CString::new(format!("EXPLAIN {query}")).map_err(|_| CdpError::internal("a query has a NUL"))?;
