@@ -13,6 +13,13 @@ CREATE FUNCTION people() RETURNS TABLE (identifiers text) LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION wrong() RETURNS TABLE (what text, detail text) LANGUAGE sql AS $$ SELECT v."check", v.detail FROM cdp_identity_verify() v WHERE NOT v.ok $$;
 
+-- What people did, by the identifiers they have.
+CREATE FUNCTION visits() RETURNS TABLE (identifiers text, days text) LANGUAGE sql AS $$
+    SELECT i.identifiers, string_agg(extract(day FROM e.at AT TIME ZONE 'UTC')::text, ' ' ORDER BY e.at)
+    FROM (SELECT profile_id, string_agg(value, ' ' ORDER BY value COLLATE "C") AS identifiers FROM cdp.identifiers WHERE profile_id IS NOT NULL GROUP BY 1) i JOIN cdp.events e USING (profile_id)
+    WHERE identifiers ~ '^a|pad' GROUP BY 1 ORDER BY 1
+$$;
+
 -- 1. Two accounts share a device: one person, until there is a limit.
 INSERT INTO seen VALUES (1, 'a1', 'a@example.com', NULL, NULL, NULL, '2024-01-01'), (2, 'a1', NULL, NULL, 'pad', NULL, '2024-01-02'), (3, 'a2', NULL, NULL, 'pad', NULL, '2024-01-03'),
     (4, 'a2', 'b@example.com', NULL, NULL, NULL, '2024-01-01'), (5, NULL, NULL, NULL, 'pad', NULL, '2024-01-04');
@@ -45,12 +52,16 @@ SELECT * FROM people();
 SELECT * FROM cdp.refused_merges;
 SELECT * FROM wrong();
 
--- 2. Whose the device is: of the last one it was seen with, the first, nobody.
+-- 2. Whose the device is: of the last one it was seen with, the first, nobody. What was done on it together with an account stays with that account; only what was done on the device
+-- alone (on the fourth) goes with it.
+SELECT * FROM visits();
 SELECT cdp_identifier_type_alter('device_id', '{"shared": "first"}');
 SELECT * FROM people();
+SELECT * FROM visits();
 SELECT * FROM wrong();
 SELECT cdp_identifier_type_alter('device_id', '{"shared": "nobody"}');
 SELECT * FROM people();
+SELECT * FROM visits();
 SELECT from_value, to_value, state, reason FROM cdp.edges ORDER BY 1, 2;
 SELECT * FROM wrong();
 INSERT INTO seen VALUES (6, 'a2', NULL, NULL, 'pad', NULL, '2024-01-05');
@@ -218,7 +229,7 @@ SELECT cdp_identity_preview('{"mail": {}}');
 SELECT count(*) FROM cdp.identifier_type WHERE name = 'x';
 SELECT * FROM wrong();
 
-DROP FUNCTION people, wrong;
+DROP FUNCTION people, wrong, visits;
 DROP TABLE seen, home;
 DROP SCHEMA cdp CASCADE;
 DROP EXTENSION pg_cdp;
