@@ -3,6 +3,7 @@
 //! Any user may set them for a session, a role, a database or a function. Names under `cdp.` that do not exist here are
 //! refused, so that a typing mistake is seen.
 
+use std::cell::Cell;
 use std::ffi::CString;
 
 use pg_cdp_core::expr::parse::Limits;
@@ -37,6 +38,13 @@ static MAX_EXPRESSION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
 static MAX_EXPRESSION_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(50);
 
 static HMAC_KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+static HMAC_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+thread_local! {
+    /// Whether this session could read `cdp.hmac_key` while it was no setting yet, but a name that anybody may use.
+    static HMAC_KEY_WAS_READABLE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Registers the settings; called once when the library is loaded.
 pub fn init() {
@@ -104,10 +112,19 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    HMAC_KEY_WAS_READABLE.set(pg::settings::was_readable(c"cdp.hmac_key"));
+    GucRegistry::define_string_guc(
+        c"cdp.hmac_key_file",
+        c"The file with the key under which identifiers of types with storage hmac are hashed.",
+        c"Only the server reads it; a relative name is of the data directory. Whoever loses the key cannot look such identifiers up again; another key makes other identifiers.",
+        &HMAC_KEY_FILE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     GucRegistry::define_string_guc(
         c"cdp.hmac_key",
-        c"The key under which identifiers of types with storage hmac are hashed.",
-        c"Only superusers see and set it. Whoever loses it cannot look such identifiers up again; another key makes other identifiers.",
+        c"The key itself, instead of a file with it.",
+        c"Only superusers see and set it, once the library is loaded: in postgresql.conf it needs pg_cdp in shared_preload_libraries.",
         &HMAC_KEY,
         GucContext::Suset,
         GucFlags::SUPERUSER_ONLY | GucFlags::NO_SHOW_ALL,
@@ -127,28 +144,16 @@ pub fn workspace() -> Result<String, CdpError> {
     }
 }
 
-/// The key of keyed hashes.
-///
-/// # Errors
-/// 55000 when none is set.
-pub fn hmac_key() -> Result<Vec<u8>, CdpError> {
-    match HMAC_KEY.get().map(CString::into_bytes) {
-        Some(key) if key.len() >= LEAST_KEY_BYTES => Ok(key),
-        Some(_) => {
-            Err(CdpError::wrong_state(format!("setting \"cdp.hmac_key\" is shorter than {LEAST_KEY_BYTES} bytes"))
-                .with_hint("Set a long random key as superuser, for example with ALTER DATABASE ... SET cdp.hmac_key."))
-        }
-        None => Err(CdpError::wrong_state(
-            "setting \"cdp.hmac_key\" is not set, and this identifier type is kept as keyed hashes",
-        )
-        .with_hint(
-            "Set the key as superuser, for example with ALTER DATABASE ... SET cdp.hmac_key, and connect anew.",
-        )),
-    }
+/// The key of keyed hashes as the session has it, and whether the session could read it before the library was loaded.
+pub fn hmac_key() -> Option<(Vec<u8>, bool)> {
+    let key = HMAC_KEY.get()?.into_bytes();
+    (!key.is_empty()).then(|| (key, HMAC_KEY_WAS_READABLE.get()))
 }
 
-/// The shortest key that is taken: 128 bits written in any way.
-const LEAST_KEY_BYTES: usize = 16;
+/// The file with the key of keyed hashes.
+pub fn hmac_key_file() -> Option<Vec<u8>> {
+    HMAC_KEY_FILE.get().map(CString::into_bytes).filter(|name| !name.is_empty())
+}
 
 /// How `cdp_bitmap` values are printed in this session.
 pub fn bitmap_output() -> BitmapOutput {

@@ -2,7 +2,7 @@
 # The benchmarks, on a private server with the release build. SUITE chooses:
 #   bits (default)   tests/bench/bits: questions on the engine, beside DuckDB, ClickHouse and plain PostgreSQL; answers checked equal
 #   identity         tests/bench/identity: components of edges in a table, and stitching of text identifiers, beside pgRouting, Splink, DuckDB and plain
-#                    SQL; answers checked equal. SCALE is a number of identifiers; ONLY=components, stitch or "stitch live" measures a part
+#                    SQL; answers checked equal. SCALE is a number of identifiers; ONLY=components, stitch, "stitch live" or orders measures a part
 #   insight          tests/bench/insight: cdp_segment_insight() over more than a thousand tag values and cdp_segment_lookalike(), beside plain SQL
 #   expressions      tests/bench/expressions: expressions over attributes and windows of events, insight and a refresh, beside plain SQL
 #   ingest           tests/bench/ingest: messages through the inbox, rows through cdp_sync(), single messages through cdp_ingest(), beside bare rows

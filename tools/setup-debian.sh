@@ -8,7 +8,7 @@ packages=(gcc libc6-dev pkg-config libssl-dev libclang-dev)
 [ "$PG_CONFIG" != "$DEBIAN_PG_CONFIG" ] || packages+=(postgresql-15 postgresql-server-dev-15)
 case ${1:-build} in
     test)
-        packages+=(patchelf libipc-run-perl python3-venv libpostgresql-jdbc-java)
+        packages+=(patchelf libipc-run-perl python3-venv libpostgresql-jdbc-java graphviz)
         have javac || packages+=(default-jdk-headless)
         ;;
     bench) packages+=(python3-venv) ;;

@@ -50,7 +50,7 @@ COMMENT ON COLUMN @workspace@.edges.first_seen IS 'earliest time they were seen 
 COMMENT ON COLUMN @workspace@.edges.last_seen IS 'latest time they were seen together';
 
 CREATE VIEW @workspace@.merges AS
-SELECT m.retired_id, m.survivor_id, ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value, coalesce(s.name, 'operator') AS source, m.at
+SELECT m.retired_id, m.survivor_id, ft.name AS from_type, f.value AS from_value, tt.name AS to_type, t.value AS to_value, coalesce(s.name, 'operator') AS source, m.operation_id, m.at
 FROM @workspace@.profile_merge m
 JOIN @workspace@.node f ON f.node_id = m.from_node JOIN @workspace@.identifier_type ft ON ft.type_id = f.type_id
 JOIN @workspace@.node t ON t.node_id = m.to_node JOIN @workspace@.identifier_type tt ON tt.type_id = t.type_id
@@ -63,6 +63,7 @@ COMMENT ON COLUMN @workspace@.merges.from_value IS 'its value';
 COMMENT ON COLUMN @workspace@.merges.to_type IS 'type of the other identifier';
 COMMENT ON COLUMN @workspace@.merges.to_value IS 'its value';
 COMMENT ON COLUMN @workspace@.merges.source IS 'the source of the row';
+COMMENT ON COLUMN @workspace@.merges.operation_id IS 'the operation that did it; see identity_operations';
 COMMENT ON COLUMN @workspace@.merges.at IS 'when they were merged';
 
 CREATE VIEW @workspace@.splits AS
@@ -82,20 +83,30 @@ FROM @workspace@.node n JOIN @workspace@.identifier_type t USING (type_id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS neighbours, count(*) FILTER (WHERE ot.level = 'person') AS persons
     FROM (SELECT e.to_node AS other FROM @workspace@.edge e WHERE e.from_node = n.node_id AND e.state <> 'weak' AND e.source_id <> 0
-          UNION SELECT e.from_node FROM @workspace@.edge e WHERE e.to_node = n.node_id AND e.state <> 'weak' AND e.source_id <> 0) x
+              AND NOT EXISTS (SELECT FROM @workspace@.identity_override u WHERE u.kind = 'unlink' AND u.node_id = e.from_node AND u.other_id = e.to_node)
+          UNION SELECT e.from_node FROM @workspace@.edge e WHERE e.to_node = n.node_id AND e.state <> 'weak' AND e.source_id <> 0
+              AND NOT EXISTS (SELECT FROM @workspace@.identity_override u WHERE u.kind = 'unlink' AND u.node_id = e.from_node AND u.other_id = e.to_node)) x
     JOIN @workspace@.node o ON o.node_id = x.other JOIN @workspace@.identifier_type ot ON ot.type_id = o.type_id) d
 WHERE n.quarantine IS NOT NULL;
 COMMENT ON VIEW @workspace@.quarantine IS 'identifiers that link nobody, with the rule and the numbers';
 COMMENT ON COLUMN @workspace@.quarantine.type IS 'identifier type';
 COMMENT ON COLUMN @workspace@.quarantine.value IS 'normalised value';
 COMMENT ON COLUMN @workspace@.quarantine.reason IS 'blocked, or a hub';
-COMMENT ON COLUMN @workspace@.quarantine.neighbours IS 'distinct strong identifiers it was seen with';
+COMMENT ON COLUMN @workspace@.quarantine.neighbours IS 'distinct strong identifiers it was seen with, without those that an operator unlinked from it';
 COMMENT ON COLUMN @workspace@.quarantine.degree_cap IS 'how many its type allows; null: any number';
 COMMENT ON COLUMN @workspace@.quarantine.persons IS 'those of them that name persons';
 COMMENT ON COLUMN @workspace@.quarantine.person_cap IS 'how many of those its type allows';
 COMMENT ON COLUMN @workspace@.quarantine.profile_id IS 'the profile that holds what was seen on it alone';
 COMMENT ON COLUMN @workspace@.quarantine.first_seen IS 'earliest time it was seen';
 COMMENT ON COLUMN @workspace@.quarantine.last_seen IS 'latest time it was seen';
+
+CREATE VIEW @workspace@.blocked_values AS
+SELECT t.name AS type, b.value, b.pattern, b.reason FROM @workspace@.blocked_value b LEFT JOIN @workspace@.identifier_type t USING (type_id);
+COMMENT ON VIEW @workspace@.blocked_values IS 'values that are never identifiers, by list; what an operator blocked is in quarantine';
+COMMENT ON COLUMN @workspace@.blocked_values.type IS 'the identifier type; null: all';
+COMMENT ON COLUMN @workspace@.blocked_values.value IS 'the value, in lower case';
+COMMENT ON COLUMN @workspace@.blocked_values.pattern IS 'or a regular expression for values in lower case';
+COMMENT ON COLUMN @workspace@.blocked_values.reason IS 'why';
 
 CREATE VIEW @workspace@.refused_merges AS
 SELECT DISTINCT least(f.profile_id, t.profile_id) AS profile_id, greatest(f.profile_id, t.profile_id) AS other_id,

@@ -65,4 +65,9 @@ impl Blocked {
         });
         blocked.map(|entry| entry.reason.as_str())
     }
+
+    /// Whether an entry for the type has this reason.
+    pub fn has_reason(&self, type_id: i32, reason: &str) -> bool {
+        self.entries.iter().any(|entry| entry.type_id.is_none_or(|ty| ty == type_id) && entry.reason == reason)
+    }
 }

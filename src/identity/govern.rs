@@ -179,7 +179,7 @@ pub fn verdict(ws: &Workspace, rules: &Rules, graph: &Graph) -> Result<Verdict, 
             first_seen: p.first_seen,
             last_seen: p.last_seen,
             forced: p.forced,
-            unlinked: p.unlinked || left_out(ws, p),
+            unlinked: p.unlinked.is_some() || left_out(ws, p),
         })
         .collect();
     let mut core = rules.core();
@@ -187,6 +187,11 @@ pub fn verdict(ws: &Workspace, rules: &Rules, graph: &Graph) -> Result<Verdict, 
         core.iter_mut().for_each(|rule| rule.limit = None);
     }
     govern(&core, &nodes, &edges, &graph.cannot_link).map_err(|e| CdpError::internal(e.to_string()))
+}
+
+/// What an operator said, with the number of the operation.
+fn by(what: &str, operation: Option<i64>) -> String {
+    operation.map_or_else(|| what.to_owned(), |operation| format!("{what}: operation {operation}"))
 }
 
 /// The state of edges that link.
@@ -209,7 +214,7 @@ pub fn state(
     Ok((
         "suspended",
         Some(match reason {
-            Reason::Unlinked => "unlinked".to_owned(),
+            Reason::Unlinked => by("unlinked", pair.unlinked),
             Reason::Quarantined { .. } => {
                 let node = [from, to]
                     .into_iter()
@@ -227,7 +232,7 @@ pub fn state(
                 let window = if ty.window_micros.is_some() { " within its window" } else { "" };
                 format!("limit: {found} {}, at most {most}{window}", ty.name)
             }
-            Reason::CannotLink { .. } => "cannot link".to_owned(),
+            Reason::CannotLink { pair } => by("cannot link", graph.kept_apart_by.get(*pair as usize).copied()),
             Reason::Shared { node } => {
                 let rule = graph.nodes.get(*node as usize).map_or(u32::MAX, |node| node.rule);
                 format!("shared: {} is nobody's", type_name(rule)?)

@@ -12,7 +12,7 @@ use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiHeapTupleData;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An identifier.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ pub struct Pair {
     pub last_seen: i64,
     /// An operator links them.
     pub forced: bool,
-    /// An operator said that seeing them together means nothing.
-    pub unlinked: bool,
+    /// The first operation that says that seeing them together means nothing.
+    pub unlinked: Option<i64>,
     /// What is kept of it: whether it is accepted, and the reason if not; `None` when its sources do not agree.
     pub kept: Option<(bool, Option<Box<str>>)>,
 }
@@ -70,6 +70,8 @@ pub struct Graph {
     pub pairs: Vec<Pair>,
     /// Pairs that may not be in one profile, by place.
     pub cannot_link: Vec<(u32, u32)>,
+    /// For each of them the first operation that says so.
+    pub kept_apart_by: Vec<i64>,
     places: HashMap<i64, u32>,
 }
 
@@ -95,7 +97,7 @@ impl Graph {
         let overridden = overridden(ws)?;
         let mut graph = Self::default();
         let mut seen_profiles: HashSet<i64> = HashSet::new();
-        let mut decisions: Vec<(i64, i64)> = Vec::new();
+        let mut decisions: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut wanted: Vec<i64> = seeds.to_vec();
         loop {
             pgrx::check_for_interrupts!();
@@ -115,20 +117,23 @@ impl Graph {
             }
             let ids: Vec<i64> =
                 front.iter().filter_map(|place| Some(graph.nodes.get(*place as usize)?.node_id)).collect();
-            let mut unlinked: HashSet<(i64, i64)> = HashSet::new();
+            let mut unlinked: HashMap<(i64, i64), i64> = HashMap::new();
             if overridden {
-                for (kind, a, b) in spi::rows_cached(
+                for (kind, pair, operation) in spi::rows_cached(
                     &ws.sql(
-                        "SELECT o.kind, o.node_id, o.other_id FROM @ws@.identity_override o \
-                         WHERE o.kind IN ('unlink', 'cannot_link') AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1))",
+                        "SELECT o.kind, o.node_id, o.other_id, min(o.operation_id) FROM @ws@.identity_override o \
+                         WHERE o.kind IN ('unlink', 'cannot_link') AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1)) GROUP BY 1, 2, 3",
                     ),
                     &[ids.clone().into()],
-                    |row| Ok((spi::must::<String>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?)),
+                    |row| {
+                        let pair = (spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?);
+                        Ok((spi::must::<String>(row, 1)?, pair, spi::must::<i64>(row, 4)?))
+                    },
                 )? {
                     if kind == "unlink" {
-                        unlinked.insert((a, b));
+                        unlinked.insert(pair, operation);
                     } else {
-                        decisions.push((a, b));
+                        decisions.insert(pair, operation);
                     }
                 }
             }
@@ -148,7 +153,7 @@ impl Graph {
                 let Some(&EdgeRow { ends, .. }) = same.first() else { continue };
                 let (Some(from), Some(to)) = (graph.place(ends.0), graph.place(ends.1)) else { continue };
                 let mut pair = pair_of(from, to, same);
-                pair.unlinked = unlinked.contains(&ends);
+                pair.unlinked = unlinked.get(&ends).copied();
                 if graph.followed(&pair) {
                     wanted.extend(
                         [from, to]
@@ -164,10 +169,10 @@ impl Graph {
                 break;
             }
         }
-        decisions.sort_unstable();
-        decisions.dedup();
-        graph.cannot_link =
-            decisions.iter().filter_map(|(a, b)| Some((*graph.places.get(a)?, *graph.places.get(b)?))).collect();
+        (graph.cannot_link, graph.kept_apart_by) = decisions
+            .iter()
+            .filter_map(|((a, b), by)| Some(((*graph.places.get(a)?, *graph.places.get(b)?), *by)))
+            .unzip();
         Ok(graph)
     }
 
@@ -179,7 +184,7 @@ impl Graph {
     /// Whether a pair ties its ends for the walk.
     fn followed(&self, pair: &Pair) -> bool {
         let quarantined = |place: u32| self.nodes.get(place as usize).is_none_or(|node| node.quarantine.is_some());
-        !pair.unlinked && (pair.forced || !(quarantined(pair.from) || quarantined(pair.to)))
+        pair.unlinked.is_none() && (pair.forced || !(quarantined(pair.from) || quarantined(pair.to)))
     }
 
     /// Reads identifiers: whole those whose edges are read next, if they are strong, and others as the far ends of edges. Gives the places of those that were
@@ -280,7 +285,7 @@ fn pair_of(from: u32, to: u32, edges: &[EdgeRow]) -> Pair {
         first_seen: edges.iter().map(|e| e.first_seen).min().unwrap_or(0),
         last_seen: edges.iter().map(|e| e.last_seen).max().unwrap_or(0),
         forced: edges.iter().any(|e| e.source_id == 0),
-        unlinked: false,
+        unlinked: None,
         kept,
     }
 }

@@ -15,6 +15,7 @@ mod graph;
 mod hold;
 mod hub;
 pub mod identify;
+mod key;
 pub mod normalise;
 mod operate;
 pub mod origin;

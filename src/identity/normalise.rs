@@ -1,7 +1,7 @@
 //! Identifiers in their normal forms, as the SQL of identity asks for them.
 
+use super::key;
 use crate::error::CdpError;
-use crate::guc;
 use pg_cdp_core::norm::{self, Normaliser};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -21,5 +21,5 @@ fn _cdp_keyed(
     value: Option<&str>,
 ) -> Result<Option<String>, ErrorReport> {
     let Some(value) = value else { return Ok(None) };
-    Ok(Some(norm::keyed(&guc::hmac_key()?, identifier_type, scope_separator, value)))
+    Ok(Some(norm::keyed(&key::key()?, identifier_type, scope_separator, value)))
 }

@@ -131,8 +131,10 @@ impl<'a> Pair<'a> {
         Ok((a.min(b), a.max(b)))
     }
 
-    fn arguments(&self) -> Value {
-        json!({"a_type": self.a_type, "a_value": self.a_value, "b_type": self.b_type, "b_value": self.b_value})
+    fn arguments(&self, ws: &Workspace, rules: &Rules) -> Result<Value, CdpError> {
+        let a_value = value::told(ws, rules.named(self.a_type)?, self.a_value)?;
+        let b_value = value::told(ws, rules.named(self.b_type)?, self.b_value)?;
+        Ok(json!({"a_type": self.a_type, "a_value": a_value, "b_type": self.b_type, "b_value": b_value}))
     }
 }
 
@@ -200,7 +202,7 @@ fn cdp_link(
             &[a.into(), b.into()],
             |row| spi::must::<i64>(row, 1),
         )?;
-        let mut arguments = pair.arguments();
+        let mut arguments = pair.arguments(ws, &rules)?;
         if !lifted.is_empty() {
             arguments["lifted"] = json!(lifted);
         }
@@ -238,7 +240,7 @@ fn cdp_unlink(
             ))
             .with_hint("See what ties them with cdp_identity_path(); keep them apart whatever ties them with cdp_cannot_link()."));
         }
-        let operation = begin(ws, "unlink", pair.arguments(), Some(reason), actor)?;
+        let operation = begin(ws, "unlink", pair.arguments(ws, &rules)?, Some(reason), actor)?;
         decide(ws, operation, "unlink", a, b)?;
         finish(ws, operation, &around(ws, &rules, vec![a, b])?)
     })?)
@@ -259,7 +261,7 @@ fn cdp_cannot_link(
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
         not_twice(ws, "cannot_link", a, b)?;
-        let operation = begin(ws, "cannot_link", pair.arguments(), Some(reason), actor)?;
+        let operation = begin(ws, "cannot_link", pair.arguments(ws, &rules)?, Some(reason), actor)?;
         decide(ws, operation, "cannot_link", a, b)?;
         finish(ws, operation, &[a, b])
     })?)
@@ -300,7 +302,8 @@ fn cdp_block(
         )?
         .ok_or_else(|| CdpError::internal("an identifier was not entered"))?;
         not_twice(ws, "block", node, node)?;
-        let operation = begin(ws, "block", json!({"type": kind, "value": value}), Some(reason), actor)?;
+        let operation =
+            begin(ws, "block", json!({"type": kind, "value": value::told(ws, ty, value)?}), Some(reason), actor)?;
         decide(ws, operation, "block", node, node)?;
         hub::quarantine(ws, vec![node], vec![Some(format!("blocked: {reason}"))])?;
         finish(ws, operation, &hub::neighbours(ws, &[node])?)
@@ -361,7 +364,7 @@ fn cdp_split(
                 .with_hint("SELECT * FROM cdp_identity_graph(profile_id) lists its identifiers."));
             }
             apart.push(known.node_id);
-            names.push(name);
+            names.push(format!("{kind}:{}", value::told(ws, rules.named(kind)?, value)?));
         }
         apart.sort_unstable();
         apart.dedup();
@@ -480,7 +483,9 @@ fn revert(ws: &Workspace, operation_id: i64, reason: &str, actor: Option<&str>) 
                 )?;
             }
             "block" => {
+                // A list may still have it.
                 hub::quarantine(ws, vec![a], vec![None])?;
+                types::listed(ws, &rules, a)?;
                 seeds.extend(hub::neighbours(ws, &[a])?);
             }
             _ => {}

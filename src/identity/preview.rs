@@ -26,9 +26,9 @@ fn cdp_identity_preview(
         ws.lock()?;
         temp::table("cdp_preview", &ws.sql("name pg_catalog.text, members @ext@.cdp_bitmap"))?;
         spi::run(
-            &ws.sql(
-                "INSERT INTO pg_temp.cdp_preview (name, members) SELECT g.name, @ext@.cdp_segment(g.expression) FROM @ws@.segment g WHERE g.kind = 'dynamic' AND g.state = 'active'",
-            ),
+            &ws.sql(&format!(
+                "INSERT INTO pg_temp.cdp_preview (name, members) SELECT g.name, @ext@.cdp_segment({MEMBERS}) FROM @ws@.segment g"
+            )),
             &[],
         )?;
         let (live, hubs) = (count(ws, LIVE)?, count(ws, HUBS)?);
@@ -46,6 +46,9 @@ fn cdp_identity_preview(
         }
     })?)
 }
+
+/// The expression that gives the members of a segment `g`: of one that is never refreshed, or no longer, those it has, whom merges and splits change too.
+const MEMBERS: &str = "CASE WHEN g.kind = 'dynamic' AND g.state <> 'retired' THEN g.expression ELSE 'in_segment(''' || replace(g.name, '''', '''''') || ''')' END";
 
 const LIVE: &str = "SELECT count(*) FROM @ws@.profile p WHERE p.merged_into IS NULL";
 const HUBS: &str = "SELECT count(*) FROM @ws@.node n WHERE n.quarantine IS NOT NULL";
@@ -68,10 +71,10 @@ fn figures(ws: &Workspace, outcome: &Outcome, live: i64, hubs: i64) -> Result<Ve
         ("quarantined identifiers after".to_owned(), count(ws, HUBS)?),
     ];
     for (name, enter, leave) in spi::rows(
-        &ws.sql(
+        &ws.sql(&format!(
             "SELECT x.name, @ext@.cdp_bitmap_andnot_cardinality(x.now, x.members), @ext@.cdp_bitmap_andnot_cardinality(x.members, x.now) \
-             FROM (SELECT p.name, p.members, @ext@.cdp_segment(g.expression) AS now FROM pg_temp.cdp_preview p JOIN @ws@.segment g USING (name)) x ORDER BY x.name",
-        ),
+             FROM (SELECT p.name, p.members, @ext@.cdp_segment({MEMBERS}) AS now FROM pg_temp.cdp_preview p JOIN @ws@.segment g USING (name)) x ORDER BY x.name"
+        )),
         &[],
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?)),
     )? {

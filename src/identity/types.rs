@@ -1,8 +1,10 @@
 //! `cdp_identifier_type_create`, `cdp_identifier_type_alter`: the rules of an identifier type. A change of rules judges anew what it touches, and nothing else.
 
 use super::govern::{Cause, Outcome};
+use super::hub;
 use super::operate::{begin, enter, settle};
-use super::{hub, rules::Rules};
+use super::rules::{IdentifierType, Rules};
+use super::value::kept_form;
 use crate::error::{CdpError, given};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
@@ -311,8 +313,15 @@ fn refuse(ws: &Workspace, name: &str, type_id: i32, before: &Settings, after: &S
 /// Writes what a change of settings says about identifiers directly, and gives those whose links have to be judged anew.
 fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) -> Result<Vec<i64>, CdpError> {
     let rules = Rules::load(ws)?;
+    let ty = rules.get(type_id)?;
     let read = |row: &pgrx::spi::SpiHeapTupleData| spi::must::<i64>(row, 1);
     let mut seeds = Vec::new();
+    let mut counted = Vec::new();
+    if before.blocked != after.blocked {
+        // As long as the values can be read.
+        let lists = Lists { hashed: before.storage == "hmac", before: &before.blocked, after: &after.blocked };
+        counted.extend(block_listed(ws, ty, &lists, None, &mut seeds)?);
+    }
     if before.storage != after.storage {
         spi::run(
             &ws.sql(
@@ -320,8 +329,8 @@ fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) ->
             ),
             &[type_id.into()],
         )?;
+        forget(ws, ty)?;
     }
-    let mut counted = Vec::new();
     if before.strength != after.strength {
         // An edge links when both its ends may; what is entered so is judged below.
         spi::run(
@@ -334,8 +343,9 @@ fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) ->
         )?;
         let nodes =
             spi::rows(&ws.sql("SELECT n.node_id FROM @ws@.node n WHERE n.type_id = $1"), &[type_id.into()], read)?;
-        counted = hub::neighbours(ws, &nodes)?;
-        seeds.extend(counted.iter().copied());
+        let near = hub::neighbours(ws, &nodes)?;
+        seeds.extend(near.iter().copied());
+        counted.extend(near);
     }
     if (before.max_per_profile, &before.max_window, &before.scope_separator, &before.shared, before.priority)
         != (after.max_per_profile, &after.max_window, &after.scope_separator, &after.shared, after.priority)
@@ -367,9 +377,6 @@ fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) ->
             read,
         )?);
     }
-    if before.blocked != after.blocked {
-        counted.extend(block_listed(ws, type_id, &mut seeds)?);
-    }
     counted.sort_unstable();
     counted.dedup();
     let turned = hub::judge(ws, &rules, &counted)?;
@@ -377,19 +384,111 @@ fn touched(ws: &Workspace, type_id: i32, before: &Settings, after: &Settings) ->
     Ok(seeds)
 }
 
-/// Marks the identifiers of a type that its list of blocked values now has, and unmarks those that it no longer has; gives the latter, which may be hubs. Values that
-/// are kept as hashes cannot be compared with a list.
-fn block_listed(ws: &Workspace, type_id: i32, seeds: &mut Vec<i64>) -> Result<Vec<i64>, CdpError> {
-    let changed = spi::rows(
+/// Replaces what was kept elsewhere of the values of a type that is kept as hashes from now on: what decisions were about, and values that were rejected.
+fn forget(ws: &Workspace, ty: &IdentifierType) -> Result<(), CdpError> {
+    let operations = spi::rows(
         &ws.sql(
-            "SELECT n.node_id, 'blocked: ' || min(b.reason) FROM @ws@.node n JOIN @ws@.identifier_type t USING (type_id) \
-               LEFT JOIN @ws@.blocked_value b ON (b.type_id = n.type_id OR b.type_id IS NULL) AND (b.value = lower(n.value) OR lower(n.value) ~ b.pattern) \
-             WHERE n.type_id = $1 AND t.storage = 'plain' AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id) \
-             GROUP BY n.node_id HAVING CASE WHEN min(b.reason) IS NULL THEN n.quarantine LIKE 'blocked: %' ELSE n.quarantine IS DISTINCT FROM 'blocked: ' || min(b.reason) END",
+            "SELECT o.operation_id, o.arguments FROM @ws@.identity_operation o WHERE o.kind IN ('link', 'unlink', 'cannot_link', 'block', 'split')",
         ),
-        &[type_id.into()],
-        |row| Ok((spi::must::<i64>(row, 1)?, row.get::<String>(2)?)),
+        &[],
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<JsonB>(row, 2)?.0)),
     )?;
+    for (operation_id, mut arguments) in operations {
+        let mut changed = false;
+        for (kind, value) in [("a_type", "a_value"), ("b_type", "b_value"), ("type", "value")] {
+            if arguments[kind] == ty.name.as_str()
+                && let Some(plain) = arguments[value].as_str()
+            {
+                arguments[value] = json!(kept_form(ws, ty, plain)?);
+                changed = true;
+            }
+        }
+        for name in arguments.get_mut("identifiers").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some((kind, plain)) = name.as_str().and_then(|name| name.split_once(':'))
+                && kind == ty.name
+            {
+                *name = json!(format!("{kind}:{}", kept_form(ws, ty, plain)?.unwrap_or_default()));
+                changed = true;
+            }
+        }
+        if changed {
+            spi::run_cached(
+                &ws.sql("UPDATE @ws@.identity_operation SET arguments = $2 WHERE operation_id = $1"),
+                &[operation_id.into(), JsonB(arguments).into()],
+            )?;
+        }
+    }
+    // Without their values some are the same: each is told once.
+    spi::run(
+        &ws.sql(
+            "DELETE FROM @ws@.reject r USING @ws@.reject f WHERE r.kind = 'value' AND f.kind = 'value' AND r.payload ->> 'identifier_type' = $1 AND f.payload ->> 'identifier_type' = $1 \
+               AND f.source_id = r.source_id AND f.key IS NOT DISTINCT FROM r.key AND f.reason = r.reason AND f.reject_id < r.reject_id",
+        ),
+        &[ty.name.as_str().into()],
+    )?;
+    spi::run(
+        &ws.sql("UPDATE @ws@.reject r SET payload = r.payload || '{\"value\": null}' WHERE r.kind = 'value' AND r.payload ->> 'identifier_type' = $1"),
+        &[ty.name.as_str().into()],
+    )?;
+    Ok(())
+}
+
+/// The list of blocked values of a type, and how its identifiers are kept while they are compared with it.
+struct Lists<'a> {
+    hashed: bool,
+    before: &'a [Blocked],
+    after: &'a [Blocked],
+}
+
+/// Marks an identifier that nothing blocks if a list of blocked values has it.
+pub fn listed(ws: &Workspace, rules: &Rules, node_id: i64) -> Result<(), CdpError> {
+    let type_id =
+        spi::one::<i32>(&ws.sql("SELECT n.type_id FROM @ws@.node n WHERE n.node_id = $1"), &[node_id.into()])?
+            .ok_or_else(|| CdpError::internal(format!("identifier {node_id} is gone")))?;
+    let ty = rules.get(type_id)?;
+    let list = Settings::of(ws, type_id)?.blocked;
+    let lists = Lists { hashed: ty.hashed, before: &list, after: &list };
+    block_listed(ws, ty, &lists, Some(node_id), &mut Vec::new())?;
+    Ok(())
+}
+
+/// Marks the identifiers of a type that its list of blocked values now has, and unmarks those that it no longer has; gives the latter, which may be hubs. With
+/// `only` just this one.
+fn block_listed(
+    ws: &Workspace,
+    ty: &IdentifierType,
+    lists: &Lists,
+    only: Option<i64>,
+    seeds: &mut Vec<i64>,
+) -> Result<Vec<i64>, CdpError> {
+    let read = |row: &pgrx::spi::SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, row.get::<String>(2)?));
+    let mine = "n.type_id = $1 AND ($2 IS NULL OR n.node_id = $2) AND NOT EXISTS (SELECT FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = n.node_id)";
+    let changed = if lists.hashed {
+        let (kept, reasons) = hashes(ws, ty, lists.after)?;
+        let (left, _) = hashes(ws, ty, lists.before)?;
+        // Who was blocked by a pattern while the value could be read stays so as long as the list has the reason.
+        spi::rows(
+            &ws.sql(&format!(
+                "SELECT n.node_id, 'blocked: ' || min(b.reason) FROM @ws@.node n LEFT JOIN unnest($3::pg_catalog.text[], $4::pg_catalog.text[]) AS b(kept, reason) ON b.kept = n.value \
+                 WHERE {mine} GROUP BY n.node_id HAVING CASE WHEN min(b.reason) IS NOT NULL THEN n.quarantine IS DISTINCT FROM 'blocked: ' || min(b.reason) \
+                     ELSE n.quarantine LIKE 'blocked: %' AND (n.value = ANY ($5) OR NOT EXISTS ( \
+                         SELECT FROM @ws@.blocked_value w WHERE (w.type_id = n.type_id OR w.type_id IS NULL) AND n.quarantine = 'blocked: ' || w.reason)) END"
+            )),
+            &[ty.type_id.into(), only.into(), kept.into(), reasons.into(), left.into()],
+            read,
+        )?
+    } else {
+        spi::rows(
+            &ws.sql(&format!(
+                "SELECT n.node_id, 'blocked: ' || min(b.reason) FROM @ws@.node n \
+                   LEFT JOIN @ws@.blocked_value b ON (b.type_id = n.type_id OR b.type_id IS NULL) AND (b.value = lower(n.value) OR lower(n.value) ~ b.pattern) \
+                 WHERE {mine} \
+                 GROUP BY n.node_id HAVING CASE WHEN min(b.reason) IS NULL THEN n.quarantine LIKE 'blocked: %' ELSE n.quarantine IS DISTINCT FROM 'blocked: ' || min(b.reason) END"
+            )),
+            &[ty.type_id.into(), only.into()],
+            read,
+        )?
+    };
     let (nodes, reasons): (Vec<i64>, Vec<Option<String>>) = changed.iter().cloned().unzip();
     if nodes.is_empty() {
         return Ok(nodes);
@@ -397,6 +496,26 @@ fn block_listed(ws: &Workspace, type_id: i32, seeds: &mut Vec<i64>) -> Result<Ve
     hub::quarantine(ws, nodes.clone(), reasons)?;
     seeds.extend(hub::neighbours(ws, &nodes)?);
     Ok(changed.into_iter().filter(|(_, reason)| reason.is_none()).map(|(node, _)| node).collect())
+}
+
+/// The values that a type with a list never links, each as it is written and in lower case, in the form they are kept in, with the reasons. Patterns have none.
+fn hashes(ws: &Workspace, ty: &IdentifierType, list: &[Blocked]) -> Result<(Vec<String>, Vec<String>), CdpError> {
+    let mut values = spi::rows(
+        &ws.sql("SELECT b.value, b.reason FROM @ws@.blocked_value b WHERE b.type_id IS NULL AND b.value IS NOT NULL"),
+        &[],
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
+    )?;
+    values.extend(list.iter().filter_map(|b| Some((b.value.clone()?, b.reason.clone()))));
+    let (mut kept, mut reasons) = (Vec::new(), Vec::new());
+    for (value, reason) in values {
+        for form in [value.to_lowercase(), value] {
+            if let Some(form) = kept_form(ws, ty, &form)? {
+                kept.push(form);
+                reasons.push(reason.clone());
+            }
+        }
+    }
+    Ok((kept, reasons))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]

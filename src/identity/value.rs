@@ -1,9 +1,9 @@
 //! Identifiers as people write them: a type by name and a value in any form.
 
 use super::hold;
+use super::key;
 use super::rules::{IdentifierType, Rules};
 use crate::error::CdpError;
-use crate::guc;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::norm::{Normaliser, keyed};
@@ -24,7 +24,7 @@ pub fn forms(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<
     let normal = Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region))?;
     Ok(match normal {
         Some(normal) if ty.hashed => {
-            let kept = keyed(&guc::hmac_key()?, &ty.name, ty.scope_separator.as_deref(), &normal);
+            let kept = keyed(&key::key()?, &ty.name, ty.scope_separator.as_deref(), &normal);
             Some(Forms { kept, plain: Some(normal) })
         }
         normal => normal.map(|kept| Forms { kept, plain: None }),
@@ -34,6 +34,11 @@ pub fn forms(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<
 /// The value in the form it is kept in; `None` when it is no value of the type.
 pub fn kept_form(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<String>, CdpError> {
     Ok(forms(ws, ty, value)?.map(|forms| forms.kept))
+}
+
+/// The value as the log of decisions tells it: as it was given; of a type that is kept as hashes, its hash.
+pub fn told(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<String, CdpError> {
+    if ty.hashed { Ok(kept_form(ws, ty, value)?.unwrap_or_default()) } else { Ok(value.to_owned()) }
 }
 
 /// An identifier that is known.

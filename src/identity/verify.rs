@@ -1,5 +1,6 @@
 //! `cdp_identity_verify`: everything about identities computed anew from the edges, and what differs from what is kept.
 
+use super::blocked::Blocked;
 use super::govern::{self, verdict};
 use super::graph::Graph;
 use super::hub;
@@ -10,10 +11,14 @@ use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::home::{Record, homes};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::SpiHeapTupleData;
 use std::collections::{HashMap, HashSet};
 
 /// Profiles that are read at a time, with all that hangs together with them.
-const BLOCK: i64 = 20_000;
+const BLOCK: usize = 20_000;
+
+/// A live profile and the identifier that founded it.
+type Live = (i64, i64);
 
 /// A check: how many were looked at, how many are wrong, the first of them.
 struct Check {
@@ -52,6 +57,7 @@ struct Checks {
     homes: Check,
     edges: Check,
     hubs: Check,
+    blocked: Check,
     contested: Check,
 }
 
@@ -74,36 +80,49 @@ fn cdp_identity_verify(
             homes: Check::new("profiles live or lead to the oldest of their component"),
             edges: Check::new("edges are accepted or suspended as the rules say"),
             hubs: Check::new("hubs are those with more neighbours than their type allows"),
+            blocked: Check::new("blocked are those that an operator or a list blocks"),
             contested: Check::new("contested profiles are those that a rule keeps from linking"),
         };
         let rules = Rules::load(ws)?;
         let mut judged: HashSet<i64> = HashSet::new();
-        let mut after = 0i64;
-        loop {
-            let some = spi::rows_cached(
-                &ws.sql(
-                    "SELECT p.profile_id, p.founding_node, random() < $2 FROM @ws@.profile p WHERE p.merged_into IS NULL AND p.profile_id > $1 ORDER BY p.profile_id LIMIT $3",
-                ),
-                &[after.into(), share.into(), BLOCK.into()],
-                |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, spi::must::<bool>(row, 3)?)),
+        let mut judge = |some: &[Live]| -> Result<(), CdpError> {
+            let Some((after, _)) = some.last() else { return Ok(()) };
+            let seeds: Vec<i64> =
+                some.iter().filter(|(profile, _)| !judged.contains(profile)).map(|(_, founding)| *founding).collect();
+            part(ws, &rules, &seeds, &mut checks, &mut judged, *after)
+        };
+        let live = |row: &SpiHeapTupleData| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?));
+        if share < 1.0 {
+            let chosen = spi::rows(
+                &ws.sql(&format!(
+                    "SELECT p.profile_id, p.founding_node FROM {} WHERE p.merged_into IS NULL ORDER BY p.profile_id",
+                    sample(ws, "profile", "p", share)?
+                )),
+                &[],
+                live,
             )?;
-            let Some((last, ..)) = some.last() else { break };
-            after = *last;
-            let seeds: Vec<i64> = some
-                .iter()
-                .filter(|(profile, _, chosen)| *chosen && !judged.contains(profile))
-                .map(|(_, founding, _)| *founding)
-                .collect();
-            if !seeds.is_empty() {
-                part(ws, &rules, &seeds, &mut checks, &mut judged, after)?;
+            chosen.chunks(BLOCK).try_for_each(judge)?;
+        } else {
+            let mut after = 0i64;
+            loop {
+                let some = spi::rows_cached(
+                    &ws.sql(
+                        "SELECT p.profile_id, p.founding_node FROM @ws@.profile p WHERE p.merged_into IS NULL AND p.profile_id > $1 ORDER BY p.profile_id LIMIT $2",
+                    ),
+                    &[after.into(), i64::try_from(BLOCK).unwrap_or(i64::MAX).into()],
+                    live,
+                )?;
+                let Some((last, _)) = some.last() else { break };
+                after = *last;
+                judge(&some)?;
             }
         }
         let mut rows: Vec<(String, bool, String)> =
-            [checks.partition, checks.homes, checks.edges, checks.hubs, checks.contested]
+            [checks.partition, checks.homes, checks.edges, checks.hubs, checks.blocked, checks.contested]
                 .iter()
                 .map(|check| (check.what.to_owned(), check.wrong == 0, check.detail()))
                 .collect();
-        rows.extend(whole(ws)?);
+        rows.extend(plain(ws, share)?);
         Ok(TableIterator::new(rows))
     })?)
 }
@@ -145,6 +164,7 @@ fn part(
     for (node_id, kept, is) in counted {
         checks.hubs.see(kept.is_some() == is.is_some(), || format!("identifier {node_id}: {kept:?}, not {is:?}"));
     }
+    blocked(ws, rules, &graph, &whole, &mut checks.blocked)?;
     // Stable numbers: the oldest profile founded in a component lives, the others lead to it.
     let profiles: Vec<i64> = component_of.keys().copied().collect();
     let (mut records, mut kept) = (Vec::new(), Vec::new());
@@ -170,21 +190,69 @@ fn part(
     Ok(())
 }
 
-/// Checks that plain SQL makes of everything.
-fn whole(ws: &Workspace) -> Result<Vec<(String, bool, String)>, CdpError> {
-    spi::rows_cached(
-        &ws.sql(
-            "SELECT v.what, v.n = 0, CASE v.n WHEN 0 THEN 'none' ELSE v.n || ' found' END FROM (VALUES \
-               ('no strong identifier without a live profile', (SELECT count(*) FROM @ws@.node n JOIN @ws@.identifier_type t USING (type_id) LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id \
+/// Compares which identifiers are blocked. What a list has of those that are kept as hashes nobody can tell but by its words.
+fn blocked(ws: &Workspace, rules: &Rules, graph: &Graph, whole: &[i64], check: &mut Check) -> Result<(), CdpError> {
+    let decided: HashSet<i64> = spi::rows_cached(
+        &ws.sql("SELECT o.node_id FROM @ws@.identity_override o WHERE o.kind = 'block' AND o.node_id = ANY ($1)"),
+        &[whole.to_vec().into()],
+        |row| spi::must::<i64>(row, 1),
+    )?
+    .into_iter()
+    .collect();
+    let lists = Blocked::load(ws)?;
+    for node in graph.nodes.iter().filter(|node| node.whole) {
+        let ty = rules.at(node.rule)?;
+        let kept = node.quarantine.as_deref().and_then(|reason| reason.strip_prefix("blocked: "));
+        let right = if decided.contains(&node.node_id) {
+            kept.is_some()
+        } else if ty.hashed {
+            kept.is_none_or(|reason| lists.has_reason(ty.type_id, reason))
+        } else {
+            let listed = lists.suspects(&node.value) && lists.reason(ty.type_id, &node.value.to_lowercase()).is_some();
+            kept.is_some() == listed
+        };
+        check.see(right, || format!("identifier {}: {:?}", node.node_id, node.quarantine));
+    }
+    Ok(())
+}
+
+/// A FROM item: a table under an alias, or so much of it. Of a table of some size whole pages are left out unread.
+fn sample(ws: &Workspace, table: &str, alias: &str, share: f64) -> Result<String, CdpError> {
+    if share >= 1.0 {
+        return Ok(format!("@ws@.{table} {alias}"));
+    }
+    let large = spi::one::<bool>(
+        "SELECT pg_relation_size(c.oid) > 8388608 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+        &[ws.name.as_str().into(), table.into()],
+    )?;
+    let method = if large == Some(true) { "SYSTEM" } else { "BERNOULLI" };
+    Ok(format!("@ws@.{table} {alias} TABLESAMPLE {method} ({})", share * 100.0))
+}
+
+/// Checks that plain SQL makes, of everything or a share.
+fn plain(ws: &Workspace, share: f64) -> Result<Vec<(String, bool, String)>, CdpError> {
+    let (n, p, v) =
+        (sample(ws, "node", "n", share)?, sample(ws, "profile", "p", share)?, sample(ws, "profile_value", "v", share)?);
+    // Who is in the column and has no row at all is found only when all are looked at.
+    let others = if share < 1.0 {
+        "@ext@.cdp_bitmap_and_cardinality(p.dead, p.bits)"
+    } else {
+        "@ext@.cdp_bitmap_andnot_cardinality(p.bits, p.live)"
+    };
+    spi::rows(
+        &ws.sql(&format!(
+            "SELECT c.what, c.n = 0, CASE c.n WHEN 0 THEN 'none' ELSE c.n || ' found' END FROM (VALUES \
+               ('no strong identifier without a live profile', (SELECT count(*) FROM {n} JOIN @ws@.identifier_type t USING (type_id) LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id \
                    WHERE t.strength = 'strong' AND (p.profile_id IS NULL OR p.merged_into IS NOT NULL))), \
-               ('no weak identifier in a profile', (SELECT count(*) FROM @ws@.node n JOIN @ws@.identifier_type t USING (type_id) WHERE t.strength = 'weak' AND n.profile_id IS NOT NULL)), \
-               ('no live profile without its row or a row of nobody', (SELECT count(*) FROM (SELECT p.profile_id FROM @ws@.profile p WHERE p.merged_into IS NULL) a \
-                   FULL JOIN @ws@.profile_value v USING (profile_id) WHERE a.profile_id IS NULL OR v.profile_id IS NULL)), \
-               ('no live profile without an identifier', (SELECT count(*) FROM @ws@.profile p WHERE p.merged_into IS NULL AND NOT EXISTS (SELECT FROM @ws@.node n WHERE n.profile_id = p.profile_id))), \
-               ('no live profile missing in the column of live profiles, nobody else in it', (SELECT count(*) FROM (SELECT p.profile_id FROM @ws@.profile p WHERE p.merged_into IS NULL) a \
-                   FULL JOIN (SELECT m AS profile_id FROM @ext@.cdp_members(@ext@.cdp_segment('true')) m) u USING (profile_id) WHERE a.profile_id IS NULL OR u.profile_id IS NULL)) \
-             ) AS v(what, n)",
-        ),
+               ('no weak identifier in a profile', (SELECT count(*) FROM {n} JOIN @ws@.identifier_type t USING (type_id) WHERE t.strength = 'weak' AND n.profile_id IS NOT NULL)), \
+               ('no live profile without its row or a row of nobody', (SELECT count(*) FROM {p} WHERE p.merged_into IS NULL AND NOT EXISTS (SELECT FROM @ws@.profile_value v WHERE v.profile_id = p.profile_id)) \
+                   + (SELECT count(*) FROM {v} WHERE NOT EXISTS (SELECT FROM @ws@.profile p WHERE p.profile_id = v.profile_id AND p.merged_into IS NULL))), \
+               ('no live profile without an identifier', (SELECT count(*) FROM {p} WHERE p.merged_into IS NULL AND NOT EXISTS (SELECT FROM @ws@.node n WHERE n.profile_id = p.profile_id))), \
+               ('no live profile missing in the column of live profiles, nobody else in it', (SELECT @ext@.cdp_bitmap_andnot_cardinality(p.live, p.bits) + {others} FROM ( \
+                   SELECT coalesce(@ext@.cdp_bitmap_build_agg(p.profile_id) FILTER (WHERE p.merged_into IS NULL), '{{}}') AS live, \
+                          coalesce(@ext@.cdp_bitmap_build_agg(p.profile_id) FILTER (WHERE p.merged_into IS NOT NULL), '{{}}') AS dead, @ext@.cdp_segment('true') AS bits FROM {p}) p)) \
+             ) AS c(what, n)"
+        )),
         &[],
         |row| Ok((spi::must::<String>(row, 1)?, spi::must::<bool>(row, 2)?, spi::must::<String>(row, 3)?)),
     )

@@ -3,7 +3,7 @@
 
 use crate::error::CdpError;
 use pgrx::pg_sys;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// Runs `body` with the settings in force and restores what was before. When `body` raises, the abort of the (sub)transaction restores.
 pub fn scoped<T>(settings: &[(&str, &str)], body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
@@ -50,4 +50,18 @@ pub fn parallel_workers() -> usize {
     // SAFETY: reads settings on PostgreSQL's only thread.
     let most = unsafe { pg_sys::max_parallel_workers_per_gather.min(pg_sys::max_parallel_workers) };
     usize::try_from(most).unwrap_or(0)
+}
+
+/// Whether a setting that is about to be defined has a value that the session's user could read until now: until a library defines it, a name with a dot is a
+/// setting of anybody. Not so when the server or the session begins with the library.
+pub fn was_readable(name: &CStr) -> bool {
+    // SAFETY: the name is NUL-terminated; the user is looked up only inside a transaction; what is found is only compared with null.
+    unsafe {
+        // A session that begins with the library has not been asked anything yet.
+        pg_sys::IsTransactionState()
+            && !pg_sys::debug_query_string.is_null()
+            && pg_sys::ParallelWorkerNumber < 0
+            && !pg_sys::GetConfigOption(name.as_ptr(), true, false).is_null()
+            && !pg_sys::superuser_arg(pg_sys::GetSessionUserId())
+    }
 }

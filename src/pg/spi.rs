@@ -46,6 +46,11 @@ pub fn through_indexes<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<
     settings::scoped(&[("enable_hashjoin", "off"), ("enable_mergejoin", "off")], body)
 }
 
+/// Whether a query that only reads finds anything.
+pub fn any(sql: &str) -> Result<bool, CdpError> {
+    Spi::connect(|client| Ok(!client.select(sql, None, &[])?.is_empty()))
+}
+
 /// The first line of the plan of a query.
 pub fn explain(query: &str) -> Result<String, CdpError> {
     let sql = CString::new(format!("EXPLAIN {query}")).map_err(|_| CdpError::internal("a query has a NUL"))?;

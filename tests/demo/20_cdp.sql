@@ -158,6 +158,7 @@ SELECT (SELECT count(DISTINCT (type, value)) FROM cdp.identifiers) AS identifier
        (SELECT count(*) FROM truth.identifier) AS identifiers_in_truth,
        (SELECT count(DISTINCT household_id) FROM truth.identifier) AS people_in_truth;
 
+CREATE TEMP TABLE quality AS
 WITH both_say AS (          -- a contingency table: how many identifiers of each household each profile holds
   SELECT profile_id, household_id, count(*) AS n
     FROM (SELECT DISTINCT profile_id, type, value FROM cdp.identifiers) i
@@ -171,6 +172,12 @@ WITH both_say AS (          -- a contingency table: how many identifiers of each
 SELECT round(found_pairs) AS found_pairs, round(true_pairs) AS true_pairs, right_pairs,
        round(right_pairs / found_pairs, 4) AS "precision", round(right_pairs / true_pairs, 4) AS recall
   FROM pairs;
+SELECT * FROM quality;
+-- The demo fails when the stitching gets worse than it was.
+DO $$ BEGIN
+    ASSERT (SELECT q."precision" >= 0.98 AND q.recall >= 0.775 FROM pg_temp.quality q), 'the stitching has become worse';
+END $$;
+DROP TABLE pg_temp.quality;
 
 \echo
 \echo '==== 11. Nothing is dropped in silence: the rows that could not be used, and why'

@@ -65,7 +65,12 @@ class Twin:
         return any(o["node"] == x for o in self.holds("block"))
 
     def apart(self):
-        return {o["apart"] for o in self.operations.values() if o.get("apart") and not o["reverted"]}
+        """Pairs that may not be one, each with the first operation that says so."""
+        said = {}
+        for name, o in self.operations.items():
+            if o.get("apart") and not o["reverted"]:
+                said.setdefault(o["apart"], name)
+        return said
 
     # --- What operators do: gives an error's SQLSTATE, or None ---------------------------------------
     def do(self, name, op, step, number):
@@ -165,7 +170,7 @@ class Twin:
             for p in sorted(pairs, key=order):
                 a, b = sorted(p, key=self.rank)
                 if p in unlinked:
-                    states[p] = ("suspended", "unlinked")
+                    states[p] = ("suspended", f"unlinked: operation {self.unlinks(p)[0]}")
                 elif p not in forced and p & quarantined:
                     states[p] = ("suspended", "quarantined")
                 elif p not in forced and p & aside:
@@ -191,8 +196,10 @@ class Twin:
     def refusal(self, one, other, forced):
         """Why two components may not be joined."""
         union = one | other
-        if any(p <= union for p in self.apart() if not (p <= one or p <= other)):
-            return "cannot link"
+        said = self.apart()
+        broken = [p for p in said if p <= union and not (p <= one or p <= other)]
+        if broken:
+            return f"cannot link: operation {said[min(broken, key=lambda p: sorted(map(self.rank, p)))]}"
         if forced:
             return None
         for name in sorted(self.rules):

@@ -16,13 +16,20 @@ CREATE VIEW owned AS SELECT i.profile_id, i.type, i.value, CASE i.type WHEN 'ema
     FROM cdp.identifiers i WHERE i.value !~ '^kiosk';
 CREATE VIEW quality AS SELECT round((SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM owned GROUP BY profile_id, owner) x) / (SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM owned GROUP BY profile_id) x), 4) AS pair_precision,
     round((SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM owned GROUP BY profile_id, owner) x) / (SELECT sum(n * (n - 1) / 2) FROM (SELECT count(*) AS n FROM owned GROUP BY owner) x), 4) AS pair_recall,
-    (SELECT max(n) FROM (SELECT count(*) AS n FROM owned GROUP BY profile_id) x) AS largest;
+    (SELECT max(n) FROM (SELECT count(*) AS n FROM owned GROUP BY profile_id) x) AS largest,
+    -- People who share a profile with somebody else, among all.
+    (SELECT round(count(DISTINCT owner) FILTER (WHERE n > 1) / count(DISTINCT owner)::numeric, 4) FROM owned JOIN (SELECT profile_id, count(DISTINCT owner) AS n FROM owned GROUP BY 1) x USING (profile_id)) AS over_merged;
 SELECT type, value, reason, neighbours FROM cdp.quarantine ORDER BY 2;
-SELECT pair_precision, pair_precision >= 0.99 AS precise, pair_recall, pair_recall >= 0.995 AS recalled, largest <= 8 AS small FROM quality;
+SELECT pair_precision, pair_precision >= 0.99 AS precise, pair_recall, pair_recall >= 0.995 AS recalled, largest <= 8 AS small, over_merged, over_merged <= 0.001 AS apart FROM quality;
 SELECT count(*) AS people, (SELECT count(DISTINCT owner) FROM owned) AS in_truth FROM (SELECT DISTINCT profile_id FROM owned) x;
 SELECT * FROM cdp_identity_verify() WHERE NOT ok;
 -- Without the rule the kiosks make one crowd of everybody who used them.
 SELECT metric, value FROM cdp_identity_preview('{"device_id": {"degree_cap": null, "person_cap": null}}') WHERE metric ~ 'live|move';
+
+SELECT cdp_identifier_type_alter('device_id', '{"degree_cap": null, "person_cap": null}', 'no rule') ->> 'operation' AS operation;
+SELECT pair_precision < 0.1 AS a_crowd, largest > 1000 AS large, over_merged FROM quality;
+SELECT cdp_identity_revert(1, 'the rule') ->> 'operation' AS operation;
+SELECT pair_precision, pair_recall, largest <= 8 AS small, over_merged FROM quality;
 
 -- A merge of two people with a thousand events each writes no event anew; all that is counted follows.
 CREATE TABLE click (id int PRIMARY KEY, cookie text, at timestamptz);
@@ -34,7 +41,7 @@ SELECT cdp_segment_count('count(click) = 1000') AS two, cdp_segment_count('count
 SELECT cdp_link('user_id', 'a4', 'user_id', 'a5', 'one') ->> 'merged' IS NOT NULL AS merged;
 SELECT cdp_segment_count('count(click) = 1000') AS none, cdp_segment_count('count(click) = 2000') AS one, cdp_segment_count($$ count(click) FILTER (WHERE at < '2024-02-01') = 743 $$) AS in_january;
 SELECT count(*) AS events, count(*) FILTER (WHERE p.place IS NULL) AS rewritten FROM cdp.event e LEFT JOIN place p ON p.part = e.tableoid AND p.place = e.ctid AND p.written = e.xmin::text;
-SELECT cdp_identity_revert(1, 'two') ->> 'split' IS NOT NULL AS split;
+SELECT cdp_identity_revert(3, 'two') ->> 'split' IS NOT NULL AS split;
 SELECT cdp_segment_count('count(click) = 1000') AS two;
 SELECT count(*) FILTER (WHERE p.place IS NULL) AS rewritten FROM cdp.event e LEFT JOIN place p ON p.part = e.tableoid AND p.place = e.ctid AND p.written = e.xmin::text;
 

@@ -13,26 +13,55 @@ CREATE FUNCTION people() RETURNS TABLE (identifiers text) LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION wrong() RETURNS TABLE (what text, detail text) LANGUAGE sql AS $$ SELECT v."check", v.detail FROM cdp_identity_verify() v WHERE NOT v.ok $$;
 
+-- What people did, by the identifiers they have.
+CREATE FUNCTION visits() RETURNS TABLE (identifiers text, days text) LANGUAGE sql AS $$
+    SELECT i.identifiers, string_agg(extract(day FROM e.at AT TIME ZONE 'UTC')::text, ' ' ORDER BY e.at)
+    FROM (SELECT profile_id, string_agg(value, ' ' ORDER BY value COLLATE "C") AS identifiers FROM cdp.identifiers WHERE profile_id IS NOT NULL GROUP BY 1) i JOIN cdp.events e USING (profile_id)
+    WHERE identifiers ~ '^a|pad' GROUP BY 1 ORDER BY 1
+$$;
+
 -- 1. Two accounts share a device: one person, until there is a limit.
 INSERT INTO seen VALUES (1, 'a1', 'a@example.com', NULL, NULL, NULL, '2024-01-01'), (2, 'a1', NULL, NULL, 'pad', NULL, '2024-01-02'), (3, 'a2', NULL, NULL, 'pad', NULL, '2024-01-03'),
     (4, 'a2', 'b@example.com', NULL, NULL, NULL, '2024-01-01'), (5, NULL, NULL, NULL, 'pad', NULL, '2024-01-04');
 CALL cdp_sync();
-SELECT cdp_segment_create('visitors', 'count(visit) >= 3');
+SELECT cdp_segment_create('visitors', 'count(visit) >= 3'), cdp_segment_create('drafted', 'count(visit) = 2', state => 'draft'), cdp_segment_create('over', 'count(visit) = 1');
+-- A static and a retired segment have members, who merge and split as others do.
+SELECT cdp_segment_freeze('a caller''s', ARRAY[cdp_profile_id('account', 'a2')]::bigint[]::cdp_bitmap), cdp_segment_alter('over', state => 'retired');
 SELECT * FROM people();
 SELECT * FROM cdp_identity_preview('{"account": {"max_per_profile": 1}}');
 SELECT * FROM people();
 SELECT count(*) AS operations FROM cdp.identity_operations;
+-- Who has nothing to do with it is not written: neither identifiers nor edges nor profiles.
+INSERT INTO seen VALUES (7, 'b1', 'bea@example.com', NULL, 'tab', NULL, '2024-01-02'), (8, 'b3', NULL, NULL, NULL, NULL, '2024-01-02'), (9, 'b3', NULL, NULL, 'web', NULL, '2024-01-02');
+CALL cdp_sync();
+CREATE FUNCTION versions() RETURNS TABLE (of text, number text, version text) LANGUAGE sql AS $$
+    SELECT 'node', n.value, n.xmin::text FROM cdp.node n UNION ALL SELECT 'edge', concat_ws(' ', e.from_node, e.to_node, e.source_id), e.xmin::text FROM cdp.edge e
+    UNION ALL SELECT 'profile', p.profile_id::text, p.xmin::text FROM cdp.profile p UNION ALL SELECT 'profile_value', p.profile_id::text, p.xmin::text FROM cdp.profile_value p
+$$;
+CREATE TABLE kept AS SELECT * FROM versions();
 SELECT cdp_identifier_type_alter('account', '{"max_per_profile": 1}', 'one account, one person');
+SELECT v.of, count(*) AS written, (SELECT count(*) FROM kept k WHERE k.of = v.of) AS there FROM versions() v WHERE (v.of, v.number, v.version) NOT IN (SELECT k.of, k.number, k.version FROM kept k) GROUP BY v.of ORDER BY 1;
+SELECT v.number AS written FROM versions() v WHERE v.of = 'node' AND (v.of, v.number, v.version) NOT IN (SELECT k.of, k.number, k.version FROM kept k) ORDER BY 1;
+DROP FUNCTION versions;
+DROP TABLE kept;
+-- A static segment of two who would be one.
+SELECT cdp_segment_freeze('both', ARRAY[cdp_profile_id('account', 'a1'), cdp_profile_id('account', 'a2')]::bigint[]::cdp_bitmap);
+SELECT * FROM cdp_identity_preview('{"account": {"max_per_profile": null}}') WHERE metric ~ 'both|merge';
+SELECT cdp_segment_drop('both');
 SELECT * FROM people();
 SELECT * FROM cdp.refused_merges;
 SELECT * FROM wrong();
 
--- 2. Whose the device is: of the last one it was seen with, the first, nobody.
+-- 2. Whose the device is: of the last one it was seen with, the first, nobody. What was done on it together with an account stays with that account; only what was done on the device
+-- alone (on the fourth) goes with it.
+SELECT * FROM visits();
 SELECT cdp_identifier_type_alter('device_id', '{"shared": "first"}');
 SELECT * FROM people();
+SELECT * FROM visits();
 SELECT * FROM wrong();
 SELECT cdp_identifier_type_alter('device_id', '{"shared": "nobody"}');
 SELECT * FROM people();
+SELECT * FROM visits();
 SELECT from_value, to_value, state, reason FROM cdp.edges ORDER BY 1, 2;
 SELECT * FROM wrong();
 INSERT INTO seen VALUES (6, 'a2', NULL, NULL, 'pad', NULL, '2024-01-05');
@@ -111,13 +140,36 @@ SELECT * FROM wrong();
 SELECT cdp_identifier_type_alter('account', '{"max_per_profile": 1}') ->> 'split' AS split;
 SELECT * FROM people() WHERE identifiers ~ 'a1|a2';
 
--- 9. Kept as keyed hashes: looked up and joined as before, readable no more.
+-- 9. Kept as keyed hashes: looked up and joined as before, readable no more. What decisions and rejects say of them neither.
+SELECT cdp_link('email', 'A@example.com', 'email', 'b@example.com', 'one') ->> 'merged' AS merged;
+SELECT cdp_unlink('email', 'a@example.com', 'account', 'a1', 'two') ->> 'split' AS split;
+SELECT cdp_cannot_link('account', 's1', 'email', 'b@example.com', 'three') ->> 'suspended' AS suspended, cdp_block('email', 'c@example.com', 'four') ->> 'suspended' AS blocked;
+SELECT cdp_split(cdp_profile_id('email', 'b@example.com'), ARRAY['email:B@example.com'], 'five') ->> 'split' AS split;
+INSERT INTO seen VALUES (45, 'm1', 'not a mail', NULL, NULL, NULL, '2024-03-01'), (46, 'm1', 'nor this', NULL, NULL, NULL, '2024-03-01'), (47, 'm1', 'null', NULL, NULL, NULL, '2024-03-01');
+CALL cdp_sync('seen');
+SELECT payload, reason FROM cdp.rejects WHERE reason ~ 'email' ORDER BY reject_id;
 SELECT cdp_identifier_type_alter('email', '{"storage": "hmac"}');
 SET cdp.hmac_key = 'short';
-SELECT cdp_profile_id('email', 'a@example.com') = cdp_profile_id('account', 'a1') AS plain;
+SELECT cdp_profile_id('email', 'a@example.com') IS NOT NULL AS plain;
 SET cdp.hmac_key = '0123456789abcdef0123456789abcdef';
 SELECT cdp_identifier_type_alter('email', '{"storage": "hmac"}') ->> 'moved' AS moved;
 SELECT count(*), bool_and(value ~ '^[0-9a-f]{64}$') AS hashed FROM cdp.identifiers WHERE type = 'email';
+SELECT payload, reason FROM cdp.rejects WHERE reason ~ 'email' ORDER BY reject_id;
+CREATE FUNCTION readable() RETURNS TABLE (kind text, what text) LANGUAGE sql AS $$
+    SELECT o.kind, o.arguments::text FROM cdp.identity_operation o WHERE o.kind <> 'rule' AND o.arguments::text ~ '@' UNION ALL SELECT 'reject', r.payload::text FROM cdp.reject r WHERE r.kind = 'value' AND r.payload::text ~ '@|not a mail|nor this'
+    UNION ALL SELECT 'identifier', n.value FROM cdp.node n WHERE n.value ~ '@'
+$$;
+SELECT * FROM readable();
+SELECT o.kind, n.reason, regexp_replace(o.arguments::text, '[0-9a-f]{64}', '…', 'g') AS arguments FROM cdp.identity_operation o JOIN unnest(ARRAY['one', 'two', 'three', 'four', 'five']) n(reason) USING (reason) ORDER BY o.operation_id;
+-- They are taken back by number, as any other.
+SELECT bool_and(cdp_identity_revert(o.operation_id, 'six') ->> 'operation' IS NOT NULL) AS reverted FROM cdp.identity_operations o WHERE o.reason IN ('one', 'two', 'three', 'four', 'five');
+SELECT * FROM wrong();
+-- And so it is with what is decided from now on.
+SELECT bool_and(cdp_identity_revert((x.changed ->> 'operation')::bigint, 'seven') ->> 'operation' IS NOT NULL) AS reverted FROM (VALUES
+    (cdp_link('email', 'A@example.com', 'email', 'b@example.com', 'x')), (cdp_cannot_link('account', 's1', 'email', 'b@example.com', 'x')), (cdp_block('email', 'new@example.com', 'x')),
+    (cdp_split(cdp_profile_id('email', 'a@example.com'), ARRAY['email:a@example.com'], 'x'))) x(changed);
+SELECT * FROM readable();
+SELECT * FROM wrong();
 SELECT cdp_profile_id('email', ' A@Example.com ') = cdp_profile_id('account', 'a1') AS found, cdp_profile_id('email', 'zz@example.com') IS NULL AS none;
 INSERT INTO seen VALUES (50, 'a1', 'A@example.com', NULL, NULL, NULL, '2024-03-01'), (51, 'n1', 'no mail', NULL, NULL, NULL, '2024-03-01'), (52, 'n1', 'null@example.com', NULL, NULL, NULL, '2024-03-01');
 CALL cdp_sync('seen');
@@ -125,6 +177,18 @@ SELECT count(*) FROM cdp.identifiers WHERE type = 'email' AND profile_id = cdp_p
 SELECT payload, reason FROM cdp.rejects WHERE reason ~ 'email';
 SELECT cdp_block('email', 'a@example.com', 'a demo') ->> 'suspended' AS suspended, cdp_unblock('email', 'A@example.com', 'no demo') ->> 'accepted' AS accepted;
 SELECT * FROM wrong();
+-- A list of blocked values has its hashes too; one that is unblocked stays blocked while the list has it.
+SELECT cdp_identifier_type_alter('email', '{"blocked": [{"value": "A@Example.com", "reason": "a list"}]}') ->> 'suspended' AS suspended;
+SELECT type, value ~ '^[0-9a-f]{64}$' AS hashed, reason FROM cdp.quarantine;
+SELECT type, value, pattern, reason FROM cdp.blocked_values WHERE type IS NOT NULL AND reason = 'a list';
+SELECT cdp_block('email', 'a@example.com', 'by hand') ->> 'suspended' AS suspended, cdp_unblock('email', 'a@example.com', 'no longer') ->> 'accepted' AS accepted;
+SELECT reason FROM cdp.quarantine;
+SELECT * FROM wrong();
+SELECT cdp_identifier_type_alter('email', '{"blocked": []}') ->> 'accepted' AS accepted;
+SELECT count(*) AS quarantined FROM cdp.quarantine;
+SELECT * FROM wrong();
+SELECT * FROM readable();
+DROP FUNCTION readable;
 SELECT cdp_identifier_type_alter('email', '{"storage": "plain"}');
 SET cdp.hmac_key = 'another key of enough length';
 SELECT cdp_profile_id('email', 'a@example.com') IS NULL AS unknown;
@@ -165,7 +229,7 @@ SELECT cdp_identity_preview('{"mail": {}}');
 SELECT count(*) FROM cdp.identifier_type WHERE name = 'x';
 SELECT * FROM wrong();
 
-DROP FUNCTION people, wrong;
+DROP FUNCTION people, wrong, visits;
 DROP TABLE seen, home;
 DROP SCHEMA cdp CASCADE;
 DROP EXTENSION pg_cdp;

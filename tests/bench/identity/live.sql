@@ -23,6 +23,22 @@ BEGIN
     IF na < nb THEN UPDATE live.label SET label = lb WHERE label = la; ELSE UPDATE live.label SET label = la WHERE label = lb; END IF;
 END $$;
 
+-- The edges of live.batch by sets, as a careful author writes it: new identifiers are labelled, the labels that edges tie take the smallest of them.
+CREATE FUNCTION live.batch_of_edges() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TEMP TABLE pair ON COMMIT DROP AS SELECT a, b FROM live.batch WHERE b IS NOT NULL;
+    INSERT INTO live.label SELECT x.id, x.id FROM (SELECT a AS id FROM pair UNION SELECT b FROM pair) x LEFT JOIN live.label l USING (id) WHERE l.id IS NULL;
+    CREATE TEMP TABLE tie ON COMMIT DROP AS SELECT DISTINCT least(x.label, y.label) AS a, greatest(x.label, y.label) AS b FROM pair p JOIN live.label x ON x.id = p.a JOIN live.label y ON y.id = p.b WHERE x.label <> y.label;
+    CREATE TEMP TABLE part ON COMMIT DROP AS SELECT label, label AS least FROM (SELECT a AS label FROM tie UNION SELECT b FROM tie) x;
+    ANALYZE tie, part;
+    LOOP
+        UPDATE part p SET least = s.least FROM (SELECT t.label, min(o.least) AS least FROM (SELECT a AS label, b AS other FROM tie UNION ALL SELECT b, a FROM tie) t JOIN part o ON o.label = t.other GROUP BY 1) s
+            WHERE s.label = p.label AND s.least < p.least;
+        EXIT WHEN NOT FOUND;
+    END LOOP;
+    UPDATE live.label l SET label = p.least FROM part p WHERE l.label = p.label AND p.least <> p.label;
+END $$;
+
 -- Known identifiers to draw from.
 CREATE TABLE live.known AS SELECT row_number() OVER () AS i, n.node_id, t.name AS type, n.value, n.profile_id
     FROM cdp.node n JOIN cdp.identifier_type t USING (type_id) WHERE n.profile_id IS NOT NULL AND n.quarantine IS NULL AND n.node_id % greatest((SELECT count(*) FROM cdp.node) / 200000, 1) = 0;

@@ -18,6 +18,12 @@ def number(text):
     return int(match[1]) * {"": 1, "k": 1000, "m": 1_000_000}[match[2].lower()]
 
 
+def verdict(figure, must, aim, unit="s"):
+    """What was asked for, and whether it is met."""
+    met = "met, and the aim" if figure <= aim else "met" if figure < must else "MISSED"
+    return f"must < {must} {unit}, aim {aim}: {met}"
+
+
 def memory(pid, field):
     """A field of /proc/PID/status in MB."""
     with open(f"/proc/{pid}/status") as file:

@@ -25,18 +25,19 @@ sys.dont_write_bytecode = True
 
 import generate  # noqa: E402
 import live  # noqa: E402
+import orders  # noqa: E402
 import stitch  # noqa: E402
-from measure import copy_in, number, rows, run  # noqa: E402
+from measure import copy_in, number, rows, run, verdict  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 # The figures to meet: (identifiers, must s, aim s); memory at ten million, MB.
-TARGETS = {1_000_000: (1.8, 0.8), 5_000_000: (6, 4), 10_000_000: (21, 10)}
+TARGETS = {100_000: (0.2, 0.08), 1_000_000: (1.8, 0.8), 5_000_000: (6, 4), 10_000_000: (21, 10)}
 MEMORY = (1024, 512)
 
 
 def main():
     scale = number(os.environ.get("SCALE", "1M"))
-    only = os.environ.get("ONLY", "components stitch live").split()
+    only = os.environ.get("ONLY", "components stitch live orders").split()
     begin = time.perf_counter()
     graph = generate.graph(scale)
     print(f"-- {scale:,} identifiers of {graph['people']:,} people, {len(graph['a']):,} edges, {graph['hubs']} devices in public places, "
@@ -49,7 +50,9 @@ def main():
         if "stitch" in only:
             good &= stitch.bench(graph, scale)
         if "live" in only:
-            good &= live.bench()
+            good &= live.bench(scale)
+        if "orders" in only:
+            good &= orders.bench()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(0 if good else 1)
@@ -90,18 +93,25 @@ def components(graph, scale, folder):
         line(name, *figures, "equal" if same else "DIFFERS")
         ours = ours or found
     chains = graph["owner"] > graph["people"] - graph["chains"]
-    labels = smallest(ours[4], scale)[chains]
-    of_chain = numpy.unique(numpy.stack([graph["owner"][chains], labels]), axis=1)
-    whole = graph["chains"] - (numpy.bincount(of_chain[0])[graph["people"] - graph["chains"] + 1:] > 1).sum()
-    print(f"\nS7: {whole} of {graph['chains']} chains of up to 200 are whole")
+    whole = graph["chains"] - broken(graph, smallest(ours[4], scale), chains)
+    print(f"\nS7: {whole} of {graph['chains']} chains of up to 200 are whole: {'met' if whole == graph['chains'] else 'MISSED'}")
+    if scale <= 1_000_000:
+        labels = smallest(six_passes(), scale)
+        print(f"S7: six passes of three hops, as a warehouse model runs: {broken(graph, labels, chains)} of {graph['chains']} chains in pieces, "
+              f"{len(numpy.unique(labels)):,} components, not {len(numpy.unique(truth)):,}")
     precision, recall, largest = pairs(truth, graph["owner"])
     print(f"S8: components without any rule: pair precision {precision:.4f}, pair recall {recall:.4f}, largest {largest:,}")
     if scale in TARGETS:
         must, aim = TARGETS[scale]
-        met = "aim" if ours[0] <= aim else "must" if ours[0] < must else "MISSED"
-        print(f"S1/S2: {ours[0]:.2f} s (must < {must}, aim {aim}): {met}", end="")
+        print(f"S1/S2: {ours[0]:.2f} s: {verdict(ours[0], must, aim)}", end="")
         print(f"; {ours[2]:.0f} MB, {ours[3]:.0f} of its own (must < {MEMORY[0]}, aim {MEMORY[1]})" if scale == 10_000_000 else "")
     return bool(good and whole == graph["chains"])
+
+
+def broken(graph, labels, chains):
+    """How many chains are in more than one component."""
+    of_chain = numpy.unique(numpy.stack([graph["owner"][chains], labels[chains]]), axis=1)
+    return int((numpy.bincount(of_chain[0])[graph["people"] - graph["chains"] + 1:] > 1).sum())
 
 
 class Missing(Exception):
@@ -164,6 +174,17 @@ def contraction():
         db.execute((HERE / "contraction.sql").read_text())
     found = run("CALL contract()", "DROP TABLE IF EXISTS contracted, link, parent, above, next_contracted, next_link")
     return *found, rows("SELECT node::int, component::int FROM contracted")
+
+
+def six_passes():
+    with psycopg.connect(autocommit=True) as db:
+        db.execute("DROP PROCEDURE IF EXISTS six_passes; DROP TABLE IF EXISTS passed, next_passed")
+        db.execute((HERE / "passes.sql").read_text())
+        db.execute("CALL six_passes()")
+    labels = rows("SELECT node::int, component::int FROM passed")
+    with psycopg.connect(autocommit=True) as db:
+        db.execute("DROP TABLE passed; DROP PROCEDURE six_passes")
+    return labels
 
 
 def process(engine, graph, scale, folder):
