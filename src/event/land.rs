@@ -23,18 +23,20 @@ pub fn prepare() -> Result<(), CdpError> {
     temp::table("cdp_touched", "profile_id pg_catalog.int8")
 }
 
-/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that no event of their keys can be there already.
+/// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that no event of their keys
+/// can be there already, and that each key occurs once.
 pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError> {
+    let (which, order) =
+        if first { ("", "") } else { ("DISTINCT ON (r.event_key)", "ORDER BY r.event_key, r.rn DESC") };
     spi::run(
-        &ws.sql(
+        &ws.sql(&format!(
             "INSERT INTO pg_temp.cdp_event_new (profile_id, node_id, event_type_id, at, key, properties, received, original) \
-             SELECT DISTINCT ON (r.event_key) n.profile_id, n.node_id, t.event_type_id, r.event_at, r.event_key, r.properties, r.received, r.original \
-             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn \
-                CROSS JOIN LATERAL (SELECT n.node_id, n.profile_id FROM @ws@.node n WHERE n.node_id = j.node_id OFFSET 0) n ORDER BY r.event_key, r.rn DESC",
-        ),
+             SELECT {which} coalesce(j.profile_id, (SELECT n.profile_id FROM @ws@.node n WHERE n.node_id = j.node_id)), j.node_id, t.event_type_id, r.event_at, r.event_key, r.properties, r.received, r.original \
+             FROM pg_temp.cdp_row r JOIN @ws@.event_type t ON t.name = r.event JOIN pg_temp.cdp_subject j ON j.rn = r.rn {order}"
+        )),
         &[],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_event_new", &[])?;
+    temp::analyze("cdp_event_new", "event_type_id")?;
     if !first {
         replace(ws, source_id)?;
     }
@@ -91,7 +93,7 @@ pub fn emit(ws: &Workspace) -> Result<(), CdpError> {
 
 /// Writes the changes of events that `cdp_event_change` has to the day columns.
 pub fn write(ws: &Workspace) -> Result<(), CdpError> {
-    spi::run("ANALYZE pg_temp.cdp_event_change", &[])?;
+    temp::analyze("cdp_event_change", "event_type_id")?;
     let types = spi::rows(
         "SELECT c.event_type_id, count(*) FROM pg_temp.cdp_event_change c GROUP BY 1 ORDER BY 1",
         &[],

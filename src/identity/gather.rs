@@ -57,6 +57,8 @@ pub struct Identifier {
     pub quarantine: Option<String>,
     /// Its profile.
     pub home: Option<Home>,
+    /// The profile it has when the batch is stitched, as far as that is known.
+    settled: Option<i64>,
     /// First and last time that a row of the batch speaks of.
     span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
 }
@@ -146,6 +148,7 @@ impl Sights {
                             fresh: true,
                             quarantine: None,
                             home: None,
+                            settled: None,
                             span: None,
                         });
                         place
@@ -416,21 +419,41 @@ impl Sights {
         self.rows.iter().map(|row| row.places.iter().filter_map(|place| self.identifiers.get(*place as usize)))
     }
 
-    /// Tells each row the node its facts are kept on: the most telling strong identifier it has that links, else the most telling one.
-    pub fn subjects(&self) -> Result<(), CdpError> {
-        temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8")?;
-        let (mut rns, mut nodes) = (Vec::new(), Vec::new());
-        for (sight, row) in self.rows.iter().zip(self.rows()) {
-            let strong = row.filter(|i| i.strong);
-            let Some(most) = strong.min_by_key(|i| (i.quarantine.is_some(), i.priority, i.node_id)) else { continue };
-            rns.push(sight.rn);
-            nodes.push(most.node_id);
+    /// Says which profiles the identifiers have when the batch is stitched: those in `homes` the one there, the others the one they had.
+    pub fn settle(&mut self, homes: &HashMap<i64, i64>) {
+        for identifier in &mut self.identifiers {
+            identifier.settled =
+                homes.get(&identifier.node_id).copied().or(identifier.home.map(|home| home.profile_id));
+        }
+    }
+
+    /// The identifier that the facts of each row are kept on, by the number of the row: the most telling strong one it has that links, else the most telling one.
+    pub fn subjects(&self) -> Vec<(i64, u32)> {
+        let mut subjects = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            let of = |place: &u32| self.identifiers.get(*place as usize);
+            let strong = row.places.iter().filter(|place| of(place).is_some_and(|i| i.strong));
+            let most = strong.min_by_key(|place| of(place).map(|i| (i.quarantine.is_some(), i.priority, i.node_id)));
+            subjects.extend(most.map(|place| (row.rn, *place)));
+        }
+        subjects
+    }
+
+    /// Tells each row its subject, with the profile of that when it is known.
+    pub fn enter(&self, subjects: Vec<(i64, u32)>) -> Result<(), CdpError> {
+        temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8, profile_id pg_catalog.int8")?;
+        let (mut rns, mut nodes, mut profiles) = (Vec::new(), Vec::new(), Vec::new());
+        for (rn, place) in subjects {
+            let Some(subject) = self.identifiers.get(place as usize) else { continue };
+            rns.push(rn);
+            nodes.push(subject.node_id);
+            profiles.push(subject.settled);
         }
         spi::run(
-            "INSERT INTO pg_temp.cdp_subject (rn, node_id) SELECT x.rn, x.node_id FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(rn, node_id)",
-            &[rns.into(), nodes.into()],
+            "INSERT INTO pg_temp.cdp_subject (rn, node_id, profile_id) SELECT x.rn, x.node_id, x.profile_id FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(rn, node_id, profile_id)",
+            &[rns.into(), nodes.into(), profiles.into()],
         )?;
-        spi::run("ANALYZE pg_temp.cdp_subject", &[])?;
+        temp::analyze("cdp_subject", "node_id")?;
         Ok(())
     }
 

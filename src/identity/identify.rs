@@ -377,7 +377,7 @@ impl Event<'_> {
             around.extend(linking.iter().map(|s| s.node_id));
             batch = Batch::default();
         }
-        if stitch::join(ws, rules, batch, around, cause, false)? {
+        if stitch::join(ws, rules, batch, around, cause, false)?.derived {
             operate::derive(ws)?;
         }
         home(ws, first)

@@ -62,9 +62,12 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
     batch.unwritten = unwritten;
     if batch.nodes.is_empty() && around.is_empty() {
         gather::write(ws, batch.unwritten, source_id, |_| None)?;
+        sights.settle(&HashMap::new());
         return Ok(false);
     }
-    join(ws, rules, batch, around, cause, true)?;
+    if let Joined { homes: Some(homes), .. } = join(ws, rules, batch, around, cause, true)? {
+        sights.settle(&homes);
+    }
     Ok(true)
 }
 
@@ -95,7 +98,15 @@ fn candidates(ws: &Workspace, rules: &Rules, sights: &Sights, fresh: &[(i64, i64
     Ok(many)
 }
 
-/// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say. Returns whether values have to be computed anew.
+/// What joining came to.
+pub struct Joined {
+    /// Whether values have to be computed anew.
+    pub derived: bool,
+    /// The identifiers that got a profile, or another one, with it; `None` when rules were asked, which may have moved any.
+    pub homes: Option<HashMap<i64, i64>>,
+}
+
+/// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say.
 pub fn join(
     ws: &Workspace,
     rules: &Rules,
@@ -103,7 +114,7 @@ pub fn join(
     around: Vec<i64>,
     cause: Cause,
     prepared: bool,
-) -> Result<bool, CdpError> {
+) -> Result<Joined, CdpError> {
     let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
     let mut place_of: HashMap<Part, usize> = HashMap::new();
     for (place, component) in components.iter().enumerate() {
@@ -122,11 +133,11 @@ pub fn join(
 
     let mut change = joined(ws, rules, &batch, &components, &slow)?;
     let unwritten = std::mem::take(&mut batch.unwritten);
+    let homes: HashMap<i64, i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
     if !unwritten.is_empty() {
         let new: HashSet<i64> = unwritten.iter().map(|u| u.node_id).collect();
-        let home: HashMap<i64, i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
         change.moved.retain(|m| !new.contains(&m.node_id));
-        gather::write(ws, unwritten, cause.source_id, |node| home.get(&node).copied())?;
+        gather::write(ws, unwritten, cause.source_id, |node| homes.get(&node).copied())?;
     }
     let derived = follow::apply(ws, cause, &change, prepared)?;
     let seeds: Vec<i64> = batch
@@ -136,7 +147,9 @@ pub fn join(
         .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
         .chain(around)
         .collect();
-    Ok(govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived)
+    let homes = seeds.is_empty().then_some(homes);
+    let derived = govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived;
+    Ok(Joined { derived, homes })
 }
 
 /// A part that rows join: an identifier without a profile, or a profile.

@@ -19,10 +19,11 @@ use crate::quality::tally::{Level, Tally};
 use crate::source::batch;
 use crate::workspace::{Workspace, job};
 use pg_cdp_core::json::{Unkept, canonical};
-use pg_cdp_core::message::{Envelope, Message, read};
+use pg_cdp_core::message::{Envelope, Fault, Message, read};
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// Enters a run.
 pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
@@ -112,11 +113,33 @@ const UNNAMED: &str = "inbox";
 struct Item {
     message: Message,
     key: String,
-    received: i64,
-    /// As it goes to the rejects.
-    value: Value,
+    came: Came,
     /// What it says beside who it is about.
     plan: Option<Plan>,
+}
+
+/// Where a message was found: what goes to the rejects is put together for those that go there.
+struct Came {
+    payload: Rc<Value>,
+    nth: usize,
+    at: i64,
+}
+
+impl Came {
+    fn value(&self) -> Value {
+        let found = door::messages(&self.payload).and_then(|(messages, envelope, _)| {
+            let value = messages.into_iter().nth(self.nth)?;
+            Some(as_received(value, envelope, self.at))
+        });
+        found.unwrap_or_default()
+    }
+}
+
+/// Reads a message; gives it with its key.
+fn read_one(value: &Value, envelope: Envelope, now: i64, nth: usize) -> Result<(Message, String), Fault> {
+    let message = read(value, envelope)?;
+    let key = key_of(&message, value, now, nth);
+    Ok((message, key))
 }
 
 /// A payload that is kept as its text, which jsonb holds whatever it is.
@@ -173,13 +196,20 @@ impl Batch {
             return;
         };
         match unkept {
-            None => messages.into_iter().enumerate().for_each(|(nth, value)| self.add(value, envelope, now, nth)),
+            None => {
+                let read: Vec<_> =
+                    messages.into_iter().enumerate().map(|(nth, value)| read_one(value, envelope, now, nth)).collect();
+                self.add(read, payload, now);
+            }
             // Of several messages only those are left out that cannot be kept.
             Some(_) if many && payload.is_array() => {
                 for (nth, value) in messages.into_iter().enumerate() {
                     let mut value = value.clone();
                     match canonical(&mut value) {
-                        Ok(()) => self.add(&value, envelope, now, nth),
+                        Ok(()) => {
+                            let message = read_one(&value, envelope, now, nth);
+                            self.add(vec![message], Value::Array(vec![value]), now);
+                        }
                         Err(unkept) => {
                             self.refused.push((None, as_text(&value.to_string()), unkept.reason().to_owned()));
                         }
@@ -190,13 +220,14 @@ impl Batch {
         }
     }
 
-    fn add(&mut self, value: &Value, envelope: Envelope, now: i64, nth: usize) {
-        match read(value, envelope) {
-            Err(fault) => self.refused.push((None, as_received(value, envelope, now), fault.0)),
-            Ok(message) => {
-                let key = key_of(&message, value, now, nth);
-                let value = as_received(value, envelope, now);
-                self.items.push(Item { message, key, received: now, value, plan: None });
+    /// Takes messages of a payload with their keys.
+    fn add(&mut self, messages: Vec<Result<(Message, String), Fault>>, payload: Value, at: i64) {
+        let payload = Rc::new(payload);
+        for (nth, message) in messages.into_iter().enumerate() {
+            let came = Came { payload: Rc::clone(&payload), nth, at };
+            match message {
+                Err(fault) => self.refused.push((None, came.value(), fault.0)),
+                Ok((message, key)) => self.items.push(Item { message, key, came, plan: None }),
             }
         }
     }
@@ -208,10 +239,10 @@ impl Batch {
         let mut kept = Vec::with_capacity(self.items.len());
         for mut item in self.items.drain(..) {
             if item.plan.is_none() {
-                match plan::facts(&catalog, &rules, &policy, &item.message, item.received) {
+                match plan::facts(&catalog, &rules, &policy, &item.message, item.came.at) {
                     Ok(plan) => item.plan = Some(plan),
                     Err(Trouble::Fault(reason)) => {
-                        self.refused.push((Some(item.key), item.value, reason));
+                        self.refused.push((Some(item.key), item.came.value(), reason));
                         continue;
                     }
                     Err(Trouble::Error(error)) => return Err(error),
@@ -244,9 +275,10 @@ impl Batch {
         let broken = self.obey(ws, source_id, &mut tally)?;
         batch::usable(&mut tally)?;
         tally.events += repeated;
-        sights.subjects()?;
         event::land::prepare()?;
+        let subjects = sights.subjects();
         let merged = stitch::see(ws, &rules, &mut sights, source_id, trust)?;
+        sights.enter(subjects)?;
         profile::observe::observe(ws, source_id, merged)?;
         // Messages whose key is known have been left out.
         event::land::land(ws, source_id, true)?;
@@ -271,7 +303,7 @@ impl Batch {
         for (rn, item) in (0i64..).zip(&self.items) {
             rns.push(rn);
             keys.push(item.key.clone());
-            payloads.push(item.value.to_string());
+            payloads.push(item.came.value().to_string());
         }
         spi::run(
             "INSERT INTO pg_temp.cdp_message (rn, key, payload) SELECT x.rn, x.key, x.payload::pg_catalog.jsonb \
@@ -399,7 +431,7 @@ impl Batch {
                 original.into(),
             ],
         )?;
-        spi::run("ANALYZE pg_temp.cdp_row", &[])?;
+        temp::analyze("cdp_row", "event")?;
         Ok(())
     }
 
@@ -418,14 +450,14 @@ impl Batch {
         for (rn, item) in (0i64..).zip(&self.items) {
             if useless.contains(&rn) {
                 tally.broken(Level::Reject, door::code_of(plan::NOBODY), 1);
-                door::tell(ws, &self.source, Some(&item.key), &item.value, &[plan::NOBODY.to_owned()])?;
+                door::tell(ws, &self.source, Some(&item.key), &item.came.value(), &[plan::NOBODY.to_owned()])?;
                 continue;
             }
             let parts = item.plan.iter().flat_map(|plan| &plan.refused);
             let reasons: Vec<String> = parts.map(reason_of).collect();
             if !reasons.is_empty() {
                 reasons.iter().for_each(|reason| tally.broken(Level::Reject, door::code_of(reason), 1));
-                door::tell(ws, &self.source, Some(&item.key), &item.value, &reasons)?;
+                door::tell(ws, &self.source, Some(&item.key), &item.came.value(), &reasons)?;
             }
         }
         for value in refused {

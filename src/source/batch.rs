@@ -232,7 +232,7 @@ pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules, tally: &mut Tally) -
         reject(ws, plan, rns, codes, reasons)?;
         tally.rejected += rejected;
     }
-    spi::run("ANALYZE pg_temp.cdp_row", &[])?;
+    temp::analyze("cdp_row", "event")?;
     Ok((sights, rejected))
 }
 

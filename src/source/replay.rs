@@ -288,6 +288,6 @@ fn fill(ws: &Workspace, source: &Source, reject_id: Option<i64>, payload: Option
         spi::run("DELETE FROM pg_temp.cdp_replay p WHERE p.rn = ANY ($1)", &[broken.into()])?;
     }
     spi::run("CREATE INDEX ON pg_temp.cdp_spool (rn)", &[])?;
-    spi::run("ANALYZE pg_temp.cdp_spool", &[])?;
+    temp::analyze("cdp_spool", "rn")?;
     Ok(count)
 }

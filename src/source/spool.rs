@@ -135,7 +135,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
     let total = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_spool", &[])?.unwrap_or(0);
     single_keys(ws, source, job_id, unique)?;
     spi::run("CREATE INDEX ON pg_temp.cdp_spool (rn)", &[])?;
-    spi::run("ANALYZE pg_temp.cdp_spool", &[])?;
+    temp::analyze("cdp_spool", "rn")?;
     Ok(total)
 }
 

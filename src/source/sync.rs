@@ -184,11 +184,12 @@ pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first
     let (mut sights, useless) = batch::identify(ws, plan, &rules, &mut tally)?;
     rejected += useless;
     batch::usable(&mut tally)?;
-    if plan.source.mapping.event.is_some() || !plan.traits.is_empty() {
-        sights.subjects()?;
-    }
     event::land::prepare()?;
+    let subjects = sights.subjects();
     let merged = identity::stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)?;
+    if plan.source.mapping.event.is_some() || !plan.traits.is_empty() {
+        sights.enter(subjects)?;
+    }
     let left = plan.source.mapping.retract && withdraw::changed(ws, plan, after, upto)?;
     profile::observe::observe(ws, source_id, merged || left)?;
     match &plan.source.mapping.event {
