@@ -4,14 +4,17 @@ use super::partition;
 use crate::error::CdpError;
 use crate::expr::catalog;
 use crate::pg::{names, spi};
-use crate::store::column::{day_sql, dictionary_text_sql, integer_sql, learn, property_sql};
+use crate::store::column::{day_sql, learn};
 use crate::store::emit::{self, DayColumn};
-use crate::store::{MOST_TRACKED_VALUES, column};
+use crate::store::{MOST_TRACKED_VALUES, SHARD_BITS, column};
 use crate::workspace::Workspace;
+use pg_cdp_core::cells::{Cell, delta};
 use pg_cdp_core::expr::print::type_name;
 use pg_cdp_core::message::time::Month;
+use pg_cdp_core::survivorship::{Kind, summed};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::quote_literal;
+use serde_json::{Map, Value};
 
 /// An event.
 pub struct One<'a> {
@@ -27,8 +30,8 @@ pub struct One<'a> {
     pub at: TimestampWithTimeZone,
     /// Its key in the source.
     pub key: &'a str,
-    /// Its properties as the text of a JSON object.
-    pub properties: String,
+    /// Its properties, in the form of their types.
+    pub properties: &'a Map<String, Value>,
     /// When it was received.
     pub received: Option<TimestampWithTimeZone>,
     /// When it happened by the clock of the client, when that was corrected.
@@ -88,11 +91,24 @@ pub enum Landed {
 pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> Result<Landed, CdpError> {
     let mut columns = columns(event);
     loop {
-        let (new, lacks) = enter(ws, &columns, one)?;
-        if lacks.iter().all(Option::is_none) {
-            return Ok(if new { Landed::New } else { Landed::Known });
+        let mut cells = Cells::default();
+        let mut lacks: Vec<Lack<'_>> = Vec::new();
+        for column in &columns {
+            if !cells.put(column, one)? {
+                lacks.push(Lack { column, value: None });
+            }
         }
-        if !supply(ws, &columns, lacks, alone)? {
+        if lacks.is_empty() {
+            let (new, missing) = enter(ws, &cells, one)?;
+            if missing.is_empty() {
+                return Ok(if new { Landed::New } else { Landed::Known });
+            }
+            for (column_id, value) in missing {
+                let column = columns.iter().find(|column| column.column_id == column_id);
+                lacks.extend(column.map(|column| Lack { column, value: Some(value) }));
+            }
+        }
+        if !supply(ws, lacks, alone)? {
             return Ok(Landed::NeedsLock);
         }
         let mut ready = Vec::with_capacity(columns.len());
@@ -105,73 +121,99 @@ pub fn land(ws: &Workspace, event: &catalog::Event, one: &One, alone: bool) -> R
     }
 }
 
-/// Enters the event, unless one of its key is there or a column lacks something for it. Gives whether it did, and what each column lacks: a value that has no code, or an empty text for a
-/// number that it cannot keep.
-fn enter(ws: &Workspace, columns: &[DayColumn], one: &One) -> Result<(bool, Vec<Option<String>>), CdpError> {
-    let (mut looks, mut parts) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
-    for column in columns {
-        looks.push(lack_sql(column)?);
-        let cells = emit::event_cells_sql(column, "c")?;
-        parts.push(format!(
-            "SELECT {}::integer AS column_id, x.key, x.shard, x.cells FROM ({cells}) x",
-            column.column_id
-        ));
+/// What a column lacks for an event: a code for a value, or, for a number that it cannot keep, everything.
+struct Lack<'a> {
+    column: &'a DayColumn,
+    value: Option<String>,
+}
+
+/// The cells of an event by column. The codes of values are looked up when they are written.
+#[derive(Default)]
+struct Cells {
+    columns: Vec<i32>,
+    dictionaries: Vec<Option<i32>>,
+    values: Vec<Option<String>>,
+    bytes: Vec<Vec<u8>>,
+}
+
+impl Cells {
+    /// Adds the cell of a column, if the event has what it counts; `false` when the column cannot keep the number. It says the same as [`emit::event_cells_sql`] of the event.
+    fn put(&mut self, column: &DayColumn, one: &One) -> Result<bool, CdpError> {
+        let text = |name: &str| one.properties.get(name).filter(|value| !value.is_null()).map(text_of);
+        let (mut dictionary, mut value) = (None, None);
+        if let Some((name, _, dictionary_id)) = &column.property {
+            let Some(text) = text(name) else { return Ok(true) };
+            (dictionary, value) = (Some(*dictionary_id), Some(text));
+        }
+        let mut v = 0;
+        if let Some((name, ty)) = &column.measure {
+            let Some(text) = text(name) else { return Ok(true) };
+            let kind = if ty == "bigint" { Kind::Bigint } else { Kind::Numeric };
+            let Some(number) = summed(kind, &text, column.scale.unsigned_abs()) else { return Ok(false) };
+            v = number;
+        }
+        self.columns.push(column.column_id);
+        self.dictionaries.push(dictionary);
+        self.values.push(value);
+        let offset = (one.profile_id & ((1 << SHARD_BITS) - 1)) as u32;
+        self.bytes.push(delta::encode([Cell { offset, n: 1, v }])?);
+        Ok(true)
     }
-    let pending = if parts.is_empty() {
-        String::new()
-    } else {
-        format!(
-            ", cells AS (INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT p.column_id, p.key, p.shard, p.cells FROM ({}) p WHERE EXISTS (SELECT FROM new))",
-            parts.join(" UNION ALL ")
-        )
-    };
+}
+
+/// What `->>` gives of a value in the form of its type.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Enters the event, unless one of its key is there or a value has no code. Gives whether it did, and the values without a code, each with a column that counts it.
+fn enter(ws: &Workspace, cells: &Cells, one: &One) -> Result<(bool, Vec<(i32, String)>), CdpError> {
+    let shard = i32::try_from(one.profile_id >> SHARD_BITS)
+        .map_err(|_| CdpError::internal(format!("profile {} is out of range", one.profile_id)))?;
     let sql = ws.sql(&format!(
-        "WITH c AS MATERIALIZED (SELECT $1::pg_catalog.int8 AS profile_id, 1::pg_catalog.int8 AS n, $2::pg_catalog.int4 AS event_type_id, {day} AS day, \
-                 $4::pg_catalog.text::pg_catalog.jsonb AS properties), \
-         lack AS MATERIALIZED (SELECT ARRAY[{looks}]::pg_catalog.text[] AS lacks FROM c), \
+        "WITH x AS MATERIALIZED (SELECT u.column_id, u.value, u.cells, d.code \
+             FROM unnest($8::pg_catalog.int4[], $9::pg_catalog.int4[], $10::pg_catalog.text[], $11::pg_catalog.bytea[]) AS u(column_id, dictionary_id, value, cells) \
+             LEFT JOIN @ws@.dictionary d ON d.dictionary_id = u.dictionary_id AND d.value = u.value), \
+         lack AS MATERIALIZED (SELECT array_agg(x.column_id) AS columns, array_agg(x.value) AS values FROM x WHERE x.value IS NOT NULL AND x.code IS NULL), \
          new AS (INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
-             SELECT $2, $5, $6, $3, $7, c.properties, $8, $9 FROM c, lack \
-             WHERE array_remove(lack.lacks, NULL) = '{{}}' AND NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $5 AND e.key = $7) RETURNING 1){pending}, \
-         seen AS (INSERT INTO @ws@.event_seen_one (event_type_id, at, properties) \
-             SELECT $2, $3, ARRAY(SELECT jsonb_object_keys(c.properties)) FROM c WHERE EXISTS (SELECT FROM new)) \
-         SELECT EXISTS (SELECT FROM new), lack.lacks FROM lack",
-        day = day_sql("$3::pg_catalog.timestamptz"),
-        looks = looks.join(", ")
+             SELECT $1, $2, $3, $4, $5, $12::pg_catalog.text::pg_catalog.jsonb, $6, $7 FROM lack \
+             WHERE lack.columns IS NULL AND NOT EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $2 AND e.key = $5) RETURNING {day} AS day), \
+         cells AS (INSERT INTO @ws@.pending (column_id, key, shard, cells) \
+             SELECT x.column_id, (coalesce(x.code, 0)::pg_catalog.int8 << 32) | (n.day + 2147483648), $13, x.cells FROM new n CROSS JOIN x), \
+         seen AS (INSERT INTO @ws@.event_seen_one (event_type_id, at, properties) SELECT $1, $4, $14::pg_catalog.text[] FROM new) \
+         SELECT EXISTS (SELECT FROM new), lack.columns, lack.values FROM lack",
+        day = day_sql("$4::pg_catalog.timestamptz"),
     ));
+    let names: Vec<&str> = one.properties.keys().map(String::as_str).collect();
+    let properties = serde_json::to_string(one.properties).map_err(|e| CdpError::internal(e.to_string()))?;
     let found = spi::rows_cached(
         &sql,
         &[
-            one.profile_id.into(),
             one.event_type_id.into(),
-            one.at.into(),
-            one.properties.as_str().into(),
             one.source_id.into(),
             one.node_id.into(),
+            one.at.into(),
             one.key.into(),
             one.received.into(),
             one.original.into(),
+            cells.columns.clone().into(),
+            cells.dictionaries.clone().into(),
+            cells.values.clone().into(),
+            cells.bytes.clone().into(),
+            properties.into(),
+            shard.into(),
+            names.into(),
         ],
-        |row| Ok((spi::must::<bool>(row, 1)?, spi::must::<Vec<Option<String>>>(row, 2)?)),
+        |row| {
+            let columns = row.get::<Vec<i32>>(2)?.unwrap_or_default();
+            let values = row.get::<Vec<String>>(3)?.unwrap_or_default();
+            Ok((spi::must::<bool>(row, 1)?, columns.into_iter().zip(values).collect()))
+        },
     )?;
     found.into_iter().next().ok_or_else(|| CdpError::internal("an event was lost"))
-}
-
-/// SQL giving what a column lacks for the event `c`: NULL for nothing.
-fn lack_sql(column: &DayColumn) -> Result<String, CdpError> {
-    Ok(match (&column.property, &column.measure) {
-        (_, Some((name, ty))) => {
-            let typed = property_sql("c.properties", name, ty);
-            let value = integer_sql(ty, &typed, column.scale, true)?;
-            format!("CASE WHEN {typed} IS NOT NULL AND {value} IS NULL THEN '' END")
-        }
-        (Some((name, ty, dictionary_id)), None) => {
-            let text = dictionary_text_sql(ty, &property_sql("c.properties", name, ty));
-            format!(
-                "CASE WHEN {text} IS NOT NULL AND NOT EXISTS (SELECT FROM @ws@.dictionary d WHERE d.dictionary_id = {dictionary_id} AND d.value = {text}) THEN {text} END"
-            )
-        }
-        (None, None) => "NULL".to_owned(),
-    })
 }
 
 fn is_ready(ws: &Workspace, column_id: i32) -> Result<bool, CdpError> {
@@ -183,17 +225,15 @@ fn is_ready(ws: &Workspace, column_id: i32) -> Result<bool, CdpError> {
 const ROOM: i32 = 64;
 
 /// Gives codes to values that have none, and gives up columns that cannot keep what the event has; `false` when the caller has to hold the workspace for that.
-fn supply(ws: &Workspace, columns: &[DayColumn], lacks: Vec<Option<String>>, alone: bool) -> Result<bool, CdpError> {
-    for (column, lack) in columns.iter().zip(lacks) {
-        let Some(value) = lack else { continue };
-        if column.measure.is_some() {
+fn supply(ws: &Workspace, lacks: Vec<Lack<'_>>, alone: bool) -> Result<bool, CdpError> {
+    for Lack { column, value } in lacks {
+        let (Some(value), Some((name, _, dictionary_id))) = (value, &column.property) else {
             if !alone {
                 return Ok(false);
             }
             column::retire(ws, column.column_id, "stale")?;
             continue;
-        }
-        let Some((name, _, dictionary_id)) = &column.property else { continue };
+        };
         let count = ws.sql("SELECT coalesce(max(d.code) + 1, 0) FROM @ws@.dictionary d WHERE d.dictionary_id = $1");
         let count = spi::rows_cached(&count, &[(*dictionary_id).into()], |row| spi::must::<i32>(row, 1))?;
         if !alone && count.into_iter().next().unwrap_or(0) + ROOM > MOST_TRACKED_VALUES {

@@ -318,7 +318,7 @@ impl Taking<'_> {
             profile_id: place.profile_id,
             at: moment(event.time.at)?,
             key: self.key,
-            properties: serde_json::to_string(&event.properties).map_err(|e| CdpError::internal(e.to_string()))?,
+            properties: &event.properties,
             received: Some(moment(event.time.received)?),
             original: event.time.original.and_then(|original| TimestampWithTimeZone::try_from(original).ok()),
         };

@@ -16,7 +16,7 @@ mod tests;
 
 pub use keep::{Kept, keep};
 pub use texts::{parse as parse_texts, print as print_texts};
-pub use value::{Kind, MOST_SUMMED_CHARACTERS, integer, same};
+pub use value::{Kind, MOST_SUMMED_CHARACTERS, integer, same, summed};
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};

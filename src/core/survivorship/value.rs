@@ -255,6 +255,14 @@ pub fn integer(kind: Kind, text: &str, scale: u32) -> Option<i64> {
     }
 }
 
+/// Beyond this a number is not summed by day: nine thousand of the largest fit 64 bits.
+const MOST_SUMMED: i64 = 1_000_000_000_000_000;
+
+/// As [`integer`], of a number whose sums are kept.
+pub fn summed(kind: Kind, text: &str, scale: u32) -> Option<i64> {
+    integer(kind, text, scale).filter(|n| (-MOST_SUMMED..=MOST_SUMMED).contains(n))
+}
+
 /// 2000-01-01 in days since 1970-01-01.
 const DAY_2000: i64 = 10_957;
 const MICROS_OF_DAY: i128 = 86_400_000_000;
