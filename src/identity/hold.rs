@@ -54,6 +54,13 @@ pub mod edge {
     pub const LAST_SEEN: usize = 8;
 }
 
+/// Those of `store_column` (sql/workspace/60_store.sql).
+pub mod store_column {
+    pub const COLUMNS: i32 = 10;
+    pub const COLUMN_ID: usize = 1;
+    pub const KIND: i16 = 2;
+}
+
 /// Opens a table with indexes, calls `read` with them on what a statement would see now, and closes it; `None` when that is not possible.
 fn direct<T, const N: usize>(
     ws: &Workspace,
@@ -270,12 +277,12 @@ pub fn each_profile(
 
 /// The number of the column of live profiles.
 pub fn universe(ws: &Workspace) -> Result<Option<i32>, CdpError> {
-    const COLUMNS: i32 = 10;
-    const COLUMN_ID: usize = 1;
-    const KIND: i16 = 2;
-    let looked = direct(ws, ("store_column", COLUMNS), [], |table, []| {
-        table.first(0, &[Condition::TextIs(KIND, "universe")], |row| Ok(row.int4(COLUMN_ID)))
-    })?;
+    let looked =
+        direct(ws, ("store_column", store_column::COLUMNS), [], |table, []| {
+            table.first(0, &[Condition::TextIs(store_column::KIND, "universe")], |row| {
+                Ok(row.int4(store_column::COLUMN_ID))
+            })
+        })?;
     if let Some(found) = looked {
         return Ok(found);
     }

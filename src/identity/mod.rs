@@ -29,3 +29,12 @@ pub mod stitch;
 pub mod types;
 pub mod value;
 mod verify;
+
+/// Tables that are read without a query, with how many columns they have.
+pub const DIRECT: [(&str, i32); 5] = [
+    ("source", origin::COLUMNS),
+    ("node", hold::node::COLUMNS),
+    ("profile", hold::profile::COLUMNS),
+    ("edge", hold::edge::COLUMNS),
+    ("store_column", hold::store_column::COLUMNS),
+];

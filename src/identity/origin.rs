@@ -7,7 +7,7 @@ use crate::pg::spi;
 use crate::workspace::Workspace;
 
 // Columns, from 1 (sql/workspace/20_source.sql).
-pub const COLUMNS: i32 = 8;
+pub const COLUMNS: i32 = 9;
 const SOURCE_ID: usize = 1;
 const NAME: i16 = 2;
 const TRUST: usize = 5;

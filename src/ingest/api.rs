@@ -2,7 +2,9 @@
 
 use super::{door, inbox};
 use crate::error::given;
+use crate::identity;
 use crate::pg::json::JsonText;
+use crate::pg::scan::Table;
 use crate::workspace::{self, job};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -13,6 +15,21 @@ fn cdp_ingest(payload: Option<JsonText>, source: default!(Option<&str>, "'api'")
         let payload = given(payload, "payload")?.parse()?;
         let answer = door::ingest(ws, given(source, "source")?, &payload)?;
         Ok(JsonText::new(answer.to_string()))
+    })?)
+}
+
+/// Tables that single messages read without a query, as far as that is possible: that it is not goes unnoticed otherwise, as queries read the same, more slowly. Gives each with whether it is as this
+/// version of the extension knows it and the caller may read it directly.
+#[pg_extern(volatile, parallel_unsafe)]
+fn _cdp_direct_tables() -> Result<TableIterator<'static, (name!(name, &'static str), name!(direct, bool))>, ErrorReport>
+{
+    Ok(workspace::enter(|ws| {
+        let tables = workspace::DIRECT.iter().chain(&identity::DIRECT);
+        let open = |(name, columns): &(&'static str, i32)| {
+            let table = Table::with_columns(&ws.name, name, *columns);
+            (*name, table.map(Table::close).is_some())
+        };
+        Ok(TableIterator::new(tables.map(open).collect::<Vec<_>>()))
     })?)
 }
 

@@ -20,7 +20,7 @@ const PEOPLE: u16 = 16;
 const PARTS: i64 = 4096;
 
 // Columns of `message`, from 1 (sql/workspace/25_message.sql).
-const MESSAGE_COLUMNS: i32 = 5;
+pub(super) const MESSAGE_COLUMNS: i32 = 5;
 const XACT: usize = 5;
 
 impl Workspace {
@@ -87,7 +87,12 @@ impl Workspace {
         transaction::on_latest_snapshot(|| {
             let Some(messages) = Table::with_columns(&self.name, "message", MESSAGE_COLUMNS) else {
                 let later = self.sql("SELECT m.xact FROM @ws@.message m WHERE m.xact >= $1");
-                let later = spi::rows(&later, &[from.into()], |row| spi::must::<i64>(row, 1))?;
+                // Only a query that says it reads goes by the latest snapshot at REPEATABLE READ too.
+                let reading = spi::reading();
+                spi::set_reading(true);
+                let later = spi::rows(&later, &[from.into()], |row| spi::must::<i64>(row, 1));
+                spi::set_reading(reading);
+                let later = later?;
                 return Ok(later.into_iter().any(|xact| !sees.transaction(xact)));
             };
             let index = messages.index("message_xact");

@@ -134,6 +134,9 @@ const TIME_ZONE: usize = 3;
 const PHONE_REGION: usize = 4;
 const IDENTITY_POLICY: usize = 5;
 
+/// Tables that are read without a query, with how many columns they have.
+pub const DIRECT: [(&str, i32); 2] = [("workspace", COLUMNS), ("message", lock::MESSAGE_COLUMNS)];
+
 /// Reads the one row of a workspace.
 fn look<T>(name: &str, read: impl FnMut(&scan::Row) -> Result<T, CdpError>) -> Result<Option<T>, CdpError> {
     if !guc::direct_read() {

@@ -3,6 +3,9 @@ SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE EXTENSION pg_cdp;
 SELECT cdp_init(time_zone => 'UTC');
+-- What one event needs is read without a query.
+SELECT name FROM _cdp_direct_tables() WHERE NOT direct;
+SELECT string_agg(name, ' ' ORDER BY name) FROM _cdp_direct_tables();
 CREATE FUNCTION who(profile bigint) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(i.value, ' ' ORDER BY i.value COLLATE "C") FROM cdp.identifiers i WHERE i.profile_id = $1
 $$;
