@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(of(r#"["a\u0000"]"#), Err(Unkept::Nul));
         assert_eq!(of(r#"{"a\u0000":1}"#), Err(Unkept::Nul));
         assert_eq!(of(r#"["C:\\u0000"]"#), Ok(r#"["C:\\u0000"]"#.to_owned()));
-        let many = vec!["1e131071"; 8].join(",");
+        let many = ["1e131071"; 8].join(",");
         assert_eq!(of(&format!("[{many}]")), Err(Unkept::Digits));
     }
 }

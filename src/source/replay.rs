@@ -287,6 +287,13 @@ fn fill(ws: &Workspace, source: &Source, reject_id: Option<i64>, payload: Option
     if count > 0 {
         spi::run("DELETE FROM pg_temp.cdp_replay p WHERE p.rn = ANY ($1)", &[broken.into()])?;
     }
+    // What a source that is compared in full knows of a row is the row in its table, which a correction does not change.
+    spi::run(
+        &ws.sql(
+            "UPDATE pg_temp.cdp_spool s SET h = coalesce((SELECT x.hash FROM @ws@.source_row x WHERE x.source_id = $1 AND x.key = s.k), md5(s.r::pg_catalog.text)::pg_catalog.uuid)",
+        ),
+        &[source.source_id.into()],
+    )?;
     spi::run("CREATE INDEX ON pg_temp.cdp_spool (rn)", &[])?;
     temp::analyze("cdp_spool", "rn")?;
     Ok(count)

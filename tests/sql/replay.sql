@@ -102,6 +102,23 @@ SELECT code, reason FROM cdp.rejects WHERE source = 'api';
 SELECT count(*) FROM cdp.events WHERE event = 'pay' AND properties ->> 'sum' = '10';
 
 DROP FUNCTION sent, reject;
-DROP TABLE deal, corrected, bare;
+-- 9. A source that is compared in full and takes back what is gone: what was replayed stays until its row changes or goes.
+CREATE TABLE bill (id int PRIMARY KEY, email text, amount text, at timestamptz DEFAULT '2024-04-01 00:00+00');
+SELECT cdp_source_create('bill', 'bill', '{"deletions": "retract", "identifiers": {"email": "email"}, "event": {"name": "''bill''", "at": "at", "properties": {"amount": "amount::numeric"}}}');
+INSERT INTO bill VALUES (1, 'b1@example.com', '1'), (2, 'b2@example.com', 'two'), (3, 'b3@example.com', '5000');
+SELECT cdp_property_alter('bill', 'amount', '{"max": 1000}');
+CALL cdp_sync('bill');
+SELECT key, code FROM cdp.rejects WHERE source = 'bill' ORDER BY key;
+SELECT cdp_property_alter('bill', 'amount', '{"max": null}');
+SELECT r.* FROM cdp.rejects x, cdp_reject_replay(reject_id => x.reject_id, payload => '{"amount": "2"}') r WHERE x.source = 'bill' AND x.key = '2';
+SELECT * FROM cdp_reject_replay('bill');
+CALL cdp_sync('bill');
+SELECT properties FROM cdp.events WHERE event = 'bill' ORDER BY properties ->> 'amount';
+DELETE FROM bill WHERE id = 2;
+UPDATE bill SET amount = '6' WHERE id = 3;
+CALL cdp_sync('bill');
+SELECT properties FROM cdp.events WHERE event = 'bill' ORDER BY properties ->> 'amount';
+
+DROP TABLE deal, corrected, bare, bill;
 DROP SCHEMA cdp, twin CASCADE;
 DROP EXTENSION pg_cdp;
