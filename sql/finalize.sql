@@ -16,6 +16,7 @@ COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'memb
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
 COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer) IS 'takes one batch of the inbox';
+COMMENT ON FUNCTION _cdp_direct_tables() IS 'tables that single messages read without a query, as far as that is possible';
 COMMENT ON FUNCTION _cdp_inbox_begin() IS 'begins a run of cdp_process_inbox()';
 COMMENT ON FUNCTION _cdp_inbox_end(bigint, text) IS 'ends a run of cdp_process_inbox()';
 COMMENT ON FUNCTION cdp_ingest(jsonb, text) IS 'takes a message of a client library, or an array or batch of them, with all that follows from it; returns what changed';
@@ -112,7 +113,7 @@ COMMENT ON FUNCTION cdp_tag_create(text, text, text, text, jsonb) IS 'makes a ta
 COMMENT ON FUNCTION cdp_tag_drop(text) IS 'drops a tag that nothing refers to';
 COMMENT ON FUNCTION cdp_tag_list() IS 'the tags in order of their path';
 COMMENT ON FUNCTION cdp_tag_refresh(text, timestamp with time zone, boolean) IS 'computes one tag or all for everybody and writes what changed';
-COMMENT ON FUNCTION cdp_tag_set(text, bigint[], text[], text, timestamp with time zone) IS 'gives many profiles each a value of a tag without an expression; returns how many have another value now';
+COMMENT ON FUNCTION cdp_tag_import(text, bigint[], text[], text, timestamp with time zone) IS 'gives many profiles each a value of a tag without an expression; returns how many have another value now';
 COMMENT ON FUNCTION cdp_tag_set(text, bigint, text, text, timestamp with time zone) IS 'gives a profile a value of a tag without an expression, with reason and expiry';
 COMMENT ON FUNCTION cdp_timeline(bigint, timestamptz, integer) IS 'events of a profile, newest first';
 COMMENT ON FUNCTION cdp_trait_alter(text, jsonb) IS 'changes a trait: rule, by which every value is computed anew, class, owner, sensitivity';
@@ -173,7 +174,7 @@ REVOKE ALL ON FUNCTION cdp_tag_alter(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_tag_create(text, text, text, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_tag_drop(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_tag_refresh(text, timestamp with time zone, boolean) FROM PUBLIC;
-REVOKE ALL ON FUNCTION cdp_tag_set(text, bigint[], text[], text, timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_tag_import(text, bigint[], text[], text, timestamp with time zone) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_tag_set(text, bigint, text, text, timestamp with time zone) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_trait_alter(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_trait_create(text, text, text, text, boolean) FROM PUBLIC;

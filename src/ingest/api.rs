@@ -20,10 +20,10 @@ fn cdp_ingest(payload: Option<JsonText>, source: default!(Option<&str>, "'api'")
 
 /// Tables that single messages read without a query, as far as that is possible: that it is not goes unnoticed otherwise, as queries read the same, more slowly. Gives each with whether it is as this
 /// version of the extension knows it and the caller may read it directly.
-#[pg_extern(volatile, parallel_unsafe)]
+#[pg_extern(stable, parallel_unsafe)]
 fn _cdp_direct_tables() -> Result<TableIterator<'static, (name!(name, &'static str), name!(direct, bool))>, ErrorReport>
 {
-    Ok(workspace::enter(|ws| {
+    Ok(workspace::enter_reading(|ws| {
         let tables = workspace::DIRECT.iter().chain(&identity::DIRECT);
         let open = |(name, columns): &(&'static str, i32)| {
             let table = Table::with_columns(&ws.name, name, *columns);

@@ -1,4 +1,4 @@
-//! `cdp_tag_set` of many profiles at once: what an import brings.
+//! `cdp_tag_import`: what [`super::manual`] sets for one profile, for many in one pass.
 
 use super::manual::{self, moment, nobody, settable};
 use super::registry::Tag;
@@ -13,8 +13,8 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-#[pg_extern(name = "cdp_tag_set", volatile, parallel_unsafe)]
-fn cdp_tag_set_many(
+#[pg_extern(volatile, parallel_unsafe)]
+fn cdp_tag_import(
     name: Option<&str>,
     profile_ids: Option<Vec<Option<i64>>>,
     values: Option<Vec<Option<String>>>,

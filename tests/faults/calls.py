@@ -17,7 +17,7 @@ ARGUMENTS = {
     "class": "'descriptive'", "mapping": "'{\"key\": \"id\", \"updated_at\": \"updated_at\", \"identifiers\": {\"email\": \"email\"}, \"traits\": {\"city\": \"city\"}}'",
     "since": "NULL", "max_rows": "3", "event": "'purchase'", "keep": "NULL", "keep_days": "true", "months": "1", "reject_id": "NULL", "cdp_attribute_alter.name": "'city'", "cdp_event_type_alter.name": "'purchase'",
     "cdp_property_alter.name": "'amount'", "cdp_property_create.name": "'new'", "cdp_property_create.type": "'text'",
-    "cdp_attribute_at.name": "'city'", "cdp_tag_alter.name": "'spend'", "cdp_tag_drop.name": "'level'", "cdp_tag_refresh.name": "'spend'", "cdp_tag_create.name": "'new'", "cdp_tag_set.name": "'hand'", "cdp_tag_set.value": "'x'", "profile_ids": "ARRAY[7]", "values": "ARRAY['x']",
+    "cdp_attribute_at.name": "'city'", "cdp_tag_alter.name": "'spend'", "cdp_tag_drop.name": "'level'", "cdp_tag_refresh.name": "'spend'", "cdp_tag_create.name": "'new'", "cdp_tag_set.name": "'hand'", "cdp_tag_set.value": "'x'", "cdp_tag_import.name": "'hand'", "profile_ids": "ARRAY[7]", "values": "ARRAY['x']",
     "cdp_segment_create.name": "'new'", "cdp_segment_freeze.name": "'new'", "cdp_segment_drop.name": "'rest'", "cdp_source_create.name": "'new'", "cdp_source_alter.name": "'crm'", "cdp_source_drop.name": "'unused'",
     "cdp_trait_create.name": "'new'", "cdp_trait_create.type": "'text'", "cdp_entity_create.name": "'household'", "cdp_entity_create.rules": "'{\"by\": [\"email\"]}'", "cdp_entity_drop.name": "'flat'",
     "cdp_entity_refresh.name": "'flat'", "cdp_identifier_type_alter.name": "'email'", "cdp_identifier_type_create.name": "'badge'", "cdp_split.identifiers": "ARRAY['email:c1@example.com']",

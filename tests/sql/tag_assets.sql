@@ -65,40 +65,40 @@ SELECT cdp_tag_set('vip', id('ann'), 'yes', expires => '2024-01-01');
 
 -- Many at once: what an import brings. Of a profile that comes twice the last value counts; what stays the same is not written.
 CREATE FUNCTION ids(VARIADIC who text[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$ SELECT array_agg(id(w) ORDER BY n) FROM unnest(who) WITH ORDINALITY w(w, n) $$;
-SELECT cdp_tag_set('score', ids('ann', 'bob', 'cid', 'bob'), ARRAY['2.50', '1', '3', '3.0'], 'import of May') AS changed;
+SELECT cdp_tag_import('score', ids('ann', 'bob', 'cid', 'bob'), ARRAY['2.50', '1', '3', '3.0'], 'import of May') AS changed;
 SELECT name, score FROM cdp.profiles ORDER BY name;
 SELECT cdp_segment_count('score = 3') AS three, cdp_segment_count('score IS NULL') AS none, (SELECT count(*) FROM cdp.pending) AS pending;
 SELECT p.name, value, reason FROM cdp.tag_values JOIN cdp.profiles p USING (profile_id) WHERE tag = 'score' ORDER BY 1;
-SELECT cdp_tag_set('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', '3', NULL], 'import of June', expires => now() + interval '1 day') AS changed;
-SELECT cdp_tag_set('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', '3.000', NULL]) AS changed;
-SELECT cdp_tag_set('score', '{}'::bigint[], '{}') AS changed;
+SELECT cdp_tag_import('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', '3', NULL], 'import of June', expires => now() + interval '1 day') AS changed;
+SELECT cdp_tag_import('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', '3.000', NULL]) AS changed;
+SELECT cdp_tag_import('score', '{}'::bigint[], '{}') AS changed;
 SELECT p.name, value, reason, expires_at FROM cdp.tag_values JOIN cdp.profiles p USING (profile_id) WHERE tag = 'score' ORDER BY 1;
 SELECT p.name, h.value, h.from_at = '-infinity' AS before FROM cdp.attribute_history h JOIN cdp.attribute a USING (attribute_id) JOIN cdp.profiles p USING (profile_id) WHERE a.name = 'score' AND p.name <> 'ann' ORDER BY 1, h.from_at;
 -- As one by one: in the row, the bits, the log and the history.
 SELECT cdp_tag_create('one', NULL), cdp_tag_create('many', NULL);
 SELECT cdp_tag_set('one', profile_id, left(name, 1) || profile_id % 2) FROM cdp.profiles ORDER BY profile_id;
-SELECT cdp_tag_set('many', array_agg(profile_id ORDER BY profile_id), array_agg(left(name, 1) || profile_id % 2 ORDER BY profile_id)) AS changed FROM cdp.profiles;
-SELECT cdp_tag_set('one', id('cid'), NULL), cdp_tag_set('one', id('bob'), 'x'), cdp_tag_set('many', ids('cid', 'bob'), '{NULL,x}') AS changed;
+SELECT cdp_tag_import('many', array_agg(profile_id ORDER BY profile_id), array_agg(left(name, 1) || profile_id % 2 ORDER BY profile_id)) AS changed FROM cdp.profiles;
+SELECT cdp_tag_set('one', id('cid'), NULL), cdp_tag_set('one', id('bob'), 'x'), cdp_tag_import('many', ids('cid', 'bob'), '{NULL,x}') AS changed;
 SELECT count(*) AS people, count(one) AS set, count(*) FILTER (WHERE one IS NOT DISTINCT FROM many) AS same, count(*) FILTER (WHERE (one IS NULL) = (cdp_segment_contains('many IS NULL', profile_id))) AS same_in_bits FROM cdp.profiles;
 SELECT bool_and(cdp_segment_count(format('one = %L', v)) = cdp_segment_count(format('many = %L', v))) AS same_sets FROM (SELECT DISTINCT one AS v FROM cdp.profiles WHERE one IS NOT NULL) v;
 SELECT (SELECT array_agg((profile_id, h.value, h.from_at = '-infinity') ORDER BY profile_id, h.from_at) FROM cdp.attribute_history h JOIN cdp.attribute a USING (attribute_id) WHERE a.name = 'one')
      = (SELECT array_agg((profile_id, h.value, h.from_at = '-infinity') ORDER BY profile_id, h.from_at) FROM cdp.attribute_history h JOIN cdp.attribute a USING (attribute_id) WHERE a.name = 'many') AS same_history;
 SELECT cdp_tag_drop('one'), cdp_tag_drop('many');
 -- What is refused, whole.
-SELECT cdp_tag_set('vip', ids('ann', 'bob'), ARRAY['no', 'perhaps']);
-SELECT cdp_tag_set('score', ids('ann', 'bob'), ARRAY['3', '2']);
-SELECT cdp_tag_set('score', ids('ann', 'bob'), ARRAY['3', 'three']);
-SELECT cdp_tag_set('score', ids('ann', 'bob'), ARRAY['3']);
-SELECT cdp_tag_set('score', id('ann') || '{98,99}'::bigint[], ARRAY['3', '3', '3']);
-SELECT cdp_tag_set('score', ARRAY[id('ann'), NULL], ARRAY['3', '3']);
-SELECT cdp_tag_set('score', NULL::bigint[], ARRAY['3']);
-SELECT cdp_tag_set('score', ids('ann'), NULL::text[]);
-SELECT cdp_tag_set('score', ids('ann'), ARRAY['3'], expires => '2024-01-01');
-SELECT cdp_tag_set('spent', ids('ann'), ARRAY['3']);
-SELECT cdp_tag_set('socre', ids('ann'), ARRAY['3']);
+SELECT cdp_tag_import('vip', ids('ann', 'bob'), ARRAY['no', 'perhaps']);
+SELECT cdp_tag_import('score', ids('ann', 'bob'), ARRAY['3', '2']);
+SELECT cdp_tag_import('score', ids('ann', 'bob'), ARRAY['3', 'three']);
+SELECT cdp_tag_import('score', ids('ann', 'bob'), ARRAY['3']);
+SELECT cdp_tag_import('score', id('ann') || '{98,99}'::bigint[], ARRAY['3', '3', '3']);
+SELECT cdp_tag_import('score', ARRAY[id('ann'), NULL], ARRAY['3', '3']);
+SELECT cdp_tag_import('score', NULL::bigint[], ARRAY['3']);
+SELECT cdp_tag_import('score', ids('ann'), NULL::text[]);
+SELECT cdp_tag_import('score', ids('ann'), ARRAY['3'], expires => '2024-01-01');
+SELECT cdp_tag_import('spent', ids('ann'), ARRAY['3']);
+SELECT cdp_tag_import('socre', ids('ann'), ARRAY['3']);
 SELECT name, vip, score FROM cdp.profiles ORDER BY name;
 -- Back to what the rest of the test begins with.
-SELECT cdp_tag_set('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', NULL, NULL]) AS changed;
+SELECT cdp_tag_import('score', ids('ann', 'bob', 'cid'), ARRAY['2.5', NULL, NULL]) AS changed;
 
 -- 3. Allowed values: a refresh that would leave them changes nothing.
 SELECT cdp_tag_alter('level', '{"values": ["low", "mid"]}');
