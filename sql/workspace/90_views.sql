@@ -156,8 +156,8 @@ SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expressio
        a.unit, a.pii, a.validation, a.minimum, a.maximum, pg_catalog.to_jsonb(a.allowed) AS allowed, a.pattern
 FROM @workspace@.attribute a;
 COMMENT ON VIEW @workspace@.attributes IS 'the attributes of profiles: traits and tags';
-COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles';
-COMMENT ON COLUMN @workspace@.attributes.entity IS 'what it describes';
+COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles, or of the view of its entity type';
+COMMENT ON COLUMN @workspace@.attributes.entity IS 'what it describes: person, or an entity type';
 COMMENT ON COLUMN @workspace@.attributes.kind IS 'trait or tag';
 COMMENT ON COLUMN @workspace@.attributes.type IS 'type of its values';
 COMMENT ON COLUMN @workspace@.attributes.rule IS 'which observation wins';

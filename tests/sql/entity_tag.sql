@@ -55,7 +55,9 @@ END $$;
 SELECT * FROM beside(NULL);
 SELECT * FROM beside('2024-05-01 13:00+00');
 SELECT count(*) FILTER (WHERE problem IS NULL) AS right, count(*) AS asked FROM generate_series('2024-01-01', '2024-09-01', interval '17 days') m, beside(m);
+\pset format unaligned
 SELECT cdp_segment_sql($$ sum(purchase.amount) > 5 AND members > 1 $$, entity => 'household');
+\pset format aligned
 SELECT cdp_segment(cdp_segment_json('count(purchase) >= 20'), entity => 'household') = cdp_segment('count(purchase) >= 20', entity => 'household') AS same_as_json;
 
 -- 3. Tags of all kinds: values beside SQL, a typed column each with a comment.

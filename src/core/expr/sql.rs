@@ -46,29 +46,29 @@ impl SqlContext<'_> {
         }
     }
 
-    /// What a query of events is FROM.
-    pub(super) fn events(&self) -> String {
-        self.of_members("events", "e", "e.event_id, e.event, e.at, e.properties")
+    /// What a query of events is FROM. `line` begins a line of that query.
+    pub(super) fn events(&self, line: &str) -> String {
+        let Some(group) = self.group else { return format!("{}.events", self.schema) };
+        let rows =
+            self.of_members(group, "events", "e", "e.event_id, e.event, e.at, e.properties", &format!("{line}  "));
+        format!("({line}  {rows}{line}) AS e")
     }
 
     /// What a query of identifiers is FROM, with its alias.
     fn identifiers(&self) -> String {
         match self.group {
             None => format!("{}.identifiers AS i", self.schema),
-            Some(_) => self.of_members("identifiers", "i", "i.type"),
+            Some(group) => format!("({}) AS i", self.of_members(group, "identifiers", "i", "i.type", " ")),
         }
     }
 
-    /// A view with a column `profile_id`, of groups those rows that are of their members.
-    fn of_members(&self, view: &str, alias: &str, columns: &str) -> String {
+    /// Columns of those rows of a view that are of members, by the number of their group as `profile_id`.
+    fn of_members(&self, group: Group<'_>, view: &str, alias: &str, columns: &str, line: &str) -> String {
         let schema = self.schema;
-        match self.group {
-            None => format!("{schema}.{view}"),
-            Some(group) => format!(
-                "(SELECT m.group_id AS profile_id, {columns} FROM {schema}.entity_members AS m JOIN {schema}.{view} AS {alias} USING (profile_id) WHERE m.entity = {}) AS {alias}",
-                quote_text(group.name)
-            ),
-        }
+        format!(
+            "SELECT m.group_id AS profile_id, {columns}{line}FROM {schema}.entity_members AS m JOIN {schema}.{view} AS {alias} USING (profile_id){line}WHERE m.entity = {}",
+            quote_text(group.name)
+        )
     }
 }
 
@@ -364,7 +364,7 @@ impl<'a> Plain<'a> {
         };
         let mut out = format!(
             "  SELECT profile_id, {value} AS value\n  FROM {}\n  WHERE event = {}\n    AND at <= {}",
-            self.ctx.events(),
+            self.ctx.events("\n  "),
             quote_text(&a.event),
             self.now()
         );
