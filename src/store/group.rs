@@ -155,7 +155,7 @@ impl Group {
     pub fn refresh_view(&self, ws: &Workspace) -> Result<(), CdpError> {
         let tags = spi::rows(
             &ws.sql(
-                "SELECT a.name, coalesce(a.description, concat_ws(': ', concat_ws(', ', a.kind, a.type), a.expression)) FROM @ws@.attribute a WHERE a.entity = $1 ORDER BY a.attribute_id",
+                "SELECT a.name, coalesce(nullif(a.description, ''), concat_ws(': ', concat_ws(', ', a.kind, a.type), a.expression)) FROM @ws@.attribute a WHERE a.entity = $1 ORDER BY a.attribute_id",
             ),
             &[self.name.as_str().into()],
             |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
