@@ -82,8 +82,8 @@ COMMENT ON FUNCTION cdp_segment(text, timestamp with time zone, text) IS 'everyb
 COMMENT ON FUNCTION cdp_segment(jsonb, timestamp with time zone, text) IS 'everybody an expression in its JSON form is true for';
 COMMENT ON FUNCTION cdp_segment_contains(text, bigint, timestamp with time zone) IS 'whether an expression is true for one profile, without looking at the others; null as in SQL';
 COMMENT ON FUNCTION cdp_segment_explain(text, boolean, timestamp with time zone) IS 'how every condition of an expression is answered: the way, what is read, how many it is expected to be true for, how many it is, how long it takes; without run only what is expected';
-COMMENT ON FUNCTION cdp_segment_json(text) IS 'the JSON form of an expression, for rule builders';
-COMMENT ON FUNCTION cdp_segment_text(jsonb) IS 'the text of an expression in its JSON form';
+COMMENT ON FUNCTION cdp_segment_json(text, text) IS 'the JSON form of an expression, for rule builders';
+COMMENT ON FUNCTION cdp_segment_text(jsonb, text) IS 'the text of an expression in its JSON form';
 COMMENT ON FUNCTION cdp_segment_why(text, bigint, timestamp with time zone) IS 'every condition of an expression for one profile: its truth, the value it looks at, the nearest change that would turn it';
 COMMENT ON FUNCTION cdp_segment_count(text, timestamp with time zone, text) IS 'how many profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_alter(text, text, text, text) IS 'gives a segment another expression, which is its next version, description or state';
@@ -102,7 +102,7 @@ COMMENT ON FUNCTION cdp_segment_overlap(text[], timestamptz) IS 'sizes of the in
 COMMENT ON FUNCTION cdp_segment_quantiles(text, text, double precision[], timestamptz) IS 'quantiles (percentile_disc) of a numeric attribute over the profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_statistics(text, text, timestamptz) IS 'number, sum, average, smallest and largest value of a numeric attribute over the profiles an expression is true for';
 COMMENT ON FUNCTION cdp_segment_top(text, text, bigint, timestamptz) IS 'the profiles with the largest values of a numeric attribute among those an expression is true for; ties by profile';
-COMMENT ON FUNCTION cdp_segment_sql(text, timestamp with time zone) IS 'the plain SQL over the public views that an expression is equal to';
+COMMENT ON FUNCTION cdp_segment_sql(text, timestamp with time zone, text) IS 'the plain SQL over the public views that an expression is equal to';
 COMMENT ON FUNCTION cdp_source_alter(text, jsonb, regclass, integer) IS 'gives a source another mapping, relation or trust; the next cdp_sync() reads all its rows again';
 COMMENT ON FUNCTION cdp_source_create(text, regclass, jsonb, integer) IS 'names a relation as a source and maps its columns to identifiers, traits and events';
 COMMENT ON FUNCTION cdp_source_drop(text) IS 'drops a source that has given no facts';

@@ -37,15 +37,15 @@ CREATE TABLE @workspace@.attribute (
     maximum text,
     pattern text,
     origin text NOT NULL DEFAULT 'declared' CHECK (origin IN ('declared', 'mapped', 'inferred')),
-    UNIQUE (entity, name),
+    UNIQUE (name),
     CHECK ((kind = 'trait') = (rule IS NOT NULL)),
     CHECK ((kind = 'tag') = (tag_kind IS NOT NULL)),
     CHECK ((tag_kind IN ('statistical', 'rule')) = (expression IS NOT NULL))
 );
 COMMENT ON TABLE @workspace@.attribute IS 'named typed values of a profile';
 COMMENT ON COLUMN @workspace@.attribute.attribute_id IS 'number of the attribute';
-COMMENT ON COLUMN @workspace@.attribute.entity IS 'what it describes';
-COMMENT ON COLUMN @workspace@.attribute.name IS 'its name in expressions and its column in the profiles view';
+COMMENT ON COLUMN @workspace@.attribute.entity IS 'what it describes: person, or an entity type';
+COMMENT ON COLUMN @workspace@.attribute.name IS 'its name in expressions and its column in the profiles view, or that of its entity type; nothing else has it';
 COMMENT ON COLUMN @workspace@.attribute.kind IS 'trait: observed by sources; tag: computed from an expression';
 COMMENT ON COLUMN @workspace@.attribute.type IS 'type of its values';
 COMMENT ON COLUMN @workspace@.attribute.rule IS 'how the value of a trait is found: most_recent, oldest, source_trust, most_frequent, longest, min, max, sum or union';
@@ -132,6 +132,25 @@ COMMENT ON COLUMN @workspace@.tag_value.author IS 'the session user that set it'
 COMMENT ON COLUMN @workspace@.tag_value.set_at IS 'when';
 COMMENT ON COLUMN @workspace@.tag_value.expires_at IS 'from when on it does not count: it is gone with the first refresh after';
 
+CREATE TABLE @workspace@.group_tag_value (
+    attribute_id integer NOT NULL REFERENCES @workspace@.attribute ON DELETE CASCADE,
+    group_id bigint NOT NULL,
+    value text,
+    reason text,
+    author text NOT NULL DEFAULT SESSION_USER,
+    set_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    expires_at timestamptz,
+    PRIMARY KEY (attribute_id, group_id)
+);
+COMMENT ON TABLE @workspace@.group_tag_value IS 'what cdp_tag_set() was told last of groups; of a group that went into another the value set last counts';
+COMMENT ON COLUMN @workspace@.group_tag_value.attribute_id IS 'the tag, of an entity type';
+COMMENT ON COLUMN @workspace@.group_tag_value.group_id IS 'the group, by its number at the time';
+COMMENT ON COLUMN @workspace@.group_tag_value.value IS 'text of the value; null: none, which beats what was set before';
+COMMENT ON COLUMN @workspace@.group_tag_value.reason IS 'why';
+COMMENT ON COLUMN @workspace@.group_tag_value.author IS 'the session user that set it';
+COMMENT ON COLUMN @workspace@.group_tag_value.set_at IS 'when';
+COMMENT ON COLUMN @workspace@.group_tag_value.expires_at IS 'from when on it does not count: it is gone with the first refresh after';
+
 CREATE TABLE @workspace@.attribute_history (
     attribute_id integer NOT NULL,
     profile_id bigint NOT NULL,
@@ -142,7 +161,7 @@ CREATE TABLE @workspace@.attribute_history (
 CREATE INDEX attribute_history_from ON @workspace@.attribute_history (attribute_id, from_at);
 COMMENT ON TABLE @workspace@.attribute_history IS 'values of attributes that have changed: one row a change. Who has no row has always had the present value';
 COMMENT ON COLUMN @workspace@.attribute_history.attribute_id IS 'the trait or tag';
-COMMENT ON COLUMN @workspace@.attribute_history.profile_id IS 'the profile, by its number at the time';
+COMMENT ON COLUMN @workspace@.attribute_history.profile_id IS 'the profile, or group of the entity type, by its number at the time';
 COMMENT ON COLUMN @workspace@.attribute_history.from_at IS 'from when on: when a trait was observed, the moment a tag was refreshed as of; -infinity: the earliest value kept';
 COMMENT ON COLUMN @workspace@.attribute_history.value IS 'text of the value; null: none';
 

@@ -139,7 +139,7 @@ COMMENT ON COLUMN @workspace@.identity_operations.reverted_by IS 'the operation 
 COMMENT ON COLUMN @workspace@.identity_operations.holds IS 'whether it still counts';
 
 CREATE VIEW @workspace@.entity_members AS
-SELECT e.name AS entity, m.group_id, coalesce(p.merged_into, p.profile_id) AS profile_id
+SELECT DISTINCT e.name AS entity, m.group_id, coalesce(p.merged_into, p.profile_id) AS profile_id
 FROM @workspace@.entity_member m JOIN @workspace@.entity e USING (entity_id) JOIN @workspace@.profile p USING (profile_id);
 COMMENT ON VIEW @workspace@.entity_members IS 'which people belong to which household or other group';
 COMMENT ON COLUMN @workspace@.entity_members.entity IS 'entity type';
@@ -170,8 +170,8 @@ SELECT a.name, a.entity, a.kind, a.type, a.rule, a.class, a.indexed, a.expressio
 FROM @workspace@.attribute a LEFT JOIN @workspace@.trait_seen s USING (attribute_id)
 CROSS JOIN LATERAL (SELECT count(*) AS observations, min(o.at) AS first_seen, max(o.at) AS last_seen FROM @workspace@.trait_seen_one o WHERE a.attribute_id = ANY (o.attribute_ids)) o;
 COMMENT ON VIEW @workspace@.attributes IS 'the attributes of profiles: traits and tags';
-COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles';
-COMMENT ON COLUMN @workspace@.attributes.entity IS 'what it describes';
+COMMENT ON COLUMN @workspace@.attributes.name IS 'name in expressions and column of profiles, or of the view of its entity type';
+COMMENT ON COLUMN @workspace@.attributes.entity IS 'what it describes: person, or an entity type';
 COMMENT ON COLUMN @workspace@.attributes.kind IS 'trait or tag';
 COMMENT ON COLUMN @workspace@.attributes.type IS 'type of its values';
 COMMENT ON COLUMN @workspace@.attributes.rule IS 'which observation wins';
@@ -279,8 +279,8 @@ SELECT a.name, a.entity, a.type, a.expression, a.description, a.created_at, a.re
        (SELECT pg_catalog.string_agg(d.kind || ' "' || d.name || '"', ', ' ORDER BY d.kind, d.name) FROM @workspace@.dependencies d WHERE d.needs_kind = 'tag' AND d.needs = a.name) AS dependants
 FROM @workspace@.attribute a WHERE a.kind = 'tag';
 COMMENT ON VIEW @workspace@.tags IS 'attributes that are computed or set';
-COMMENT ON COLUMN @workspace@.tags.name IS 'name in expressions and column of profiles';
-COMMENT ON COLUMN @workspace@.tags.entity IS 'what it describes';
+COMMENT ON COLUMN @workspace@.tags.name IS 'name in expressions and column of profiles, or of the view of its entity type';
+COMMENT ON COLUMN @workspace@.tags.entity IS 'what it describes: person, or an entity type';
 COMMENT ON COLUMN @workspace@.tags.type IS 'type of its values';
 COMMENT ON COLUMN @workspace@.tags.expression IS 'how it is computed; null when it is set';
 COMMENT ON COLUMN @workspace@.tags.description IS 'what it means';
@@ -294,8 +294,8 @@ COMMENT ON COLUMN @workspace@.tags.owner IS 'who answers for it';
 COMMENT ON COLUMN @workspace@.tags.path IS 'its place in a taxonomy';
 COMMENT ON COLUMN @workspace@.tags.sensitivity IS 'public, internal, personal or sensitive';
 COMMENT ON COLUMN @workspace@.tags.allowed IS 'the values it may have; null: any';
-COMMENT ON COLUMN @workspace@.tags.profiles IS 'profiles with a value at the last refresh';
-COMMENT ON COLUMN @workspace@.tags.coverage IS 'their share of all live profiles';
+COMMENT ON COLUMN @workspace@.tags.profiles IS 'profiles, or groups, with a value at the last refresh';
+COMMENT ON COLUMN @workspace@.tags.coverage IS 'their share of all live profiles, or groups';
 COMMENT ON COLUMN @workspace@.tags.distinct_values IS 'different values at the last refresh';
 COMMENT ON COLUMN @workspace@.tags.changed IS 'values that the last refresh changed';
 COMMENT ON COLUMN @workspace@.tags.refresh_ms IS 'milliseconds the last refresh took';
@@ -315,10 +315,13 @@ COMMENT ON COLUMN @workspace@.tag_refreshes.ms IS 'milliseconds it took';
 
 CREATE VIEW @workspace@.tag_values AS
 SELECT a.name AS tag, n.profile_id, v.value, v.reason, v.author, v.set_at, v.expires_at
-FROM @workspace@.tag_value v JOIN @workspace@.attribute a USING (attribute_id) JOIN @workspace@.node n USING (node_id);
+FROM @workspace@.tag_value v JOIN @workspace@.attribute a USING (attribute_id) JOIN @workspace@.node n USING (node_id)
+UNION ALL
+SELECT a.name, coalesce(g.merged_into, g.group_id), v.value, v.reason, v.author, v.set_at, v.expires_at
+FROM @workspace@.group_tag_value v JOIN @workspace@.attribute a USING (attribute_id) JOIN @workspace@.entity e ON e.name = a.entity JOIN @workspace@.entity_group g USING (entity_id, group_id);
 COMMENT ON VIEW @workspace@.tag_values IS 'the values that cdp_tag_set() was told, who set them and why';
 COMMENT ON COLUMN @workspace@.tag_values.tag IS 'name of the tag';
-COMMENT ON COLUMN @workspace@.tag_values.profile_id IS 'the live profile';
+COMMENT ON COLUMN @workspace@.tag_values.profile_id IS 'the live profile, or the live group of the entity type that the tag is of';
 COMMENT ON COLUMN @workspace@.tag_values.value IS 'text of the value; null: cleared';
 COMMENT ON COLUMN @workspace@.tag_values.reason IS 'why';
 COMMENT ON COLUMN @workspace@.tag_values.author IS 'the session user that set it';

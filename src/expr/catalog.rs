@@ -7,6 +7,7 @@ use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{self, Condition, LIFETIME, Table, Version};
 use crate::pg::{spi, transaction};
+use crate::store::group::{Group, MEMBERS, PERSON};
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Type};
 use pg_cdp_core::expr::error::ExprError;
@@ -67,6 +68,10 @@ pub struct Segment {
 
 /// Everything an expression can name.
 pub struct Catalog {
+    /// The entity type whose groups expressions are about; `None` for people.
+    pub entity: Option<String>,
+    /// Attributes of others, each with what it describes: `person` or an entity type.
+    pub elsewhere: HashMap<String, String>,
     /// Column of the live profiles.
     pub universe: i32,
     /// Attributes by name.
@@ -137,7 +142,7 @@ impl Catalog {
             (true, true) => versions(ws),
             (true, false) => scan::versions(&ws.name, &TABLES)?,
         };
-        let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws)?)) };
+        let Some(versions) = versions else { return Ok(Rc::new(Self::read(ws, PERSON)?)) };
         let now = transaction::next_full_id();
         if let Some(kept) = KEPT.take()
             && kept.workspace == ws.name
@@ -148,7 +153,7 @@ impl Catalog {
             KEPT.set(Some(kept));
             return Ok(catalog);
         }
-        let catalog = Rc::new(Self::read(ws)?);
+        let catalog = Rc::new(Self::read(ws, PERSON)?);
         KEPT.set(Some(Kept { workspace: ws.name.clone(), versions, since: now, catalog: Rc::clone(&catalog) }));
         Ok(catalog)
     }
@@ -193,9 +198,16 @@ impl Catalog {
         plans.insert(text.to_owned(), KeptPlan { plan: Rc::clone(plan), dictionaries });
     }
 
-    /// Reads the catalogue.
-    fn read(ws: &Workspace) -> Result<Self, CdpError> {
+    /// The catalogue of expressions about the groups of an entity type. It is read anew each time: what is asked with it is a scan.
+    pub fn of_group(ws: &Workspace, group: &Group) -> Result<Rc<Self>, CdpError> {
+        Ok(Rc::new(Self::read(ws, &group.name)?))
+    }
+
+    /// Reads the catalogue of people or of an entity type.
+    fn read(ws: &Workspace, entity: &str) -> Result<Self, CdpError> {
         let mut catalog = Self {
+            entity: (entity != PERSON).then(|| entity.to_owned()),
+            elsewhere: HashMap::new(),
             universe: 0,
             attributes: HashMap::new(),
             events: HashMap::new(),
@@ -208,11 +220,11 @@ impl Catalog {
             parsed: RefCell::default(),
             plans: RefCell::default(),
         };
-        for (name, attribute) in spi::rows_cached(
+        for (name, of, attribute) in spi::rows_cached(
             &ws.sql(
-                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id, a.kind = 'tag' \
+                "SELECT a.name, a.type, a.expression, a.dictionary_id, c.column_id, c.encoding = 'set', c.scale, f.column_id, a.attribute_id, a.kind = 'tag', a.entity \
                  FROM @ws@.attribute a LEFT JOIN @ws@.store_column c ON c.attribute_id = a.attribute_id AND c.kind = 'attribute' AND c.state = 'ready' \
-                 LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' AND f.state = 'ready' WHERE a.entity = 'person'",
+                 LEFT JOIN @ws@.store_column f ON f.attribute_id = a.attribute_id AND f.kind = 'forward' AND f.state = 'ready'",
             ),
             &[],
             |row| {
@@ -223,10 +235,14 @@ impl Catalog {
                 let ty = type_of(&spi::must::<String>(row, 2)?)?;
                 let dictionary_id = spi::must(row, 4)?;
                 let attribute = Attribute { attribute_id: spi::must(row, 9)?, ty, tag: spi::must(row, 10)?, expression: row.get(3)?, dictionary_id, column, forward: row.get(8)? };
-                Ok((spi::must::<String>(row, 1)?, attribute))
+                Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 11)?, attribute))
             },
         )? {
-            catalog.attributes.insert(name, attribute);
+            if of == entity {
+                catalog.attributes.insert(name, attribute);
+            } else {
+                catalog.elsewhere.insert(name, of);
+            }
         }
         for (event, event_type_id, property) in spi::rows_cached(
             &ws.sql("SELECT t.name, t.event_type_id, p.name, p.property_id, p.type, p.dictionary_id FROM @ws@.event_type t LEFT JOIN @ws@.property p USING (event_type_id)"),
@@ -310,7 +326,9 @@ fn unsigned(scale: i32) -> Result<u32, CdpError> {
 
 impl check::Catalog for Catalog {
     fn attribute(&self, name: &str) -> Option<Type> {
-        self.attributes.get(name).map(|a| a.ty)
+        // How many people belong to a group is known without a tag.
+        let members = || self.entity.as_ref().filter(|_| name == MEMBERS).map(|_| Type::Bigint);
+        self.attributes.get(name).map(|a| a.ty).or_else(members)
     }
     fn has_event(&self, event: &str) -> bool {
         self.events.contains_key(event)
@@ -322,7 +340,7 @@ impl check::Catalog for Catalog {
         self.segments.contains_key(name)
     }
     fn attributes(&self) -> Vec<String> {
-        self.attributes.keys().cloned().collect()
+        self.attributes.keys().cloned().chain(self.entity.as_ref().map(|_| MEMBERS.to_owned())).collect()
     }
     fn events(&self) -> Vec<String> {
         self.events.keys().cloned().collect()
@@ -339,5 +357,11 @@ impl check::Catalog for Catalog {
     fn history(&self, attribute: &str) -> Option<i32> {
         // What is computed from an expression is computed as of then.
         self.attributes.get(attribute).filter(|a| a.expression.is_none()).map(|a| a.attribute_id)
+    }
+    fn entity(&self) -> Option<&str> {
+        self.entity.as_deref()
+    }
+    fn elsewhere(&self, attribute: &str) -> Option<String> {
+        self.elsewhere.get(attribute).cloned()
     }
 }

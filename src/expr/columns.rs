@@ -43,7 +43,13 @@ impl<'a> WorkspaceColumns<'a> {
 
 impl WorkspaceColumns<'_> {
     fn context(&self) -> SqlContext<'_> {
-        SqlContext { schema: self.ws.schema(), now: self.moment.as_of.as_deref(), catalog: self.catalog, point: None }
+        SqlContext {
+            schema: self.ws.schema(),
+            now: self.moment.as_of.as_deref(),
+            catalog: self.catalog,
+            point: None,
+            group: None,
+        }
     }
 
     /// Whether an attribute has another value now than at the moment asked about: columns keep the present. When that cannot be told, it counts as

@@ -76,7 +76,7 @@ struct Found {
 fn line(question: &Question, condition: &Expr, run: bool) -> Result<Found, CdpError> {
     let moment = Moment { micros: question.moment.micros, as_of: question.moment.as_of.clone() };
     let catalog = Rc::clone(&question.catalog);
-    let part = Question { ws: question.ws, catalog, moment, text: None, expr: condition.clone() };
+    let part = Question { ws: question.ws, catalog, moment, text: None, group: None, expr: condition.clone() };
     let plan = plan::plan(condition, &mut WorkspaceColumns::of(&part))?;
     let bytes = Inputs::chunks(&plan.sources).listing(&part, None)?.bytes();
     // Of each slot: rows of its query, or of events of part days that are added to its chunks.

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod dependencies;
 mod edge;
 pub mod explain;
+mod group;
 pub mod measure;
 mod parallel;
 pub mod people;

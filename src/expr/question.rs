@@ -4,6 +4,7 @@ use super::catalog::Catalog;
 use super::definition;
 use crate::error::CdpError;
 use crate::pg::{spi, transaction};
+use crate::store::group::Group;
 use crate::workspace::Workspace;
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::sql::SqlContext;
@@ -51,6 +52,8 @@ pub struct Question<'a> {
     pub moment: Moment,
     /// Its text, when that says all of it.
     pub text: Option<String>,
+    /// The entity type whose groups it is about; `None` for people.
+    pub group: Option<Group>,
     /// The expression; with an `as_of`, tags and dynamic segments are written out.
     pub expr: Expr,
 }
@@ -72,6 +75,22 @@ impl<'a> Question<'a> {
         Self::of_catalog(ws, Catalog::load(ws)?, text, want, moment)
     }
 
+    /// As [`Self::ask`], about the groups of an entity type, or about people.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub fn about(
+        ws: &'a Workspace,
+        group: Option<Group>,
+        text: &str,
+        want: Option<Type>,
+        moment: Moment,
+    ) -> Result<Self, CdpError> {
+        let Some(group) = group else { return Self::ask(ws, text, want, moment) };
+        let question = Self::of_catalog(ws, Catalog::of_group(ws, &group)?, text, want, moment)?;
+        Ok(Self { group: Some(group), ..question })
+    }
+
     /// As [`Self::ask`], of a catalogue that has been loaded.
     ///
     /// # Errors
@@ -87,7 +106,7 @@ impl<'a> Question<'a> {
         let expr = Expr::clone(&parsed);
         let expr = if moment.as_of.is_some() { definition::written_out(expr, &catalog)? } else { expr };
         let text = moment.as_of.is_none().then(|| text.to_owned());
-        Ok(Self { ws, catalog, moment, text, expr })
+        Ok(Self { ws, catalog, moment, text, group: None, expr })
     }
 
     /// Whether the segment of this name, if there is one, else whether an expression is true.
@@ -100,7 +119,8 @@ impl<'a> Question<'a> {
             return Self::ask(ws, name, Some(Type::Boolean), moment);
         }
         let node = Node::InSegment(name.to_owned());
-        let mut question = Self { ws, catalog, moment, text: None, expr: Expr { node, ty: Type::Boolean, at: 0 } };
+        let expr = Expr { node, ty: Type::Boolean, at: 0 };
+        let mut question = Self { ws, catalog, moment, text: None, group: None, expr };
         question.expr = question.inlined(question.expr.clone())?;
         Ok(question)
     }
@@ -112,11 +132,16 @@ impl<'a> Question<'a> {
 
     /// What the SQL printer needs.
     pub fn context(&self) -> SqlContext<'_> {
+        self.context_of(None)
+    }
+
+    fn context_of<'b>(&'b self, group: Option<sql::Group<'b>>) -> SqlContext<'b> {
         SqlContext {
             schema: self.ws.schema(),
             now: self.moment.as_of.as_deref(),
             catalog: self.catalog.as_ref(),
             point: None,
+            group,
         }
     }
 
@@ -137,11 +162,19 @@ impl<'a> Question<'a> {
 
     /// The question as plain SQL over the public views: `profile_id` of everybody it is true for.
     pub fn members_sql(&self) -> String {
-        sql::select_sql(&[], Some(&self.expr), &self.context())
+        self.with_context(|context| sql::select_sql(&[], Some(&self.expr), context))
     }
 
     /// The question as plain SQL over the public views: `profile_id` and the value of the expression for everybody.
     pub fn values_sql(&self) -> String {
-        sql::select_sql(&[("value", &self.expr)], None, &self.context())
+        self.with_context(|context| sql::select_sql(&[("value", &self.expr)], None, context))
+    }
+
+    /// Prints with the relations of whom the question is about.
+    fn with_context(&self, print: impl FnOnce(&SqlContext<'_>) -> String) -> String {
+        let view = self.group.as_ref().map(Group::view);
+        let group =
+            self.group.as_ref().zip(view.as_deref()).map(|(group, view)| sql::Group { name: &group.name, view });
+        print(&self.context_of(group))
     }
 }

@@ -5,6 +5,7 @@
 
 use super::columns::WorkspaceColumns;
 use super::edge;
+use super::group;
 use super::parallel;
 use super::question::Question;
 use crate::error::CdpError;
@@ -20,6 +21,9 @@ use std::rc::Rc;
 
 /// Who the question is true for, as portable 64-bit Roaring bytes.
 pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
+    if question.group.is_some() {
+        return group::members(question);
+    }
     let plan = plan_of(question)?;
     let inputs = Inputs::of(question, &plan.sources)?;
     let listing = inputs.listing(question, None)?;
@@ -31,6 +35,9 @@ pub fn members(question: &Question) -> Result<Vec<u8>, CdpError> {
 
 /// How many the question is true for.
 pub fn count(question: &Question) -> Result<i64, CdpError> {
+    if question.group.is_some() {
+        return group::count(question);
+    }
     let plan = plan_of(question)?;
     let inputs = Inputs::of(question, &plan.sources)?;
     let listing = inputs.listing(question, None)?;

@@ -8,6 +8,7 @@ use super::rules::{Rules, shared};
 use crate::error::{CdpError, given};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
+use crate::store::group::{Group, LONGEST_NAME, PERSON, undefined};
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::govern::{Edge, Node, Shared, TypeRule, govern};
 use pg_cdp_core::graph::home::{Record, homes};
@@ -39,9 +40,6 @@ struct Setting {
 fn usual_cap() -> Option<u32> {
     Some(20)
 }
-
-/// The word for people among the rules.
-const PERSON: &str = "person";
 
 /// Settings by identifier type, and that of people.
 type Settings = BTreeMap<String, Setting>;
@@ -89,9 +87,9 @@ fn cdp_entity_create(
     Ok(workspace::enter(|ws| {
         let (name, settings) = (given(name, "name")?, given(rules, "rules")?.parse()?);
         ws.lock()?;
-        if name.is_empty() || name.len() > 63 || name == PERSON {
+        if name.is_empty() || name.len() > LONGEST_NAME || name == PERSON {
             return Err(CdpError::invalid_parameter(format!("\"{name}\" cannot be the name of an entity type"))
-                .with_hint("Choose a name of 1 to 63 bytes, such as household."));
+                .with_hint(format!("Choose a name of 1 to {LONGEST_NAME} bytes, such as household.")));
         }
         parse(&*Rules::load(ws)?, &settings)?;
         let entered = spi::one::<i32>(
@@ -100,11 +98,11 @@ fn cdp_entity_create(
             ),
             &[name.into(), JsonB(settings).into(), description.into()],
         )?;
-        if entered.is_none() {
+        let Some(entity_id) = entered else {
             return Err(CdpError::duplicate_object("entity type", name)
                 .with_hint("Drop it first with cdp_entity_drop(), or choose another name."));
-        }
-        Ok(())
+        };
+        Group { entity_id, name: name.to_owned() }.create(ws)
     })?)
 }
 
@@ -113,18 +111,21 @@ fn cdp_entity_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
         let name = given(name, "name")?;
         ws.lock()?;
+        let tags = spi::one::<String>(
+            &ws.sql("SELECT string_agg('tag \"' || a.name || '\"', ', ' ORDER BY a.name) FROM @ws@.attribute a WHERE a.entity = $1 AND a.entity <> 'person'"),
+            &[name.into()],
+        )?;
+        if let Some(tags) = tags {
+            return Err(CdpError::in_use(format!("entity type \"{name}\" is described by {tags}"))
+                .with_hint("Drop those first with cdp_tag_drop()."));
+        }
         let gone =
             spi::one::<i32>(&ws.sql("DELETE FROM @ws@.entity WHERE name = $1 RETURNING entity_id"), &[name.into()])?;
-        if gone.is_none() { Err(undefined(ws, name)?) } else { Ok(()) }
+        match gone {
+            Some(entity_id) => Group { entity_id, name: name.to_owned() }.drop(ws),
+            None => Err(undefined(ws, name)?),
+        }
     })?)
-}
-
-fn undefined(ws: &Workspace, name: &str) -> Result<CdpError, CdpError> {
-    let known = spi::one::<String>(&ws.sql("SELECT string_agg(e.name, ', ' ORDER BY e.name) FROM @ws@.entity e"), &[])?;
-    Ok(CdpError::undefined_object("entity type", name).with_hint(match known {
-        Some(known) => format!("Known entity types are {known}."),
-        None => "Make it with cdp_entity_create().".to_owned(),
-    }))
 }
 
 /// A row of the report of a refresh.
@@ -155,6 +156,7 @@ fn cdp_entity_refresh(
         for (entity_id, name, settings) in entities {
             let began = Instant::now();
             let (groups, people, changed) = refresh(ws, entity_id, &settings)?;
+            Group { entity_id, name: name.clone() }.enter(ws)?;
             rows.push((name, groups, people, changed, began.elapsed().as_secs_f64() * 1000.0));
         }
         Ok(TableIterator::new(rows))

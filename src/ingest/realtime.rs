@@ -204,8 +204,14 @@ impl Subject<'_> {
             }
         }
         let anything = Expr { node: Node::Null, ty: Type::Unknown, at: 0 };
-        let question =
-            Question { ws, catalog: Rc::clone(&self.catalog), moment: Moment::new(None)?, text: None, expr: anything };
+        let question = Question {
+            ws,
+            catalog: Rc::clone(&self.catalog),
+            moment: Moment::new(None)?,
+            text: None,
+            group: None,
+            expr: anything,
+        };
         let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
         let named: Vec<(&str, &Expr)> = names.iter().map(String::as_str).zip(&columns).collect();
         let row = point::values(&question, &named, self.profile_id, |row| {

@@ -6,6 +6,7 @@ use crate::pg::{spi, temp};
 use crate::profile::survive::{Of, survive};
 use crate::profile::{observe, view};
 use crate::store::column;
+use crate::store::group::{self, Group, PERSON};
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::survivorship::{Kind, Rule};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -45,6 +46,8 @@ impl Origin {
 
 /// A new attribute.
 pub struct New<'a> {
+    /// The entity type whose groups it describes; `None` for people.
+    pub group: Option<&'a Group>,
     /// Name.
     pub name: &'a str,
     /// `trait` or `tag`.
@@ -69,25 +72,39 @@ pub struct New<'a> {
 
 /// Enters an attribute. Needs the workspace lock. The view is refreshed by the caller.
 pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
-    if !is_name(new.name) {
+    let kept: &[&str] = if new.group.is_some() { &group::COLUMNS } else { &[] };
+    if !is_name(new.name) || kept.contains(&new.name) {
         return Err(CdpError::invalid_parameter(format!("\"{}\" cannot be the name of an attribute", new.name))
-            .with_hint(format!("Use a name of 1 to 63 bytes other than {}.", RESERVED.join(", "))));
+            .with_hint(format!("Use a name of 1 to 63 bytes other than {}.", [&RESERVED, kept].concat().join(", "))));
     }
     if !TYPES.contains(&new.ty) {
         return Err(CdpError::invalid_parameter(format!("\"{}\" is no type of an attribute", new.ty))
             .with_hint(format!("Types are {}.", TYPES.join(", "))));
     }
-    if let Some(kind) = spi::one::<String>(
-        &ws.sql("SELECT a.kind FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
+    let taken = spi::rows(
+        &ws.sql("SELECT a.kind, a.entity FROM @ws@.attribute a WHERE a.name = $1"),
         &[new.name.into()],
-    )? {
-        return Err(CdpError::duplicate_object(&kind, new.name).with_hint("Choose another name."));
+        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
+    )?;
+    if let Some((kind, entity)) = taken.into_iter().next() {
+        let error = CdpError::duplicate_object(&kind, new.name);
+        return Err(if entity == new.group.map_or(PERSON, |group| group.name.as_str()) {
+            error.with_hint("Choose another name.")
+        } else {
+            error
+                .with_detail(format!("It is an attribute of {}.", crate::error::quoted(&entity)))
+                .with_hint("A name is given once in a workspace: choose another one.")
+        });
     }
     let attribute_id = spi::one::<i32>(
-        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description, tag_kind, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING attribute_id"),
-        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into(), new.tag_kind.into(), new.origin.name().into()],
+        &ws.sql("INSERT INTO @ws@.attribute (name, kind, type, rule, class, indexed, expression, description, tag_kind, origin, entity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING attribute_id"),
+        &[new.name.into(), new.kind.into(), new.ty.into(), new.rule.into(), new.class.into(), new.indexed.into(), new.expression.into(), new.description.into(), new.tag_kind.into(), new.origin.name().into(), new.group.map_or(PERSON, |group| group.name.as_str()).into()],
     )?
     .ok_or_else(|| CdpError::internal("an attribute was not entered"))?;
+    if let Some(group) = new.group {
+        group.add_column(ws, new.name, new.ty)?;
+        return Ok(attribute_id);
+    }
     spi::run(
         &ws.sql(&format!(
             "ALTER TABLE @ws@.profile_value ADD COLUMN {} pg_catalog.{}",
@@ -109,11 +126,10 @@ pub fn create(ws: &Workspace, new: &New) -> Result<i32, CdpError> {
 
 /// Enters a trait that a source brings, unless it is known with the same type.
 pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str, origin: Origin) -> Result<(), CdpError> {
-    let existing = spi::rows(
-        &ws.sql("SELECT a.kind, a.type FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1"),
-        &[name.into()],
-        |row| Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?)),
-    )?;
+    let existing =
+        spi::rows(&ws.sql("SELECT a.kind, a.type FROM @ws@.attribute a WHERE a.name = $1"), &[name.into()], |row| {
+            Ok((spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?))
+        })?;
     match existing.into_iter().next() {
         Some((kind, known)) if kind == "trait" && known == ty => Ok(()),
         // Another message of the batch has brought it meanwhile: it is read again as that has it.
@@ -127,6 +143,7 @@ pub fn ensure_trait(ws: &Workspace, name: &str, ty: &str, origin: Origin) -> Res
         }
         None => {
             let new = New {
+                group: None,
                 name,
                 kind: "trait",
                 ty,
@@ -206,6 +223,7 @@ fn cdp_trait_create(
         create(
             ws,
             &New {
+                group: None,
                 name,
                 kind: "trait",
                 ty,

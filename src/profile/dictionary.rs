@@ -4,6 +4,7 @@ use crate::error::{CdpError, given};
 use crate::event::settings::{self, OF_TAG, OF_TRAIT, Target};
 use crate::pg::json::JsonText;
 use crate::pg::spi;
+use crate::store::group::Group;
 use crate::workspace;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -14,13 +15,18 @@ fn cdp_attribute_alter(name: Option<&str>, settings: Option<JsonText>) -> Result
         let (name, document) = (given(name, "name")?, given(settings, "settings")?.parse()?);
         ws.lock()?;
         let found = spi::rows(
-            &ws.sql(
-                "SELECT a.attribute_id, a.kind, a.type FROM @ws@.attribute a WHERE a.entity = 'person' AND a.name = $1",
-            ),
+            &ws.sql("SELECT a.attribute_id, a.kind, a.type, a.entity FROM @ws@.attribute a WHERE a.name = $1"),
             &[name.into()],
-            |row| Ok((spi::must::<i32>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?)),
+            |row| {
+                Ok((
+                    spi::must::<i32>(row, 1)?,
+                    spi::must::<String>(row, 2)?,
+                    spi::must::<String>(row, 3)?,
+                    spi::must::<String>(row, 4)?,
+                ))
+            },
         )?;
-        let Some((id, kind, ty)) = found.into_iter().next() else {
+        let Some((id, kind, ty, entity)) = found.into_iter().next() else {
             return Err(CdpError::undefined_object("attribute", name)
                 .with_hint("The view attributes of the workspace lists them; make a trait with cdp_trait_create()."));
         };
@@ -32,6 +38,9 @@ fn cdp_attribute_alter(name: Option<&str>, settings: Option<JsonText>) -> Result
             settings::object(&document, "a trait", &OF_TRAIT)?
         };
         settings::apply(ws, &Target { table: "attribute", id, ty: &ty }, settings)?;
-        crate::profile::view::refresh(ws)
+        match Group::named(ws, &entity)? {
+            Some(group) => group.refresh_view(ws),
+            None => crate::profile::view::refresh(ws),
+        }
     })?)
 }

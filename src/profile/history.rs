@@ -8,6 +8,7 @@ use crate::expr::catalog::Catalog;
 use crate::identity;
 use crate::pg::spi;
 use crate::store::column::value_column;
+use crate::store::group::{Group, Place};
 use crate::workspace::{self, Workspace};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -34,11 +35,12 @@ pub fn newer(ws: &Workspace, attribute_id: i32, changes: &str, from_null: bool) 
 }
 
 /// Enters what a refresh of a tag found. `changes` is as for [`newer`], without the moment; the values have been written already. `newest` tells that no other
-/// refresh was as of a later moment and that the values before were those of the latest.
+/// refresh was as of a later moment and that the values before were those of the latest. `place` is where the values are.
 ///
 /// A refresh says what the value was at its moment and leaves what other refreshes said of theirs.
 pub fn refreshed(
     ws: &Workspace,
+    place: &Place,
     attribute_id: i32,
     name: &str,
     changes: &str,
@@ -61,7 +63,7 @@ pub fn refreshed(
                      ORDER BY k.from_at <= $2 DESC, CASE WHEN k.from_at <= $2 THEN k.from_at END DESC, k.from_at LIMIT 1) AS value \
                  FROM (SELECT DISTINCT h.profile_id FROM @ws@.attribute_history h WHERE h.attribute_id = $1) h), \
              c AS MATERIALIZED (SELECT k.profile_id, k.value AS before, v.{column}::pg_catalog.text AS after, true AS known \
-                 FROM known k JOIN @ws@.profile_value v USING (profile_id) WHERE k.value IS DISTINCT FROM v.{column}::pg_catalog.text \
+                 FROM known k JOIN {table} v ON v.{key} = k.profile_id WHERE k.value IS DISTINCT FROM v.{column}::pg_catalog.text \
                  UNION ALL SELECT c.profile_id, c.before::pg_catalog.text, c.after::pg_catalog.text, false FROM {changes} c \
                      WHERE NOT EXISTS (SELECT FROM known k WHERE k.profile_id = c.profile_id)), \
              base AS (INSERT INTO @ws@.attribute_history (attribute_id, profile_id, from_at, value) \
@@ -71,7 +73,9 @@ pub fn refreshed(
                      WHERE h.attribute_id = $1 AND h.profile_id = c.profile_id AND h.from_at > $2 AND h.from_at <= n.at)) \
              INSERT INTO @ws@.attribute_history AS h (attribute_id, profile_id, from_at, value) SELECT $1, c.profile_id, $2, c.after FROM c \
              ON CONFLICT (attribute_id, profile_id, from_at) DO UPDATE SET value = excluded.value",
-            column = value_column(name)
+            column = value_column(name),
+            table = place.table,
+            key = place.key
         )),
         &[attribute_id.into(), now.into()],
     )?;
@@ -92,7 +96,11 @@ fn cdp_attribute_at(
 ) -> Result<Option<String>, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
         let (profile_id, name, ts) = (given(profile_id, "profile_id")?, given(name, "name")?, given(ts, "ts")?);
-        let catalog = Catalog::load(ws)?;
+        let mut catalog = Catalog::load(ws)?;
+        let group = catalog.elsewhere.get(name).map(|entity| Group::named(ws, entity)).transpose()?.flatten();
+        if let Some(group) = &group {
+            catalog = Catalog::of_group(ws, group)?;
+        }
         let Some(attribute) = catalog.attributes.get(name) else {
             let hint = match pg_cdp_core::expr::error::nearest(name, catalog.attributes.keys().cloned()) {
                 Some(near) => format!("Did you mean \"{near}\"?"),
@@ -100,14 +108,19 @@ fn cdp_attribute_at(
             };
             return Err(CdpError::undefined_object("attribute", name).with_hint(hint));
         };
-        let Some(live) = identity::resolve(ws, profile_id)? else { return Ok(None) };
-        at(ws, attribute.attribute_id, name, live, ts)
+        let live = match &group {
+            Some(group) => group.resolve(ws, profile_id)?,
+            None => identity::resolve(ws, profile_id)?,
+        };
+        let Some(live) = live else { return Ok(None) };
+        at(ws, &Place::of(group.as_ref()), attribute.attribute_id, name, live, ts)
     })?)
 }
 
 /// The last value kept from a moment not later, else the earliest, else the present one.
 fn at(
     ws: &Workspace,
+    place: &Place,
     attribute_id: i32,
     name: &str,
     profile_id: i64,
@@ -126,8 +139,10 @@ fn at(
     }
     spi::rows(
         &ws.sql(&format!(
-            "SELECT v.{}::pg_catalog.text FROM @ws@.profile_value v WHERE v.profile_id = $1",
-            value_column(name)
+            "SELECT v.{}::pg_catalog.text FROM {} v WHERE v.{} = $1",
+            value_column(name),
+            place.table,
+            place.key
         )),
         &[profile_id.into()],
         |row| Ok(row.get::<String>(1)?),

@@ -53,43 +53,5 @@ pub fn refresh(ws: &Workspace) -> Result<(), CdpError> {
 /// # Errors
 /// 55006 when another view reads it.
 pub fn recreate(ws: &Workspace) -> Result<(), CdpError> {
-    let view = format!("{}.profiles", ws.schema());
-    let grants = spi::rows(
-        &ws.sql(
-            "SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, c.oid::pg_catalog.regclass, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, \
-                    CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-             FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner \
-             UNION ALL \
-             SELECT format('GRANT %s (%I) ON %s TO %s%s', a.privilege_type, t.attname, c.oid::pg_catalog.regclass, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, \
-                    CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute t ON t.attrelid = c.oid CROSS JOIN LATERAL aclexplode(t.attacl) a \
-             WHERE c.oid = to_regclass($1) AND (t.attname = 'profile_id' OR EXISTS (SELECT FROM @ws@.attribute x WHERE x.name = t.attname))",
-        ),
-        &[view.as_str().into()],
-        |row| spi::must::<String>(row, 1),
-    )?;
-    let users = spi::one::<String>(
-        "SELECT string_agg(DISTINCT r.ev_class::pg_catalog.regclass::pg_catalog.text, ', ') FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid \
-         WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refobjid = to_regclass($1) AND r.ev_class <> d.refobjid",
-        &[view.as_str().into()],
-    )?;
-    if let Some(users) = users {
-        return Err(CdpError::in_use(format!("the view {view} is read by {users}")).with_hint(
-            "The view has to be made anew without the column: drop what reads it first and make it again afterwards.",
-        ));
-    }
-    let options = spi::rows(
-        "SELECT o FROM pg_catalog.pg_class c CROSS JOIN LATERAL unnest(c.reloptions) o WHERE c.oid = to_regclass($1)",
-        &[view.as_str().into()],
-        |row| spi::must::<String>(row, 1),
-    )?;
-    spi::run(&ws.sql("DROP VIEW @ws@.profiles"), &[])?;
-    refresh(ws)?;
-    for option in options {
-        spi::run(&ws.sql(&format!("ALTER VIEW @ws@.profiles SET ({option})")), &[])?;
-    }
-    for grant in grants {
-        spi::run(&grant, &[])?;
-    }
-    Ok(())
+    crate::store::view::recreate(ws, "profiles", &["profile_id"], || refresh(ws))
 }

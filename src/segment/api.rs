@@ -7,7 +7,7 @@ use crate::expr::question::{Moment, Question};
 use crate::expr::{explain, point, set, why};
 use crate::guc;
 use crate::pg::json::JsonText;
-use crate::tag::person;
+use crate::store::group::Group;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::expr::ast::Type;
 use pg_cdp_core::expr::{json, parse, print};
@@ -24,6 +24,17 @@ pub fn question<'a>(
     Question::ask(ws, expression, Some(Type::Boolean), Moment::new(as_of)?)
 }
 
+/// A boolean question about people or about the groups of an entity type.
+fn question_about<'a>(
+    ws: &'a Workspace,
+    expression: &str,
+    as_of: Option<TimestampWithTimeZone>,
+    entity: Option<&str>,
+) -> Result<Question<'a>, CdpError> {
+    let group = Group::named(ws, given(entity, "entity")?)?;
+    Question::about(ws, group, expression, Some(Type::Boolean), Moment::new(as_of)?)
+}
+
 #[pg_extern(stable, parallel_unsafe, cost = 10000)]
 fn cdp_segment(
     expression: Option<&str>,
@@ -31,9 +42,8 @@ fn cdp_segment(
     entity: default!(Option<&str>, "'person'"),
 ) -> Result<Bitmap, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
-        person(entity)?;
         let expression = given(expression, "expression")?;
-        Ok(Bitmap::from_canonical(set::members(&question(ws, expression, as_of)?)?))
+        Ok(Bitmap::from_canonical(set::members(&question_about(ws, expression, as_of, entity)?)?))
     })?)
 }
 
@@ -44,9 +54,8 @@ fn cdp_segment_count(
     entity: default!(Option<&str>, "'person'"),
 ) -> Result<i64, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
-        person(entity)?;
         let expression = given(expression, "expression")?;
-        set::count(&question(ws, expression, as_of)?)
+        set::count(&question_about(ws, expression, as_of, entity)?)
     })?)
 }
 
@@ -54,8 +63,11 @@ fn cdp_segment_count(
 fn cdp_segment_sql(
     expression: Option<&str>,
     as_of: default!(Option<TimestampWithTimeZone>, "NULL"),
+    entity: default!(Option<&str>, "'person'"),
 ) -> Result<String, ErrorReport> {
-    Ok(workspace::enter_reading(|ws| Ok(question(ws, given(expression, "expression")?, as_of)?.members_sql()))?)
+    Ok(workspace::enter_reading(|ws| {
+        Ok(question_about(ws, given(expression, "expression")?, as_of, entity)?.members_sql())
+    })?)
 }
 
 /// The text of an expression in its JSON form.
@@ -70,28 +82,35 @@ fn cdp_segment_of_json(
     entity: default!(Option<&str>, "'person'"),
 ) -> Result<Bitmap, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
-        person(entity)?;
         let expression = text_of(&given(expression, "expression")?)?;
-        Ok(Bitmap::from_canonical(set::members(&question(ws, &expression, as_of)?)?))
+        Ok(Bitmap::from_canonical(set::members(&question_about(ws, &expression, as_of, entity)?)?))
     })?)
 }
 
 #[pg_extern(stable, parallel_unsafe)]
-fn cdp_segment_json(expression: Option<&str>) -> Result<JsonText, ErrorReport> {
+fn cdp_segment_json(
+    expression: Option<&str>,
+    entity: default!(Option<&str>, "'person'"),
+) -> Result<JsonText, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
         let expression = given(expression, "expression")?;
         // Checked, so that only what can be asked is given a form; the form is of the text as it was written. A tag may be of any type.
-        Question::ask(ws, expression, None, Moment::new(None)?)?;
+        let group = Group::named(ws, given(entity, "entity")?)?;
+        Question::about(ws, group, expression, None, Moment::new(None)?)?;
         let tree = parse::parse_with(expression, &guc::expression_limits())?;
         Ok(JsonText::new(json::to_json(&tree).to_string()))
     })?)
 }
 
 #[pg_extern(stable, parallel_unsafe)]
-fn cdp_segment_text(expression: Option<JsonText>) -> Result<String, ErrorReport> {
+fn cdp_segment_text(
+    expression: Option<JsonText>,
+    entity: default!(Option<&str>, "'person'"),
+) -> Result<String, ErrorReport> {
     Ok(workspace::enter_reading(|ws| {
         let expression = text_of(&given(expression, "expression")?)?;
-        Question::ask(ws, &expression, None, Moment::new(None)?)?;
+        let group = Group::named(ws, given(entity, "entity")?)?;
+        Question::about(ws, group, &expression, None, Moment::new(None)?)?;
         Ok(expression)
     })?)
 }

@@ -9,10 +9,12 @@ pub mod column;
 pub mod days;
 pub mod emit;
 pub mod flush;
+pub mod group;
 pub mod membership;
 pub mod read;
 mod rebuild;
 pub mod single;
+pub mod view;
 
 /// Bits of a profile number inside a shard: 2^20 profiles, sixteen Roaring containers, share a row of `chunk`. Wide enough that a dense
 /// bitmap reads as fast as in one piece, narrow enough that folding one change rewrites at most 128 KiB.

@@ -1,7 +1,7 @@
 //! `cdp_tag_create`, `cdp_tag_alter`, `cdp_tag_refresh`, `cdp_tag_drop`, `cdp_tag_list`.
 
 use super::registry::{self, Tag};
-use super::{refresh, settings};
+use super::{group, refresh, settings};
 use crate::error::{CdpError, given};
 use crate::expr::catalog::type_of;
 use crate::expr::dependencies::{self, Named};
@@ -11,6 +11,7 @@ use crate::pg::spi;
 use crate::profile::{attribute, history, view};
 use crate::store::column::{coded, drop_forward, retire, value_column};
 use crate::store::emit;
+use crate::store::group::Group;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::expr::ast::{Expr, Node, Type};
 use pg_cdp_core::expr::print::type_name;
@@ -30,12 +31,12 @@ fn cdp_tag_create(
     settings: default!(Option<JsonText>, "'{}'"),
 ) -> Result<(), ErrorReport> {
     Ok(workspace::enter(|ws| {
-        person(entity)?;
-        let name = given(name, "name")?;
+        let (name, entity) = (given(name, "name")?, given(entity, "entity")?);
         let document = given(settings, "settings")?.parse()?;
         let given = settings::object(&document, &settings::OF_CREATE)?;
         let (kind, ty) = (settings::word(given, "kind")?, settings::word(given, "type")?);
         ws.lock()?;
+        let group = Group::named(ws, entity)?;
         let (expression, names, kind, ty) = match expression {
             Some(expression) => {
                 if let Some(key) = ["kind", "type"].into_iter().find(|key| given.contains_key(*key)) {
@@ -44,7 +45,7 @@ fn cdp_tag_create(
                     ))
                     .with_hint("An expression says it itself: leave it out."));
                 }
-                let question = Question::ask(ws, expression, None, Moment::new(None)?)?;
+                let question = Question::about(ws, group.clone(), expression, None, Moment::new(None)?)?;
                 let ty = match question.expr.ty {
                     Type::Interval => {
                         return Err(CdpError::type_mismatch(format!("tag \"{name}\" would be an interval"))
@@ -68,12 +69,14 @@ fn cdp_tag_create(
             }
         };
         let new = attribute::New {
+            group: group.as_ref(),
             name,
             kind: "tag",
             ty,
             rule: None,
             class: "behavioural",
-            indexed: true,
+            // There are no bits of groups.
+            indexed: group.is_none(),
             expression,
             description,
             origin: attribute::Origin::Declared,
@@ -81,8 +84,8 @@ fn cdp_tag_create(
         };
         let attribute_id = attribute::create(ws, &new)?;
         dependencies::define(ws, Named::Attribute(attribute_id), 1, expression, &names)?;
-        settings::apply(ws, attribute_id, name, ty, given)?;
-        view::refresh(ws)
+        shown(ws, group.as_ref())?;
+        settings::apply(ws, group.as_ref(), attribute_id, name, ty, given)
     })?)
 }
 
@@ -95,13 +98,12 @@ fn kind_of(expr: &Expr) -> &'static str {
     if counts(expr) { "statistical" } else { "rule" }
 }
 
-/// The one entity type there is.
-pub fn person(entity: Option<&str>) -> Result<(), CdpError> {
-    let entity = given(entity, "entity")?;
-    if entity == "person" {
-        return Ok(());
+/// Brings the view of those that a tag describes up to the tags there are.
+fn shown(ws: &Workspace, group: Option<&Group>) -> Result<(), CdpError> {
+    match group {
+        Some(group) => group.refresh_view(ws),
+        None => view::refresh(ws),
     }
-    Err(CdpError::not_supported(format!("entity type \"{entity}\" is not supported yet")).with_hint("Use 'person'."))
 }
 
 #[pg_extern(volatile, parallel_unsafe)]
@@ -120,8 +122,8 @@ fn cdp_tag_alter(name: Option<&str>, settings: Option<JsonText>) -> Result<(), E
                 &[tag.attribute_id.into(), description.into()],
             )?;
         }
-        settings::apply(ws, tag.attribute_id, name, &tag.ty, given)?;
-        view::refresh(ws)
+        settings::apply(ws, tag.group.as_ref(), tag.attribute_id, name, &tag.ty, given)?;
+        shown(ws, tag.group.as_ref())
     })?)
 }
 
@@ -134,7 +136,8 @@ fn redefine(ws: &Workspace, tag: &Tag, expression: &str) -> Result<(), CdpError>
     if present == expression.trim() {
         return Ok(());
     }
-    let question = Question::ask(ws, expression, Some(type_of(&tag.ty)?), Moment::new(None)?)?;
+    let want = Some(type_of(&tag.ty)?);
+    let question = Question::about(ws, tag.group.clone(), expression, want, Moment::new(None)?)?;
     let names = dependencies::named(&question.catalog, &question.expr);
     dependencies::define(ws, tag.named(), tag.version + 1, Some(expression.trim()), &names)?;
     spi::run(
@@ -184,6 +187,9 @@ fn cdp_tag_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         ws.lock()?;
         let tag = registry::find(ws, name)?;
         dependencies::refuse_used(ws, tag.named())?;
+        if let Some(group) = &tag.group {
+            return group::drop(ws, &tag, group);
+        }
         dependencies::forget(ws, tag.named())?;
         history::forget(ws, tag.attribute_id)?;
         if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
@@ -224,6 +230,7 @@ fn cdp_tag_list() -> Result<
             name!(distinct_values, Option<i64>),
             name!(refreshed_at, Option<TimestampWithTimeZone>),
             name!(refresh_ms, Option<f64>),
+            name!(entity, String),
         ),
     >,
     ErrorReport,
@@ -231,7 +238,7 @@ fn cdp_tag_list() -> Result<
     let rows = workspace::enter_reading(|ws| {
         spi::rows(
             &ws.sql(
-                "SELECT t.name, t.kind, t.type, t.state, t.version, t.expression, t.description, t.owner, t.path, t.sensitivity, t.profiles, t.coverage, t.distinct_values, t.refreshed_at, t.refresh_ms::pg_catalog.float8 \
+                "SELECT t.name, t.kind, t.type, t.state, t.version, t.expression, t.description, t.owner, t.path, t.sensitivity, t.profiles, t.coverage, t.distinct_values, t.refreshed_at, t.refresh_ms::pg_catalog.float8, t.entity \
                  FROM @ws@.tags t ORDER BY t.path NULLS LAST, t.name",
             ),
             &[],
@@ -252,6 +259,7 @@ fn cdp_tag_list() -> Result<
                     row.get::<i64>(13)?,
                     row.get::<TimestampWithTimeZone>(14)?,
                     row.get::<f64>(15)?,
+                    spi::must::<String>(row, 16)?,
                 ))
             },
         )

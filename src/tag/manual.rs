@@ -4,13 +4,14 @@
 //! counts, so that a merge loses none and the side that a profile came from can be told.
 
 use super::registry::{self, Tag};
-use super::settings;
+use super::{group, settings};
 use crate::error::{CdpError, given};
 use crate::identity;
 use crate::pg::spi;
 use crate::profile::history;
 use crate::store::column::{pg_type, value_column};
 use crate::store::emit;
+use crate::store::group::Place;
 use crate::workspace::{self, Workspace};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -24,6 +25,9 @@ pub fn values_sql(
     moment: TimestampWithTimeZone,
     whom: Option<&str>,
 ) -> Result<String, CdpError> {
+    if let Some(group) = &tag.group {
+        return group::values_sql(ws, tag, group, moment, whom);
+    }
     let moment = spi::one::<String>("SELECT $1::pg_catalog.text", &[moment.into()])?
         .ok_or_else(|| CdpError::internal("there is no moment"))?;
     let (id, moment) = (tag.attribute_id, quote_literal(moment));
@@ -85,13 +89,20 @@ fn cdp_tag_set(
         let (name, profile_id) = (given(name, "name")?, given(profile_id, "profile_id")?);
         ws.lock()?;
         let tag = settable(ws, name)?;
-        let Some(live) = identity::resolve(ws, profile_id)? else { return Err(nobody(profile_id)) };
+        let live = match &tag.group {
+            Some(group) => group::live(ws, group, profile_id)?,
+            None => identity::resolve(ws, profile_id)?.ok_or_else(|| nobody(profile_id))?,
+        };
         let value = value.map(|value| settings::canonical(value, &tag.ty)).transpose()?;
         if let (Some(value), Some(allowed)) = (&value, &tag.allowed) {
             let values = format!("SELECT {}::pg_catalog.{} AS after", quote_literal(value), pg_type(&tag.ty));
             settings::refuse_others(ws, name, &tag.ty, &values, allowed)?;
         }
         let now = moment(expires)?;
+        if tag.group.is_some() {
+            group::keep(ws, &tag, live, value.as_deref(), reason, expires, now)?;
+            return write_one(ws, &tag, live, now);
+        }
         spi::rows_cached(
             &ws.sql(
                 "INSERT INTO @ws@.tag_value AS t (attribute_id, node_id, value, reason, expires_at, set_at) \
@@ -117,9 +128,11 @@ fn cdp_tag_set(
 fn write_one(ws: &Workspace, tag: &Tag, profile_id: i64, now: TimestampWithTimeZone) -> Result<(), CdpError> {
     let column = value_column(&tag.name);
     let ty = pg_type(&tag.ty);
+    let place = tag.place();
+    let Place { table, key, .. } = &place;
     let found = spi::rows(
         &ws.sql(&format!(
-            "SELECT v.{column}::pg_catalog.text, q.value::pg_catalog.text FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) WHERE v.{column} IS DISTINCT FROM q.value",
+            "SELECT v.{column}::pg_catalog.text, q.value::pg_catalog.text FROM ({}) q JOIN {table} v ON v.{key} = q.profile_id WHERE v.{column} IS DISTINCT FROM q.value",
             values_sql(ws, tag, now, Some(&format!("= {profile_id}")))?
         )),
         &[],
@@ -136,10 +149,8 @@ fn write_one(ws: &Workspace, tag: &Tag, profile_id: i64, now: TimestampWithTimeZ
         emit::attribute(ws, &bits, &change)?;
     }
     spi::run(
-        &ws.sql(&format!(
-            "UPDATE @ws@.profile_value v SET {column} = c.after FROM {change} c WHERE v.profile_id = c.profile_id"
-        )),
+        &ws.sql(&format!("UPDATE {table} v SET {column} = c.after FROM {change} c WHERE v.{key} = c.profile_id")),
         &[],
     )?;
-    history::refreshed(ws, tag.attribute_id, &tag.name, &change, now, true)
+    history::refreshed(ws, &place, tag.attribute_id, &tag.name, &change, now, true)
 }

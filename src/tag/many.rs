@@ -2,11 +2,12 @@
 
 use super::manual::{self, moment, nobody, settable};
 use super::registry::Tag;
-use super::settings;
+use super::{group, settings};
 use crate::error::{CdpError, given};
 use crate::pg::{spi, temp};
 use crate::profile::history;
 use crate::store::column::{pg_type, value_column};
+use crate::store::group::Place;
 use crate::store::{emit, flush};
 use crate::workspace::{self, Workspace};
 use pgrx::datum::TimestampWithTimeZone;
@@ -41,13 +42,21 @@ fn cdp_tag_import(
             let values = format!("SELECT g.value::pg_catalog.{} AS after FROM pg_temp.cdp_given g", pg_type(&tag.ty));
             settings::refuse_others(ws, name, &tag.ty, &values, allowed)?;
         }
-        spi::run(
-            &ws.sql(
-                "INSERT INTO @ws@.tag_value AS t (attribute_id, node_id, value, reason, expires_at, set_at) \
-                 SELECT $1, p.founding_node, g.value, $2, $3, $4 FROM pg_temp.cdp_given g JOIN @ws@.profile p USING (profile_id) \
-                 ON CONFLICT (attribute_id, node_id) DO UPDATE SET value = excluded.value, reason = excluded.reason, author = SESSION_USER, \
-                     set_at = excluded.set_at, expires_at = excluded.expires_at",
+        let (table, key, who) = match &tag.group {
+            Some(_) => ("group_tag_value", "group_id", "SELECT g.profile_id AS id, g.value FROM pg_temp.cdp_given g"),
+            None => (
+                "tag_value",
+                "node_id",
+                "SELECT p.founding_node AS id, g.value FROM pg_temp.cdp_given g JOIN @ws@.profile p USING (profile_id)",
             ),
+        };
+        spi::run(
+            &ws.sql(&format!(
+                "INSERT INTO @ws@.{table} AS t (attribute_id, {key}, value, reason, expires_at, set_at) \
+                 SELECT $1, x.id, x.value, $2, $3, $4 FROM ({who}) x \
+                 ON CONFLICT (attribute_id, {key}) DO UPDATE SET value = excluded.value, reason = excluded.reason, author = SESSION_USER, \
+                     set_at = excluded.set_at, expires_at = excluded.expires_at"
+            )),
             &[tag.attribute_id.into(), reason.into(), expires.into(), now.into()],
         )?;
         let changed = write(ws, &tag, now)?;
@@ -59,21 +68,31 @@ fn cdp_tag_import(
 /// Who is to get which value, each live profile once: of several values the last counts.
 fn gather(ws: &Workspace, tag: &Tag, ids: Vec<i64>, values: Vec<Option<String>>) -> Result<(), CdpError> {
     temp::table("cdp_given", "profile_id pg_catalog.int8 PRIMARY KEY, value pg_catalog.text")?;
-    let stranger = spi::one::<i64>(
-        &ws.sql(
-            "SELECT g.id FROM unnest($1::pg_catalog.int8[]) WITH ORDINALITY g(id, n) \
-             WHERE NOT EXISTS (SELECT FROM @ws@.profile p WHERE p.profile_id = g.id) ORDER BY g.n LIMIT 1",
+    let all = match &tag.group {
+        Some(group) => format!(
+            "(SELECT e.group_id AS profile_id, e.merged_into FROM @ws@.entity_group e WHERE e.entity_id = {})",
+            group.entity_id
         ),
+        None => "@ws@.profile".to_owned(),
+    };
+    let stranger = spi::one::<i64>(
+        &ws.sql(&format!(
+            "SELECT g.id FROM unnest($1::pg_catalog.int8[]) WITH ORDINALITY g(id, n) \
+             WHERE NOT EXISTS (SELECT FROM {all} p WHERE p.profile_id = g.id) ORDER BY g.n LIMIT 1"
+        )),
         &[ids.clone().into()],
     )?;
     if let Some(stranger) = stranger {
-        return Err(nobody(stranger));
+        return Err(match &tag.group {
+            Some(group) => group::live(ws, group, stranger).err().unwrap_or_else(|| nobody(stranger)),
+            None => nobody(stranger),
+        });
     }
     spi::run(
         &ws.sql(&format!(
             "INSERT INTO pg_temp.cdp_given (profile_id, value) SELECT DISTINCT ON (coalesce(p.merged_into, p.profile_id)) coalesce(p.merged_into, p.profile_id), \
                  ((g.value)::pg_catalog.{})::pg_catalog.text FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[]) WITH ORDINALITY g(id, value, n) \
-             JOIN @ws@.profile p ON p.profile_id = g.id ORDER BY coalesce(p.merged_into, p.profile_id), g.n DESC",
+             JOIN {all} p ON p.profile_id = g.id ORDER BY coalesce(p.merged_into, p.profile_id), g.n DESC",
             pg_type(&tag.ty)
         )),
         &[ids.into(), values.into()],
@@ -84,10 +103,12 @@ fn gather(ws: &Workspace, tag: &Tag, ids: Vec<i64>, values: Vec<Option<String>>)
 /// Writes what those who were given a value have now, where it is another; returns how many that are.
 fn write(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<i64, CdpError> {
     let column = value_column(&tag.name);
+    let place = tag.place();
+    let Place { table, key, .. } = &place;
     temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT v.profile_id, v.{column} AS before, q.value AS after FROM ({}) q JOIN @ws@.profile_value v USING (profile_id) \
+            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT q.profile_id, v.{column} AS before, q.value AS after FROM ({}) q JOIN {table} v ON v.{key} = q.profile_id \
              WHERE v.{column} IS DISTINCT FROM q.value",
             manual::values_sql(ws, tag, now, Some("IN (SELECT g.profile_id FROM pg_temp.cdp_given g)"))?
         )),
@@ -101,11 +122,11 @@ fn write(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<i64, C
         }
         spi::run(
             &ws.sql(&format!(
-                "UPDATE @ws@.profile_value v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id"
+                "UPDATE {table} v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.{key} = c.profile_id"
             )),
             &[],
         )?;
-        history::refreshed(ws, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)?;
+        history::refreshed(ws, &place, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)?;
         flush::flush(ws)?;
     }
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;

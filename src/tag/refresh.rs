@@ -9,6 +9,7 @@ use crate::pg::{spi, temp};
 use crate::profile::history;
 use crate::store::column::{pg_type, value_column};
 use crate::store::emit;
+use crate::store::group::Place;
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use std::time::Instant;
@@ -37,15 +38,18 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
     let now = spi::one::<TimestampWithTimeZone>("SELECT coalesce($1::pg_catalog.timestamptz, now())", &[as_of.into()])?
         .ok_or_else(|| CdpError::internal("there is no moment"))?;
     let values = match &tag.expression {
-        Some(expression) => Question::ask(ws, expression, Some(type_of(&tag.ty)?), moment)?.values_sql(),
+        Some(expression) => {
+            Question::about(ws, tag.group.clone(), expression, Some(type_of(&tag.ty)?), moment)?.values_sql()
+        }
         None => manual::values_sql(ws, tag, now, None)?,
     };
     let column = value_column(&tag.name);
     let ty = pg_type(&tag.ty);
+    let Place { table, key, live, .. } = tag.place();
     temp::drop("cdp_change")?;
     spi::run(
         &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT v.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({values}) q JOIN @ws@.profile_value v USING (profile_id) \
+            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT q.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({values}) q JOIN {table} v ON v.{key} = q.profile_id \
              WHERE v.{column} IS DISTINCT FROM q.value::pg_catalog.{ty}"
         )),
         &[],
@@ -57,13 +61,18 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
     if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
         emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
     }
-    spi::run(&ws.sql(&format!("UPDATE @ws@.profile_value v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.profile_id = c.profile_id")), &[])?;
+    spi::run(
+        &ws.sql(&format!(
+            "UPDATE {table} v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.{key} = c.profile_id"
+        )),
+        &[],
+    )?;
     let changed = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0);
     remember(ws, tag, now)?;
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
     crate::store::flush::flush(ws)?;
     let (profiles, people) =
-        spi::rows(&ws.sql(&format!("SELECT count(v.{column}), count(*) FROM @ws@.profile_value v")), &[], |row| {
+        spi::rows(&ws.sql(&format!("SELECT count(v.{column}), count(*) FROM {live} v")), &[], |row| {
             Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?))
         })?
         .into_iter()
@@ -101,7 +110,7 @@ fn remember(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<(),
     let (Some(last), Some(ran)) = (tag.refreshed_as_of, tag.refreshed_at) else {
         let set = tag.expression.is_none();
         return if set {
-            history::refreshed(ws, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)
+            history::refreshed(ws, &tag.place(), tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)
         } else {
             Ok(())
         };
@@ -112,9 +121,10 @@ fn remember(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<(),
     )?;
     let ran = spi::one::<String>("SELECT quote_literal($1::pg_catalog.text)", &[ran.into()])?.unwrap_or_default();
     let changes = ws.sql(&format!(
-        "(SELECT c.profile_id, c.before, c.after FROM pg_temp.cdp_change c JOIN @ws@.profile p USING (profile_id) WHERE c.before IS NOT NULL OR p.created_at <= {ran}::pg_catalog.timestamptz)"
+        "(SELECT c.profile_id, c.before, c.after FROM pg_temp.cdp_change c JOIN {} p USING (profile_id) WHERE c.before IS NOT NULL OR p.created_at <= {ran}::pg_catalog.timestamptz)",
+        tag.place().born
     ));
-    history::refreshed(ws, tag.attribute_id, &tag.name, &changes, now, newest == Some(true))
+    history::refreshed(ws, &tag.place(), tag.attribute_id, &tag.name, &changes, now, newest == Some(true))
 }
 
 /// How many different values there are: from the bits where each value has its own, else from the table.
@@ -127,7 +137,8 @@ fn distinct(ws: &Workspace, tag: &Tag) -> Result<i64, CdpError> {
         )?,
         None => spi::one::<i64>(
             &ws.sql(&format!(
-                "SELECT count(*) FROM (SELECT DISTINCT v.{column} FROM @ws@.profile_value v WHERE v.{column} IS NOT NULL) x",
+                "SELECT count(*) FROM (SELECT DISTINCT v.{column} FROM {} v WHERE v.{column} IS NOT NULL) x",
+                tag.place().live,
                 column = value_column(&tag.name)
             )),
             &[],

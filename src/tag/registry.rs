@@ -4,6 +4,7 @@ use crate::error::CdpError;
 use crate::expr::catalog::Catalog;
 use crate::expr::dependencies::{self, Named};
 use crate::pg::spi;
+use crate::store::group::{Group, Place};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 
@@ -13,6 +14,8 @@ pub struct Tag {
     pub attribute_id: i32,
     /// Its name.
     pub name: String,
+    /// The entity type that it is of; `None` for people.
+    pub group: Option<Group>,
     /// Its type.
     pub ty: String,
     /// Its expression; `None` when its values are set.
@@ -34,18 +37,26 @@ impl Tag {
     pub fn named(&self) -> Named {
         Named::Attribute(self.attribute_id)
     }
+
+    /// Where its values are.
+    pub fn place(&self) -> Place {
+        Place::of(self.group.as_ref())
+    }
 }
 
 /// All tags, those that others name first.
 pub fn all(ws: &Workspace) -> Result<Vec<Tag>, CdpError> {
     let mut tags = spi::rows(
         &ws.sql(
-            "SELECT a.attribute_id, a.name, a.type, a.expression, a.state, a.version, a.allowed, a.refreshed_as_of, a.refreshed_at FROM @ws@.attribute a \
-             WHERE a.kind = 'tag' ORDER BY a.attribute_id",
+            "SELECT a.attribute_id, a.name, a.type, a.expression, a.state, a.version, a.allowed, a.refreshed_as_of, a.refreshed_at, e.entity_id, a.entity FROM @ws@.attribute a \
+             LEFT JOIN @ws@.entity e ON e.name = a.entity WHERE a.kind = 'tag' ORDER BY a.attribute_id",
         ),
         &[],
         |row| {
+            let entity = row.get::<i32>(10)?;
+            let group = entity.map(|entity_id| Ok::<_, CdpError>(Group { entity_id, name: spi::must(row, 11)? }));
             Ok(Tag {
+                group: group.transpose()?,
                 attribute_id: spi::must(row, 1)?,
                 name: spi::must(row, 2)?,
                 ty: spi::must(row, 3)?,

@@ -5,6 +5,7 @@ use crate::pg::spi;
 use crate::profile::attribute;
 use crate::segment::state_named;
 use crate::store::column::{pg_type, value_column};
+use crate::store::group::{Group, Place};
 use crate::workspace::Workspace;
 use serde_json::{Map, Value};
 
@@ -57,6 +58,7 @@ pub fn word<'a>(settings: &'a Map<String, Value>, key: &str) -> Result<Option<&'
 /// 22023 for one that makes no sense; 23514 when the tag has a value that would not be allowed.
 pub fn apply(
     ws: &Workspace,
+    group: Option<&Group>,
     attribute_id: i32,
     name: &str,
     ty: &str,
@@ -91,7 +93,7 @@ pub fn apply(
             ws,
             name,
             ty,
-            &format!("SELECT v.{} AS after FROM @ws@.profile_value v", value_column(name)),
+            &format!("SELECT v.{} AS after FROM {} v", value_column(name), Place::of(group).live),
             allowed,
         )?;
     }

@@ -9,7 +9,7 @@ use super::super::sql::{SqlContext, constant_sql, scalar_sql};
 use super::super::test_catalog::Shop;
 use super::{constants, substitute};
 
-const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop, point: None };
+const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop, point: None, group: None };
 
 fn read(text: &str) -> Expr {
     compile(text, &Shop, None).unwrap_or_else(|e| panic!("{text}: {e:?}"))

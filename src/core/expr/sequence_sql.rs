@@ -139,8 +139,8 @@ fn events(columns: &str, s: &Sequence, gaps: &[(&Step, Vec<&Step>)], style: &Pla
     }
     let names: Vec<String> = names.into_iter().map(quote_text).collect();
     format!(
-        "{list}\n      FROM {}.events\n      WHERE event IN ({})\n        AND at <= {}{}{more}",
-        style.ctx.schema,
+        "{list}\n      FROM {}\n      WHERE event IN ({})\n        AND at <= {}{}{more}",
+        style.ctx.events("\n      "),
         names.join(", "),
         style.now(),
         style.only("\n        ")

@@ -23,6 +23,53 @@ pub struct SqlContext<'a> {
     pub catalog: &'a dyn Catalog,
     /// Prints for one profile instead of all.
     pub point: Option<Point<'a>>,
+    /// Prints about the groups of an entity type instead of people; never together with `point`.
+    pub group: Option<Group<'a>>,
+}
+
+/// An entity type whose groups are asked about. `profile_id` is the number of a group then, and what its members did is what it did.
+#[derive(Clone, Copy)]
+pub struct Group<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The view with a row for each group, already quoted, without its schema.
+    pub view: &'a str,
+}
+
+impl SqlContext<'_> {
+    /// What a query of profiles is FROM.
+    fn profiles(&self) -> String {
+        let schema = self.schema;
+        match self.group {
+            None => format!("{schema}.profiles"),
+            Some(group) => format!("(SELECT g.group_id AS profile_id, g.* FROM {schema}.{} AS g)", group.view),
+        }
+    }
+
+    /// What a query of events is FROM. `line` begins a line of that query.
+    pub(super) fn events(&self, line: &str) -> String {
+        let Some(group) = self.group else { return format!("{}.events", self.schema) };
+        let rows =
+            self.of_members(group, "events", "e", "e.event_id, e.event, e.at, e.properties", &format!("{line}  "));
+        format!("({line}  {rows}{line}) AS e")
+    }
+
+    /// What a query of identifiers is FROM, with its alias.
+    fn identifiers(&self) -> String {
+        match self.group {
+            None => format!("{}.identifiers AS i", self.schema),
+            Some(group) => format!("({}) AS i", self.of_members(group, "identifiers", "i", "i.type", " ")),
+        }
+    }
+
+    /// Columns of those rows of a view that are of members, by the number of their group as `profile_id`.
+    fn of_members(&self, group: Group<'_>, view: &str, alias: &str, columns: &str, line: &str) -> String {
+        let schema = self.schema;
+        format!(
+            "SELECT m.group_id AS profile_id, {columns}{line}FROM {schema}.entity_members AS m JOIN {schema}.{view} AS {alias} USING (profile_id){line}WHERE m.entity = {}",
+            quote_text(group.name)
+        )
+    }
 }
 
 /// The one profile a query is about. Every part of the query is narrowed to it.
@@ -140,8 +187,8 @@ impl Style for Plain<'_> {
             },
             Node::HasIdentifier(name) => (
                 format!(
-                    "EXISTS (SELECT FROM {}.identifiers AS i WHERE i.type = {} AND i.profile_id = p.profile_id)",
-                    self.ctx.schema,
+                    "EXISTS (SELECT FROM {} WHERE i.type = {} AND i.profile_id = p.profile_id)",
+                    self.ctx.identifiers(),
                     quote_text(name)
                 ),
                 level::PRIMARY,
@@ -191,7 +238,7 @@ impl<'a> Plain<'a> {
         let schema = self.ctx.schema;
         let number = |name: &str| self.ctx.now.and_then(|_| self.ctx.catalog.history(name));
         if named.keys().all(|name| number(name).is_none()) {
-            return format!("{schema}.profiles");
+            return self.ctx.profiles();
         }
         let now = self.now();
         let (mut list, mut joins) = (String::from("(\n  SELECT q.profile_id"), String::new());
@@ -212,7 +259,7 @@ impl<'a> Plain<'a> {
                  ORDER BY profile_id, from_at <= {now} DESC, CASE WHEN from_at <= {now} THEN from_at END DESC, from_at\n  ) AS h{n} ON h{n}.profile_id = q.profile_id"
             );
         }
-        format!("{list}\n  FROM {schema}.profiles AS q{joins}\n)")
+        format!("{list}\n  FROM {} AS q{joins}\n)", self.ctx.profiles())
     }
 
     /// Whether another event has a property of that name that cannot be read as this type. PostgreSQL may look at the
@@ -316,8 +363,8 @@ impl<'a> Plain<'a> {
             f => format!("{}({over})", aggregate_name(f)),
         };
         let mut out = format!(
-            "  SELECT profile_id, {value} AS value\n  FROM {}.events\n  WHERE event = {}\n    AND at <= {}",
-            self.ctx.schema,
+            "  SELECT profile_id, {value} AS value\n  FROM {}\n  WHERE event = {}\n    AND at <= {}",
+            self.ctx.events("\n  "),
             quote_text(&a.event),
             self.now()
         );
@@ -482,3 +529,7 @@ fn in_place(e: &mut Expr, change: impl FnOnce(Expr) -> Expr) {
 #[cfg(test)]
 #[path = "sql_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "group_test.rs"]
+mod group_tests;

@@ -9,9 +9,9 @@ use super::super::print::print;
 use super::super::test_catalog::Shop;
 use super::{SqlContext, scalar_sql, select_sql};
 
-const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop, point: None };
+const NOW: SqlContext<'_> = SqlContext { schema: "cdp", now: None, catalog: &Shop, point: None, group: None };
 const AS_OF: SqlContext<'_> =
-    SqlContext { schema: "\"brand b\"", now: Some("2018-01-01 00:00:00+00"), catalog: &Shop, point: None };
+    SqlContext { schema: "\"brand b\"", now: Some("2018-01-01 00:00:00+00"), catalog: &Shop, point: None, group: None };
 
 fn read(text: &str, want: Option<Type>) -> Expr {
     compile(text, &Shop, want).unwrap_or_else(|e| panic!("{text}: {e:?}"))

@@ -73,4 +73,49 @@ impl Catalog for Shop {
     fn history(&self, attribute: &str) -> Option<i32> {
         (attribute == "user").then_some(7)
     }
+    fn elsewhere(&self, attribute: &str) -> Option<String> {
+        (attribute == "home_spend").then(|| "household".to_owned())
+    }
+}
+
+/// The households of the people of the shop.
+pub(crate) struct Households;
+
+impl Catalog for Households {
+    fn attribute(&self, name: &str) -> Option<Type> {
+        find(&[("home_spend", Type::Numeric), ("care", Type::Text), ("members", Type::Bigint)], name)
+    }
+    fn has_event(&self, event: &str) -> bool {
+        Shop.has_event(event)
+    }
+    fn property(&self, event: &str, name: &str) -> Option<Type> {
+        Shop.property(event, name)
+    }
+    fn has_segment(&self, _: &str) -> bool {
+        false
+    }
+    fn attributes(&self) -> Vec<String> {
+        ["home_spend", "care", "members"].map(str::to_owned).to_vec()
+    }
+    fn events(&self) -> Vec<String> {
+        Shop.events()
+    }
+    fn properties(&self, event: &str) -> Vec<String> {
+        Shop.properties(event)
+    }
+    fn identifier_types(&self) -> Vec<String> {
+        Shop.identifier_types()
+    }
+    fn segments(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn history(&self, attribute: &str) -> Option<i32> {
+        (attribute == "care").then_some(9)
+    }
+    fn entity(&self) -> Option<&str> {
+        Some("household")
+    }
+    fn elsewhere(&self, attribute: &str) -> Option<String> {
+        Shop.attribute(attribute).map(|_| "person".to_owned())
+    }
 }

@@ -42,6 +42,14 @@ pub trait Catalog {
     }
     /// All identifier types, in any order.
     fn identifier_types(&self) -> Vec<String>;
+    /// The entity type whose groups the expression is about; `None` for people.
+    fn entity(&self) -> Option<&str> {
+        None
+    }
+    /// What an attribute describes that is not one of those here: `person` or an entity type.
+    fn elsewhere(&self, _attribute: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Gives every node of `expr` its type. `want` is the type the whole must have (`Some(Boolean)` for a segment): a
@@ -244,6 +252,14 @@ impl Checker<'_> {
                 self.call(function, arguments, at)?
             }
             Node::InSegment(name) => {
+                if let Some(entity) = self.catalog.entity() {
+                    return Err(ExprError::new(
+                        Kind::NotSupported,
+                        at,
+                        format!("in_segment() is about people, and this is about {}", quoted(entity)),
+                    )
+                    .with_hint(OF_GROUPS));
+                }
                 if !self.catalog.has_segment(name) {
                     return Err(unknown(
                         Kind::UnknownSegment,
@@ -363,7 +379,13 @@ impl Checker<'_> {
             self.catalog.attributes(),
             &format!("the view attributes lists them; text is written in single quotes: {}", quote_text(name)),
         );
-        Err(if self.catalog.has_event(name) {
+        Err(if let Some(entity) = self.catalog.elsewhere(name) {
+            let of = format!("\"{name}\" is an attribute of {}", quoted(&entity));
+            error.with_hint(match self.catalog.entity() {
+                Some(_) => format!("{of}: {OF_GROUPS}"),
+                None => format!("{of}: cdp_segment() asks about those with entity => {}", quote_text(&entity)),
+            })
+        } else if self.catalog.has_event(name) {
             error.with_hint(format!("\"{name}\" is an event: write count({name}) > 0"))
         } else if name == "at" {
             error.with_hint("the time of an event is known only inside FILTER (WHERE …)")
@@ -420,6 +442,13 @@ impl Checker<'_> {
             "the table event_type lists them",
         ))
     }
+}
+
+/// What an expression about groups can name.
+const OF_GROUPS: &str = "name tags of the same entity type, members, and the events of the members";
+
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
 }
 
 fn unknown(kind: Kind, at: Position, message: String, word: &str, known: Vec<String>, list: &str) -> ExprError {
