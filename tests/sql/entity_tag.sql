@@ -88,6 +88,12 @@ SELECT cdp_segment_count($$ home_level = 'high' $$, entity => 'household') = (SE
 SELECT cdp_tag_set('home_care', 1, 'special', 'complained', expires => now() + interval '1 hour');
 SELECT cdp_tag_set('home_care', 2, 'normal');
 SELECT cdp_tag_set('home_score', g, (g * 1.5)::text) FROM generate_series(1, 5) g;
+-- Many at once come to the same.
+SELECT cdp_tag_create('home_many', NULL, entity => 'household', settings => '{"type": "numeric"}');
+SELECT cdp_tag_import('home_many', array_agg(g), array_agg((g * 1.5)::text)) AS changed FROM generate_series(1, 5) g;
+SELECT cdp_tag_import('home_many', '{1,987654}', '{1,2}');
+SELECT count(*) AS homes, count(*) FILTER (WHERE home_many IS NOT DISTINCT FROM home_score) AS same FROM cdp.entity_household;
+SELECT cdp_tag_drop('home_many');
 SELECT group_id, home_care, home_score FROM cdp.entity_household WHERE group_id <= 3 ORDER BY 1;
 SELECT tag, profile_id AS household, value, reason, author = session_user AS mine, expires_at > now() AS expires FROM cdp.tag_values WHERE tag = 'home_care' ORDER BY 2;
 SELECT cdp_segment($$ home_care = 'special' OR home_score = 4.5 $$, entity => 'household');
