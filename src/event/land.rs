@@ -122,8 +122,10 @@ fn each_column(ws: &Workspace, columns: &[DayColumn]) -> Result<(), CdpError> {
     let mut lost = Vec::new();
     for column in columns {
         let property = column.property_id;
-        if !(property.is_some() && lost.contains(&property)) && !cells::events(ws, column, "pg_temp.cdp_event_change")?
-        {
+        if property.is_some() && lost.contains(&property) {
+            continue;
+        }
+        if !cells::events(ws, column, "pg_temp.cdp_event_change")? {
             lost.push(property);
         }
     }
