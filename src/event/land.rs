@@ -138,11 +138,12 @@ fn replace(ws: &Workspace, source_id: i32) -> Result<(), CdpError> {
         "cdp_event_old",
         "event_id pg_catalog.int8, at pg_catalog.timestamptz, key pg_catalog.text, same pg_catalog.bool",
     )?;
+    // Each key by itself, as the inbox does.
     spi::run(
         &ws.sql(
             "INSERT INTO pg_temp.cdp_event_old (event_id, at, key, same) \
              SELECT e.event_id, e.at, e.key, ROW(e.event_type_id, e.node_id, e.at, e.properties) IS NOT DISTINCT FROM ROW(x.event_type_id, x.node_id, x.at, x.properties) \
-             FROM pg_temp.cdp_event_new x JOIN @ws@.event e ON e.source_id = $1 AND e.key = x.key",
+             FROM pg_temp.cdp_event_new x CROSS JOIN LATERAL (SELECT e.* FROM @ws@.event e WHERE e.source_id = $1 AND e.key = x.key OFFSET 0) e",
         ),
         &[source_id.into()],
     )?;

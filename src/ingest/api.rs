@@ -42,7 +42,7 @@ fn _cdp_inbox_begin() -> Result<i64, ErrorReport> {
 /// Takes up to so many rows of the inbox that no other run has in hand. Returns how many; 0 when none was left.
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_inbox_batch(job_id: i64, rows: Option<i32>) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter_bulk(|ws| inbox::take(ws, job_id, given(rows, "batch")?))?)
+    Ok(workspace::enter_batch(|ws| inbox::take(ws, job_id, given(rows, "batch")?))?)
 }
 
 /// Ends a run over the inbox.

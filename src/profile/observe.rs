@@ -127,7 +127,7 @@ fn gather(oldest: &[String]) -> Result<(), CdpError> {
          UNION ALL SELECT e.node_id, e.seen, bool_or(e.timed), jsonb_object_agg(e.key, e.value) FROM each e GROUP BY 1, 2",
         &[oldest.to_vec().into()],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_incoming", &[])?;
+    temp::analyze("cdp_incoming", "node_id")?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub fn survive(ws: &Workspace, of: Of) -> Result<(), CdpError> {
         ),
         &[],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_change", &[])?;
+    temp::analyze("cdp_change", "profile_id")?;
     remember(ws, &traits, ruled)?;
     for column in emit::attribute_columns(ws, "trait")? {
         let id = column.attribute_id;
@@ -131,7 +131,7 @@ fn golden(ws: &Workspace, traits: &[Trait]) -> Result<(), CdpError> {
         )),
         &[recent.into(), other.into()],
     )?;
-    spi::run("ANALYZE pg_temp.cdp_golden", &[])?;
+    temp::analyze("cdp_golden", "profile_id")?;
     Ok(())
 }
 

@@ -94,7 +94,7 @@ fn _cdp_sync_refused(source_id: i32) -> Result<i64, ErrorReport> {
 /// Takes the batch of rows after a position. Returns the position reached; NULL when nothing was left.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn _cdp_sync_batch(job_id: i64, after: i64) -> Result<Option<i64>, ErrorReport> {
-    Ok(workspace::enter_bulk(|ws| take(ws, job_id, after))?)
+    Ok(workspace::enter_batch(|ws| take(ws, job_id, after))?)
 }
 
 fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError> {

@@ -171,6 +171,12 @@ pub fn enter_bulk<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Re
     })
 }
 
+/// As [`enter_bulk`], for one batch of rows of many, which meets tables of any size. What it looks up is in memory or soon will be: by PostgreSQL's own guess a batch would rather read a
+/// table of millions whole than find its rows through an index, and so would the next.
+pub fn enter_batch<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    enter_bulk(|ws| settings::scoped(&[("seq_page_cost", "0.1"), ("random_page_cost", "0.1")], || body(ws)))
+}
+
 /// Takes a first look at the current workspace, of a function that writes: it asks no SQL, so that no settings have to be pinned for it. `None` when that is not
 /// possible, or not enough.
 pub fn glance<T>(look: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>) -> Result<Option<T>, CdpError> {
