@@ -228,8 +228,8 @@ COMMENT ON COLUMN @workspace@.data_quality_days.updated_at IS 'when the last of 
 CREATE VIEW @workspace@.data_quality_reasons AS
 SELECT x.source_id, x.day, x.level, x.code, pg_catalog.sum(x.times)::bigint AS times
 FROM (SELECT r.source_id, r.day, r.level, r.code, r.times FROM @workspace@.data_quality_reason r
-      UNION ALL SELECT o.source_id, o.day, 'reject', c.code, 1 FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.rejects) c(code)
-      UNION ALL SELECT o.source_id, o.day, 'warn', c.code, 1 FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.warnings) c(code)) x
+      UNION ALL SELECT o.source_id, o.day, 'reject'::text AS level, c.code, 1 AS times FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.rejects) c(code)
+      UNION ALL SELECT o.source_id, o.day, 'warn'::text AS level, c.code, 1 AS times FROM @workspace@.data_quality_one o CROSS JOIN LATERAL pg_catalog.unnest(o.warnings) c(code)) x
 GROUP BY x.source_id, x.day, x.level, x.code;
 COMMENT ON VIEW @workspace@.data_quality_reasons IS 'how often which rule was broken, those messages counted that came one at a time';
 COMMENT ON COLUMN @workspace@.data_quality_reasons.source_id IS 'the source';

@@ -32,3 +32,8 @@ SELECT * FROM wrong();
 SELECT cdp_unlink('anonymous_id', 'robot', 'anonymous_id', 'robert', 'not the same') -> 'split' IS NOT NULL AS unlinked;
 SELECT * FROM wrong();
 SELECT cdp_segment_count('count(view) = 100500') AS robot, cdp_segment_count('count(view) = 100501') AS both;
+
+DROP FUNCTION wrong;
+DROP TABLE visit;
+DROP SCHEMA cdp CASCADE;
+DROP EXTENSION pg_cdp;
