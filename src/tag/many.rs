@@ -2,13 +2,12 @@
 
 use super::manual::{self, moment, nobody, settable};
 use super::registry::Tag;
-use super::{group, settings};
+use super::{group, refresh, settings};
 use crate::error::{CdpError, given};
 use crate::pg::{spi, temp};
 use crate::profile::history;
-use crate::store::column::{pg_type, value_column};
-use crate::store::group::Place;
-use crate::store::{emit, flush};
+use crate::store::column::pg_type;
+use crate::store::flush;
 use crate::workspace::{self, Workspace};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -102,31 +101,11 @@ fn gather(ws: &Workspace, tag: &Tag, ids: Vec<i64>, values: Vec<Option<String>>)
 
 /// Writes what those who were given a value have now, where it is another; returns how many that are.
 fn write(ws: &Workspace, tag: &Tag, now: TimestampWithTimeZone) -> Result<i64, CdpError> {
-    let column = value_column(&tag.name);
-    let place = tag.place();
-    let Place { table, key, .. } = &place;
-    temp::drop("cdp_change")?;
-    spi::run(
-        &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT q.profile_id, v.{column} AS before, q.value AS after FROM ({}) q JOIN {table} v ON v.{key} = q.profile_id \
-             WHERE v.{column} IS DISTINCT FROM q.value",
-            manual::values_sql(ws, tag, now, Some("IN (SELECT g.profile_id FROM pg_temp.cdp_given g)"))?
-        )),
-        &[],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_change", &[])?;
-    let changed = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0);
+    let values = manual::values_sql(ws, tag, now, Some("IN (SELECT g.profile_id FROM pg_temp.cdp_given g)"))?;
+    let changed = refresh::compare(ws, tag, &values)?;
     if changed > 0 {
-        if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
-            emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
-        }
-        spi::run(
-            &ws.sql(&format!(
-                "UPDATE {table} v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.{key} = c.profile_id"
-            )),
-            &[],
-        )?;
-        history::refreshed(ws, &place, tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)?;
+        refresh::write(ws, tag)?;
+        history::refreshed(ws, &tag.place(), tag.attribute_id, &tag.name, "pg_temp.cdp_change", now, true)?;
         flush::flush(ws)?;
     }
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;

@@ -44,30 +44,12 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
         None => manual::values_sql(ws, tag, now, None)?,
     };
     let column = value_column(&tag.name);
-    let ty = pg_type(&tag.ty);
-    let Place { table, key, live, .. } = tag.place();
-    temp::drop("cdp_change")?;
-    spi::run(
-        &ws.sql(&format!(
-            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT q.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({values}) q JOIN {table} v ON v.{key} = q.profile_id \
-             WHERE v.{column} IS DISTINCT FROM q.value::pg_catalog.{ty}"
-        )),
-        &[],
-    )?;
-    spi::run("ANALYZE pg_temp.cdp_change", &[])?;
+    let Place { live, .. } = tag.place();
+    let changed = compare(ws, tag, &values)?;
     if let Some(allowed) = &tag.allowed {
         settings::refuse_others(ws, &tag.name, &tag.ty, "SELECT c.after FROM pg_temp.cdp_change c", allowed)?;
     }
-    if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
-        emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
-    }
-    spi::run(
-        &ws.sql(&format!(
-            "UPDATE {table} v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.{key} = c.profile_id"
-        )),
-        &[],
-    )?;
-    let changed = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0);
+    write(ws, tag)?;
     remember(ws, tag, now)?;
     spi::run("DROP TABLE pg_temp.cdp_change", &[])?;
     crate::store::flush::flush(ws)?;
@@ -103,6 +85,39 @@ pub fn refresh(ws: &Workspace, tag: &Tag, as_of: Option<TimestampWithTimeZone>) 
         &[tag.attribute_id.into(), now.into(), tag.version.into(), profiles.into(), changed.into(), ms.into()],
     )?;
     Ok(Refreshed { profiles, changed, ms })
+}
+
+/// Puts into `cdp_change` whose value of a tag becomes another one by a query of `profile_id` and `value`. Returns how many that are.
+pub(super) fn compare(ws: &Workspace, tag: &Tag, values: &str) -> Result<i64, CdpError> {
+    let column = value_column(&tag.name);
+    let ty = pg_type(&tag.ty);
+    let Place { table, key, .. } = tag.place();
+    temp::drop("cdp_change")?;
+    spi::run(
+        &ws.sql(&format!(
+            "CREATE TEMPORARY TABLE cdp_change ON COMMIT DROP AS SELECT q.profile_id, v.{column} AS before, q.value::pg_catalog.{ty} AS after FROM ({values}) q JOIN {table} v ON v.{key} = q.profile_id \
+             WHERE v.{column} IS DISTINCT FROM q.value::pg_catalog.{ty}"
+        )),
+        &[],
+    )?;
+    spi::run("ANALYZE pg_temp.cdp_change", &[])?;
+    Ok(spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_change", &[])?.unwrap_or(0))
+}
+
+/// Writes what `cdp_change` has to the bits and to the wide table.
+pub(super) fn write(ws: &Workspace, tag: &Tag) -> Result<(), CdpError> {
+    let column = value_column(&tag.name);
+    let Place { table, key, .. } = tag.place();
+    if let Some(bits) = emit::attribute_column(ws, tag.attribute_id)? {
+        emit::attribute(ws, &bits, "pg_temp.cdp_change")?;
+    }
+    spi::run(
+        &ws.sql(&format!(
+            "UPDATE {table} v SET {column} = c.after FROM pg_temp.cdp_change c WHERE v.{key} = c.profile_id"
+        )),
+        &[],
+    )?;
+    Ok(())
 }
 
 /// Enters the changes into the history. The first values of a tag, and of profiles that are new since its last refresh, are no change.
