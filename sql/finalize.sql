@@ -15,7 +15,7 @@ COMMENT ON FUNCTION _cdp_shards_count(text, text, integer[], bytea[]) IS 'how ma
 COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'members of a program in some shards: the part of a parallel worker';
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
-COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer) IS 'takes one batch of the inbox';
+COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer, boolean) IS 'takes one batch of the inbox';
 COMMENT ON FUNCTION _cdp_direct_tables() IS 'tables that single messages read without a query, as far as that is possible';
 COMMENT ON FUNCTION _cdp_inbox_begin() IS 'begins a run of cdp_process_inbox()';
 COMMENT ON FUNCTION _cdp_inbox_end(bigint, text) IS 'ends a run of cdp_process_inbox()';
@@ -123,7 +123,7 @@ COMMENT ON AGGREGATE _cdp_cells_agg(integer, bigint, bigint) IS 'changes of cell
 COMMENT ON AGGREGATE _cdp_codes_agg(bigint, bytea) IS 'codes and their set chunks as a codes chunk';
 COMMENT ON AGGREGATE _cdp_offsets_agg(integer) IS 'offsets as a set chunk';
 
-REVOKE ALL ON FUNCTION _cdp_inbox_batch(bigint, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION _cdp_inbox_batch(bigint, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_inbox_begin() FROM PUBLIC;
 REVOKE ALL ON FUNCTION _cdp_inbox_end(bigint, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_ingest(jsonb, text) FROM PUBLIC;

@@ -84,6 +84,7 @@ DECLARE
     job_id bigint;
     taken bigint := 1;
     failed boolean := false;
+    last boolean;
     state text;
     message text;
     detail text;
@@ -97,10 +98,10 @@ BEGIN
     IF NOT whole THEN COMMIT; END IF;
     WHILE taken OPERATOR(pg_catalog.>) 0 LOOP
         IF whole THEN
-            EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2)', ext) INTO taken USING job_id, batch;
+            EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2, $3)', ext) INTO taken USING job_id, batch, NOT whole;
         ELSE
             BEGIN
-                EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2)', ext) INTO taken USING job_id, batch;
+                EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_batch($1, $2, $3)', ext) INTO taken USING job_id, batch, NOT whole;
             EXCEPTION WHEN OTHERS OR query_canceled THEN
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
                 failed := true;
@@ -109,7 +110,7 @@ BEGIN
             COMMIT;
         END IF;
     END LOOP;
-    EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_end($1, $2)', ext) USING job_id, CASE WHEN failed THEN message END;
+    EXECUTE pg_catalog.format('SELECT %s._cdp_inbox_end($1, $2)', ext) INTO last USING job_id, CASE WHEN failed THEN message END;
     IF NOT whole THEN COMMIT; END IF;
     IF failed THEN
         IF hint OPERATOR(pg_catalog.=) '' THEN
@@ -120,7 +121,9 @@ BEGIN
         END IF;
         RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
     END IF;
-    EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);
+    IF last THEN
+        EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);
+    END IF;
 END
 $procedure$;
 COMMENT ON PROCEDURE cdp_process_inbox(integer) IS 'takes the messages that wait in the inbox, in batches that commit; several may run at the same time';

@@ -23,10 +23,10 @@ COMMENT ON COLUMN @workspace@.source.synced_at IS 'when cdp_sync() last finished
 
 CREATE TABLE @workspace@.source_row (
     source_id integer NOT NULL,
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     hash uuid NOT NULL,
     node_id bigint,
-    event_key text,
+    event_key text COLLATE "C",
     seen timestamptz,
     again boolean NOT NULL DEFAULT false,
     PRIMARY KEY (source_id, key)
@@ -105,7 +105,7 @@ COMMENT ON COLUMN @workspace@.job.finished_at IS 'when it ended';
 CREATE TABLE @workspace@.reject (
     reject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     source_id integer NOT NULL REFERENCES @workspace@.source ON DELETE CASCADE,
-    key text,
+    key text COLLATE "C",
     payload jsonb NOT NULL,
     kind text NOT NULL DEFAULT 'row' CHECK (kind IN ('row', 'message', 'value')),
     code text NOT NULL DEFAULT 'other',

@@ -1,7 +1,7 @@
 -- Messages: those that came one by one with what was answered, so that a repeat gets the same answer; and those that wait to be taken in bulk.
 CREATE TABLE @workspace@.message (
     source_id integer NOT NULL,
-    message_id text NOT NULL,
+    message_id text COLLATE "C" NOT NULL,
     received_at timestamptz NOT NULL,
     answer jsonb NOT NULL,
     xact bigint NOT NULL DEFAULT pg_catalog.pg_current_xact_id()::pg_catalog.text::bigint,
@@ -19,13 +19,30 @@ CREATE TABLE @workspace@.inbox (
     inbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     payload text NOT NULL,
     source text NOT NULL DEFAULT 'inbox',
-    received_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    received_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    alone boolean NOT NULL DEFAULT false
 );
+CREATE INDEX inbox_alone ON @workspace@.inbox (inbox_id) WHERE alone;
 COMMENT ON TABLE @workspace@.inbox IS 'messages that wait for cdp_process_inbox(): COPY them into the column payload';
 COMMENT ON COLUMN @workspace@.inbox.inbox_id IS 'number in order of arrival';
 COMMENT ON COLUMN @workspace@.inbox.payload IS 'the message as JSON text, as for cdp_ingest(): one, an array, or a batch';
 COMMENT ON COLUMN @workspace@.inbox.source IS 'name of the source it counts for';
 COMMENT ON COLUMN @workspace@.inbox.received_at IS 'when it was received';
+COMMENT ON COLUMN @workspace@.inbox.alone IS 'a run has found that it says something new of who is who, or brings traits, so that it is taken while nobody else writes';
+
+-- Runs of the inbox that write beside each other cannot see what the others are about to commit. Each leaves the keys of its messages here, for those that began before it ended.
+CREATE TABLE @workspace@.inbox_batch (
+    xact bigint NOT NULL DEFAULT pg_catalog.pg_current_xact_id()::pg_catalog.text::bigint,
+    source_id integer NOT NULL,
+    keys bytea NOT NULL,
+    past_from bigint
+);
+ALTER TABLE @workspace@.inbox_batch ALTER COLUMN keys SET STORAGE EXTERNAL;
+COMMENT ON TABLE @workspace@.inbox_batch IS 'batches of the inbox that were taken beside others: the last one, and those that a run may not have seen';
+COMMENT ON COLUMN @workspace@.inbox_batch.xact IS 'the transaction that took it: whoever cannot see it must not change identities';
+COMMENT ON COLUMN @workspace@.inbox_batch.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.inbox_batch.keys IS 'hashes of the keys of its messages, eight bytes each, ascending';
+COMMENT ON COLUMN @workspace@.inbox_batch.past_from IS 'transactions from this number on began when it was committed; null: not known yet';
 
 CREATE TABLE @workspace@.source_policy (
     source_id integer PRIMARY KEY REFERENCES @workspace@.source ON DELETE CASCADE,

@@ -60,6 +60,7 @@ CREATE TABLE @workspace@.profile (
     contested boolean NOT NULL DEFAULT false
 );
 CREATE INDEX profile_merged_into ON @workspace@.profile (merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX profile_contested ON @workspace@.profile (profile_id) WHERE contested;
 CREATE SEQUENCE @workspace@.profile_id_seq OWNED BY @workspace@.profile.profile_id;
 COMMENT ON SEQUENCE @workspace@.profile_id_seq IS 'profile numbers: dense, never reused';
 COMMENT ON TABLE @workspace@.profile IS 'every profile there ever was; a retired one redirects for ever';
@@ -73,7 +74,7 @@ COMMENT ON COLUMN @workspace@.profile.contested IS 'a rule keeps one of its iden
 CREATE TABLE @workspace@.node (
     node_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     type_id integer NOT NULL,
-    value text NOT NULL,
+    value text COLLATE "C" NOT NULL,
     profile_id bigint,
     source_id integer NOT NULL,
     first_seen timestamptz NOT NULL,

@@ -72,7 +72,7 @@ CREATE TABLE @workspace@.event (
     source_id integer NOT NULL,
     node_id bigint NOT NULL,
     at timestamptz NOT NULL,
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     properties jsonb NOT NULL,
     received_at timestamptz,
     original_at timestamptz,

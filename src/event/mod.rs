@@ -3,6 +3,7 @@
 mod alter;
 pub mod dictionary;
 pub mod land;
+pub mod many;
 pub mod one;
 pub mod partition;
 mod retention;

@@ -3,8 +3,9 @@
 use super::partition;
 use crate::error::CdpError;
 use crate::expr::catalog;
-use crate::pg::{names, spi};
+use crate::pg::spi;
 use crate::store::column::{day_sql, learn};
+use crate::store::days::text_of;
 use crate::store::emit::{self, DayColumn};
 use crate::store::{MOST_TRACKED_VALUES, SHARD_BITS, column};
 use crate::workspace::Workspace;
@@ -40,13 +41,13 @@ pub struct One<'a> {
 
 /// Whether the partition for a moment is there.
 pub fn has_partition(ws: &Workspace, at: i64) -> bool {
-    Month::of(at).is_none_or(|month| names::relation(&ws.name, &month.partition()).is_some())
+    Month::of(at).is_none_or(|month| partition::exists(ws, &month.partition()))
 }
 
 /// Makes the partition for a moment unless it is there. Needs the workspace lock.
 pub fn ensure_partition(ws: &Workspace, at: i64) -> Result<(), CdpError> {
     match Month::of(at) {
-        Some(month) if names::relation(&ws.name, &month.partition()).is_none() => {
+        Some(month) if !partition::exists(ws, &month.partition()) => {
             partition::make(ws, &month.partition(), &month.first(), &month.next().first())
         }
         _ => Ok(()),
@@ -54,7 +55,7 @@ pub fn ensure_partition(ws: &Workspace, at: i64) -> Result<(), CdpError> {
 }
 
 /// The day columns of an event type, those without a measure first.
-fn columns(event: &catalog::Event) -> Vec<DayColumn> {
+pub fn columns(event: &catalog::Event) -> Vec<DayColumn> {
     let named = |id: i32| event.properties.iter().find(|(_, p)| p.property_id == id);
     let mut columns: Vec<((i32, i32), DayColumn)> = Vec::with_capacity(event.days.len());
     for ((property, measure), (column_id, scale)) in &event.days {
@@ -139,7 +140,9 @@ struct Cells {
 impl Cells {
     /// Adds the cell of a column, if the event has what it counts; `false` when the column cannot keep the number. It says the same as [`emit::event_cells_sql`] of the event.
     fn put(&mut self, column: &DayColumn, one: &One) -> Result<bool, CdpError> {
-        let text = |name: &str| one.properties.get(name).filter(|value| !value.is_null()).map(text_of);
+        let text = |name: &str| {
+            one.properties.get(name).filter(|value| !value.is_null()).map(|value| text_of(value).into_owned())
+        };
         let (mut dictionary, mut value) = (None, None);
         if let Some((name, _, dictionary_id)) = &column.property {
             let Some(text) = text(name) else { return Ok(true) };
@@ -158,14 +161,6 @@ impl Cells {
         let offset = (one.profile_id & ((1 << SHARD_BITS) - 1)) as u32;
         self.bytes.push(delta::encode([Cell { offset, n: 1, v }])?);
         Ok(true)
-    }
-}
-
-/// What `->>` gives of a value in the form of its type.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

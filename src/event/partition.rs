@@ -1,13 +1,18 @@
 //! Monthly partitions, made as months appear, and ahead of them.
 
 use crate::error::{CdpError, given};
-use crate::pg::spi;
+use crate::pg::{names, spi};
 use crate::workspace::{self, Workspace};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// The most months that partitions are made ahead for.
 const MOST_MONTHS: i32 = 120;
+
+/// Whether there is a partition of a name.
+pub fn exists(ws: &Workspace, name: &str) -> bool {
+    names::relation(&ws.name, name).is_some()
+}
 
 /// Makes the partitions for the months (UTC) of the events in `cdp_event_new`, as far as they are missing. Times outside 1970 to 2100 have
 /// a partition each, so that a few wrong clocks cannot make thousands of tables.

@@ -93,6 +93,8 @@ impl Rule {
 struct Past {
     event: String,
     from: String,
+    /// The same in microseconds since 2000.
+    from_micros: i64,
 }
 
 impl Past {
@@ -134,6 +136,22 @@ impl All {
 pub fn any(ws: &Workspace) -> Result<bool, CdpError> {
     let all = All::load(ws)?;
     Ok(!all.rules.is_empty() || !all.past.is_empty())
+}
+
+/// What events have to keep to, as it is now.
+pub struct Bounds(Rc<All>);
+
+impl Bounds {
+    /// As the dictionary has it.
+    pub fn load(ws: &Workspace) -> Result<Self, CdpError> {
+        All::load(ws).map(Self)
+    }
+
+    /// Whether an event of a type at a moment, in microseconds since 2000, may break something.
+    pub fn bind(&self, event: &str, at: i64) -> bool {
+        self.0.rules.iter().any(|rule| rule.event.as_deref() == Some(event))
+            || self.0.past.iter().any(|past| past.event == event && at < past.from_micros)
+    }
 }
 
 /// A rule that a message breaks.
@@ -354,8 +372,11 @@ fn rules(ws: &Workspace) -> Result<Vec<Rule>, CdpError> {
 /// From when on events are kept, of types of which older ones are not.
 fn past(ws: &Workspace) -> Result<Vec<Past>, CdpError> {
     spi::rows_cached(
-        &ws.sql("SELECT t.name, t.kept_from::pg_catalog.text FROM @ws@.event_type t WHERE t.kept_from IS NOT NULL ORDER BY 1"),
+        &ws.sql("SELECT t.name, t.kept_from::pg_catalog.text, t.kept_from FROM @ws@.event_type t WHERE t.kept_from IS NOT NULL ORDER BY 1"),
         &[],
-        |row| Ok(Past { event: spi::must(row, 1)?, from: spi::must(row, 2)? }),
+        |row| {
+            let from_micros = spi::must::<TimestampWithTimeZone>(row, 3)?.into();
+            Ok(Past { event: spi::must(row, 1)?, from: spi::must(row, 2)?, from_micros })
+        },
     )
 }

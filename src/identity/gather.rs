@@ -3,6 +3,10 @@
 //! Each distinct identifier of the batch is cleaned, looked up and numbered once. New ones are not written yet: the stitch knows their profile a moment later, and a
 //! node that is written with it is not updated.
 
+mod settled;
+
+pub use settled::{Place, SettledSights};
+
 use super::blocked::Blocked;
 use super::rules::Rules;
 use super::sight::Home;
@@ -63,6 +67,20 @@ pub struct Identifier {
     span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
 }
 
+impl Identifier {
+    /// Takes note that a row that speaks of a time shows it.
+    fn note(&mut self, seen: Option<TimestampWithTimeZone>) {
+        let Some(seen) = seen else { return };
+        self.span = Some(match self.span {
+            None => (seen, seen),
+            Some((first, last)) => (
+                if micros(first) <= micros(seen) { first } else { seen },
+                if micros(last) >= micros(seen) { last } else { seen },
+            ),
+        });
+    }
+}
+
 /// A new identifier that is not written yet.
 pub struct Unwritten {
     /// Its number.
@@ -99,14 +117,15 @@ struct Raw<'a> {
 type Places<'a> = HashMap<&'a str, Option<u32>>;
 
 impl Sights {
-    /// Cleans and looks up the identifiers of rows; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets them.
-    /// The sights have no row yet.
+    /// Cleans the identifiers of rows and lets `look_up` look for them; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets
+    /// them. The sights have no row yet.
     fn distinct<'a>(
         ws: &Workspace,
         rules: &Rules,
         types: &[i32],
         rows: &'a [Row],
         refused: &mut Vec<Refused>,
+        look_up: impl FnOnce(&mut Self) -> Result<(), CdpError>,
     ) -> Result<(Self, Vec<Places<'a>>), CdpError> {
         let mut sights = Self::default();
         let mut raws: Vec<Raw<'a>> = Vec::new();
@@ -157,7 +176,7 @@ impl Sights {
                 raws.push(Raw { column, value, outcome: Ok(place) });
             }
         }
-        sights.look_up(ws)?;
+        look_up(&mut sights)?;
         let blocked = sights.blocked(ws)?;
         let mut place_of: Vec<Places<'a>> = types.iter().map(|_| HashMap::new()).collect();
         for raw in raws {
@@ -188,7 +207,7 @@ impl Sights {
         refused: &mut Vec<Refused>,
         useless: &mut Vec<i64>,
     ) -> Result<Self, CdpError> {
-        let (mut sights, place_of) = Self::distinct(ws, rules, types, rows, refused)?;
+        let (mut sights, place_of) = Self::distinct(ws, rules, types, rows, refused, |sights| sights.look_up(ws))?;
         let mut fresh: Vec<(i64, u32)> = Vec::new();
         for row in rows {
             let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
@@ -208,14 +227,7 @@ impl Sights {
                     identifier.node_id = -1;
                     fresh.push((row.rn, *place));
                 }
-                if let Some(seen) = row.seen {
-                    let earlier = |a: TimestampWithTimeZone, b| if micros(a) <= micros(b) { a } else { b };
-                    let later = |a: TimestampWithTimeZone, b| if micros(a) >= micros(b) { a } else { b };
-                    identifier.span = Some(match identifier.span {
-                        None => (seen, seen),
-                        Some((first, last)) => (earlier(first, seen), later(last, seen)),
-                    });
-                }
+                identifier.note(row.seen);
             }
             sights.rows.push(Sight { rn: row.rn, seen: row.seen, places });
         }
@@ -223,14 +235,18 @@ impl Sights {
         Ok(sights)
     }
 
-    /// Says which of the identifiers are known.
-    fn look_up(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+    /// The identifiers in the order of their index, so that neighbours in it are looked up one after the other: their places, types and values.
+    fn in_order(&self) -> (Vec<usize>, Vec<i32>, Vec<String>) {
         let mut order: Vec<usize> = (0..self.identifiers.len()).collect();
-        // Neighbours in the index are looked up one after the other.
         order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, i.value.as_str())));
         let sorted = || order.iter().filter_map(|place| self.identifiers.get(*place));
-        let types: Vec<i32> = sorted().map(|i| i.type_id).collect();
-        let values: Vec<String> = sorted().map(|i| i.value.clone()).collect();
+        let (types, values) = sorted().map(|i| (i.type_id, i.value.clone())).unzip();
+        (order, types, values)
+    }
+
+    /// Says which of the identifiers are known.
+    fn look_up(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        let (order, types, values) = self.in_order();
         let known = spi::through_indexes(|| {
             spi::rows(
             &ws.sql(
@@ -311,27 +327,8 @@ impl Sights {
 
     /// Moves the times at which known identifiers were seen. A row that says no time moves none: it may be the same row again.
     pub fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
-        let (mut ids, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        for identifier in self.identifiers.iter().filter(|i| !i.fresh) {
-            let Some(span) = identifier.span else { continue };
-            ids.push(identifier.node_id);
-            first.push(span.0);
-            last.push(span.1);
-        }
-        if ids.is_empty() {
-            return Ok(());
-        }
-        spi::through_indexes(|| {
-            spi::run(
-            &ws.sql(
-                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
-                 WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
-            ),
-            &[ids.into(), first.into(), last.into()],
-        )
-        })?;
-        Ok(())
+        let known = self.identifiers.iter().filter(|i| !i.fresh);
+        note_times(ws, known.filter_map(|i| Some((i.node_id, i.span?))))
     }
 
     /// Enters an edge for every two identifiers that a row shows together. Gives the pairs of strong ones that the source had not shown before.
@@ -466,6 +463,33 @@ impl Sights {
         unwritten.sort_unstable_by_key(|u| u.node_id);
         unwritten
     }
+}
+
+/// Moves the times at which identifiers were seen, given by their numbers, first and last.
+fn note_times(
+    ws: &Workspace,
+    spans: impl Iterator<Item = (i64, (TimestampWithTimeZone, TimestampWithTimeZone))>,
+) -> Result<(), CdpError> {
+    let (mut ids, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    for (node_id, span) in spans {
+        ids.push(node_id);
+        first.push(span.0);
+        last.push(span.1);
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    spi::through_indexes(|| {
+        spi::run(
+            &ws.sql(
+                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
+                 WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
+            ),
+            &[ids.into(), first.into(), last.into()],
+        )
+    })?;
+    Ok(())
 }
 
 /// Microseconds since 2000-01-01 UTC.

@@ -38,3 +38,5 @@ pub const DIRECT: [(&str, i32); 5] = [
     ("edge", hold::edge::COLUMNS),
     ("store_column", hold::store_column::COLUMNS),
 ];
+
+pub use graph::overridden;

@@ -5,7 +5,7 @@ use crate::error::given;
 use crate::identity;
 use crate::pg::json::JsonText;
 use crate::pg::scan::Table;
-use crate::workspace::{self, job};
+use crate::workspace;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -39,14 +39,15 @@ fn _cdp_inbox_begin() -> Result<i64, ErrorReport> {
     Ok(workspace::enter(inbox::begin)?)
 }
 
-/// Takes up to so many rows of the inbox that no other run has in hand. Returns how many; 0 when none was left.
+/// Looks at up to so many rows of the inbox that no other run has in hand. Returns how many; 0 when none was left. `beside` tells that the transaction ends with it: then most are written
+/// beside other batches, and the others left to the next.
 #[pg_extern(volatile, parallel_unsafe)]
-fn _cdp_inbox_batch(job_id: i64, rows: Option<i32>) -> Result<i64, ErrorReport> {
-    Ok(workspace::enter_batch(|ws| inbox::take(ws, job_id, given(rows, "batch")?))?)
+fn _cdp_inbox_batch(job_id: i64, rows: Option<i32>, beside: bool) -> Result<i64, ErrorReport> {
+    Ok(workspace::enter_batch(|ws| inbox::take(ws, job_id, given(rows, "batch")?, beside))?)
 }
 
-/// Ends a run over the inbox.
+/// Ends a run over the inbox. Returns whether what it left pending is to be folded now.
 #[pg_extern(volatile, parallel_unsafe)]
-fn _cdp_inbox_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> {
-    Ok(workspace::enter(|ws| job::end(ws, job_id, failure))?)
+fn _cdp_inbox_end(job_id: i64, failure: Option<&str>) -> Result<bool, ErrorReport> {
+    Ok(workspace::enter(|ws| inbox::end(ws, job_id, failure))?)
 }

@@ -8,6 +8,8 @@ use pgrx::pg_sys;
 pub enum Mode {
     /// Others that share it.
     Shared,
+    /// Others that take it so too, and none of those that share it.
+    Joint,
     /// Nobody.
     Exclusive,
 }
@@ -16,6 +18,7 @@ impl Mode {
     fn level(self) -> pg_sys::LOCKMODE {
         match self {
             Self::Shared => pg_sys::ShareLock as pg_sys::LOCKMODE,
+            Self::Joint => pg_sys::RowExclusiveLock as pg_sys::LOCKMODE,
             Self::Exclusive => pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
         }
     }

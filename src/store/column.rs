@@ -150,7 +150,7 @@ pub fn learn(ws: &Workspace, dictionary_id: i32, values: &str) -> Result<i32, Cd
     .unwrap_or(0))
 }
 
-/// Gives codes to some values that have none, and tells the code of each; `None` when the dictionary then has more than `most`. Needs the workspace lock.
+/// Gives codes to some values that have none, and tells the code of each; `None` when the dictionary then has more than `most`.
 pub fn learn_values(
     ws: &Workspace,
     dictionary_id: i32,
@@ -169,6 +169,7 @@ pub fn learn_values(
     let mut found = known(values)?;
     let new: Vec<String> = found.iter().filter(|(_, code)| code.is_none()).map(|(value, _)| value.clone()).collect();
     if !new.is_empty() {
+        ws.lock_codes()?;
         let quoted: Vec<String> = new.iter().map(quote_literal).collect();
         if learn(
             ws,

@@ -1,5 +1,5 @@
-//! Changes of events, written to all day columns of their type in one pass: each row is read once, its values are taken out of the properties once, and the cells are gathered
-//! here. [`super::emit::event_cells_sql`] says column by column what comes of it.
+//! Changes of events, written to all day columns of their type in one pass: each change is read once, its values are taken out of the properties once, and the cells are gathered
+//! here. They come from a table or from memory; [`super::emit::event_cells_sql`] says column by column what comes of it.
 
 use super::column::{self, dictionary_text_sql, integer_sql, property_sql};
 use super::emit::{self, DayColumn};
@@ -9,7 +9,10 @@ use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::cells::Cell;
 use pg_cdp_core::cells::delta::Gather;
+use pg_cdp_core::survivorship::{Kind, summed};
 use pgrx::spi::SpiHeapTupleData;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A tracked property of the event type.
@@ -23,8 +26,22 @@ struct Property {
     codes: Option<Vec<i64>>,
 }
 
+impl Property {
+    fn place(&mut self, value: &str) -> usize {
+        if let Some(place) = self.places.get(value) {
+            return *place;
+        }
+        let place = self.places.len();
+        self.places.insert(value.to_owned(), place);
+        place
+    }
+}
+
 /// A measure as its columns keep it.
 struct Measure {
+    name: String,
+    kind: Kind,
+    scale: u32,
     typed_sql: String,
     value_sql: String,
     /// Whether there is a value that they cannot keep.
@@ -84,7 +101,9 @@ impl<'a> Columns<'a> {
         {
             return Ok(place);
         }
-        self.measures.push(Measure { typed_sql, value_sql, unfit: false });
+        let kind = if ty == "bigint" { Kind::Bigint } else { Kind::Numeric };
+        let scale = scale.unsigned_abs();
+        self.measures.push(Measure { name: name.to_owned(), kind, scale, typed_sql, value_sql, unfit: false });
         Ok(self.measures.len() - 1)
     }
 
@@ -106,22 +125,28 @@ impl<'a> Columns<'a> {
         )
     }
 
+    /// Reads an event that came.
+    fn take(&mut self, came: &Came, into: &mut Changes) {
+        into.heads.push((came.profile_id, 1, came.day));
+        let text = |name: &str| came.properties.get(name).filter(|value| !value.is_null()).map(text_of);
+        for property in &mut self.properties {
+            into.values.push(text(&property.name).map(|value| property.place(&value)));
+        }
+        for measure in &mut self.measures {
+            let text = text(&measure.name);
+            let number = text.as_ref().and_then(|text| summed(measure.kind, text, measure.scale));
+            measure.unfit |= text.is_some() && number.is_none();
+            into.numbers.push(number);
+        }
+    }
+
     /// Reads a change.
     fn read(&mut self, row: &SpiHeapTupleData, into: &mut Changes) -> Result<(), CdpError> {
         into.heads.push((spi::must(row, 1)?, spi::must(row, 2)?, spi::must(row, 3)?));
         let mut next = 3;
         for property in &mut self.properties {
             next += 1;
-            let Some(value) = row.get::<&str>(next)? else {
-                into.values.push(None);
-                continue;
-            };
-            let place = property.places.get(value).copied().unwrap_or_else(|| {
-                let place = property.places.len();
-                property.places.insert(value.to_owned(), place);
-                place
-            });
-            into.values.push(Some(place));
+            into.values.push(row.get::<&str>(next)?.map(|value| property.place(value)));
         }
         for measure in &mut self.measures {
             next += 2;
@@ -149,7 +174,12 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
-    /// Gives up the columns that cannot keep what came. The others.
+    /// Whether every column can keep what came.
+    fn fit(&self) -> bool {
+        self.properties.iter().all(|property| property.codes.is_some()) && !self.measures.iter().any(|m| m.unfit)
+    }
+
+    /// Gives up the columns that cannot keep what came. The others. Needs the workspace lock.
     fn keep(self, ws: &Workspace) -> Result<Self, CdpError> {
         let Self { properties, measures, targets } = self;
         for (place, property) in properties.iter().enumerate().filter(|(_, property)| property.codes.is_none()) {
@@ -189,58 +219,100 @@ struct Written {
     cells: Vec<Vec<u8>>,
 }
 
+/// An event that came, in memory.
+pub struct Came<'a> {
+    /// Whose it is.
+    pub profile_id: i64,
+    /// Its day, since 2000-01-01.
+    pub day: i64,
+    /// Its properties, in the form of their types.
+    pub properties: &'a Map<String, Value>,
+}
+
+/// What `->>` gives of a value in the form of its type.
+pub fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
 /// Writes changes of events of one type to its columns. `changes` is a FROM item with columns `profile_id`, `n` (1 or -1), `event_type_id`, `day` (since 2000-01-01) and `properties`;
 /// they are held in memory.
 /// Where they cancel out (an event that moves within its day, two identifiers that swap their profiles), a row is left all the same: what sessions keep of the events of a day is known
-/// by the rows of its key. A tracked property with too many values loses its day columns, a measure that does not fit makes its columns stale.
+/// by the rows of its key. A tracked property with too many values loses its day columns, a measure that does not fit makes its columns stale. Needs the workspace lock.
 pub fn write(ws: &Workspace, event_type_id: i32, columns: &[DayColumn], changes: &str) -> Result<(), CdpError> {
     let mut columns = Columns::of(columns)?;
     let sql = ws.sql(&columns.sql(changes));
     let mut all = Changes::default();
     spi::rows(&sql, &[event_type_id.into()], |row| columns.read(row, &mut all))?;
     columns.learn(ws)?;
-    let Columns { properties, measures, targets } = columns.keep(ws)?;
-    let mut written = Written::default();
-    for target in targets {
-        let mut cells: HashMap<(i64, i32), Gather> = HashMap::new();
-        for (i, (profile_id, n, day)) in all.heads.iter().enumerate() {
-            let mut code = 0;
-            if let Some(place) = target.property {
-                let value = all.values.get(i * properties.len() + place).copied().flatten();
-                let Some(value) = value else { continue };
-                let codes = properties.get(place).and_then(|property| property.codes.as_ref());
-                code = codes
-                    .and_then(|codes| codes.get(value))
-                    .copied()
-                    .ok_or_else(|| CdpError::internal("a value has no code"))?;
-            }
-            let mut v = 0;
-            if let Some(place) = target.measure {
-                let number = all.numbers.get(i * measures.len() + place).copied().flatten();
-                let Some(number) = number else { continue };
-                v = n * number;
-            }
-            let shard = i32::try_from(profile_id >> SHARD_BITS)
-                .map_err(|_| CdpError::internal(format!("profile {profile_id} is out of range")))?;
-            let offset = (profile_id & ((1 << SHARD_BITS) - 1)) as u32;
-            cells.entry(((code << 32) | (day + (1 << 31)), shard)).or_default().push(Cell { offset, n: *n, v });
-        }
-        for ((key, shard), mut gathered) in cells {
-            written.columns.push(target.column.column_id);
-            written.keys.push(key);
-            written.shards.push(shard);
-            written.cells.push(gathered.encode()?);
-        }
+    all.write(ws, columns.keep(ws)?)
+}
+
+/// Writes events of one type that came to its columns, beside others that do; `false`, and nothing is written, when a column cannot keep one of them, for which the caller has to hold the
+/// workspace.
+pub fn write_beside<'a>(
+    ws: &Workspace,
+    columns: &[DayColumn],
+    events: impl Iterator<Item = Came<'a>>,
+) -> Result<bool, CdpError> {
+    let mut columns = Columns::of(columns)?;
+    let mut all = Changes::default();
+    events.for_each(|came| columns.take(&came, &mut all));
+    columns.learn(ws)?;
+    if !columns.fit() {
+        return Ok(false);
     }
-    if written.columns.is_empty() {
-        return Ok(());
+    all.write(ws, columns).map(|()| true)
+}
+
+impl Changes {
+    /// Gathers them by cell and writes those.
+    fn write(self, ws: &Workspace, columns: Columns<'_>) -> Result<(), CdpError> {
+        let Columns { properties, measures, targets } = columns;
+        let mut written = Written::default();
+        for target in targets {
+            let mut cells: HashMap<(i64, i32), Gather> = HashMap::new();
+            for (i, (profile_id, n, day)) in self.heads.iter().enumerate() {
+                let mut code = 0;
+                if let Some(place) = target.property {
+                    let value = self.values.get(i * properties.len() + place).copied().flatten();
+                    let Some(value) = value else { continue };
+                    let codes = properties.get(place).and_then(|property| property.codes.as_ref());
+                    code = codes
+                        .and_then(|codes| codes.get(value))
+                        .copied()
+                        .ok_or_else(|| CdpError::internal("a value has no code"))?;
+                }
+                let mut v = 0;
+                if let Some(place) = target.measure {
+                    let number = self.numbers.get(i * measures.len() + place).copied().flatten();
+                    let Some(number) = number else { continue };
+                    v = n * number;
+                }
+                let shard = i32::try_from(profile_id >> SHARD_BITS)
+                    .map_err(|_| CdpError::internal(format!("profile {profile_id} is out of range")))?;
+                let offset = (profile_id & ((1 << SHARD_BITS) - 1)) as u32;
+                cells.entry(((code << 32) | (day + (1 << 31)), shard)).or_default().push(Cell { offset, n: *n, v });
+            }
+            for ((key, shard), mut gathered) in cells {
+                written.columns.push(target.column.column_id);
+                written.keys.push(key);
+                written.shards.push(shard);
+                written.cells.push(gathered.encode()?);
+            }
+        }
+        if written.columns.is_empty() {
+            return Ok(());
+        }
+        spi::run(
+            &ws.sql(
+                "INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT x.column_id, x.key, x.shard, x.cells \
+                 FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.int8[], $3::pg_catalog.int4[], $4::pg_catalog.bytea[]) AS x(column_id, key, shard, cells) ORDER BY 1, 2, 3",
+            ),
+            &[written.columns.into(), written.keys.into(), written.shards.into(), written.cells.into()],
+        )?;
+        Ok(())
     }
-    spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT x.column_id, x.key, x.shard, x.cells \
-             FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.int8[], $3::pg_catalog.int4[], $4::pg_catalog.bytea[]) AS x(column_id, key, shard, cells) ORDER BY 1, 2, 3",
-        ),
-        &[written.columns.into(), written.keys.into(), written.shards.into(), written.cells.into()],
-    )?;
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Who may write what at the same time.
 //!
 //! Most writers hold the workspace: identities, definitions and columns change under one of them at a time. An event that changes no identity holds the workspace together with
-//! others of its kind, and the person it is about alone. Readers wait for nobody.
+//! others of its kind, and the person it is about alone. Batches of such events hold it together with other batches. Readers wait for nobody.
 
 use super::{Workspace, look};
 use crate::error::CdpError;
@@ -14,6 +14,8 @@ use pgrx::pg_sys::Oid;
 const WHOLE: u16 = 1;
 /// Whoever gives codes to new values beside others.
 const CODES: u16 = 2;
+/// The batch, of those that write beside each other, that is about to commit, or the run that ends.
+const LAST: u16 = 3;
 /// The first of the parts that stand for people.
 const PEOPLE: u16 = 16;
 /// How many parts people share.
@@ -49,7 +51,7 @@ impl Workspace {
             ),
             &[],
         )?;
-        if transaction::keeps_its_snapshot() && self.unseen()? {
+        if transaction::keeps_its_snapshot() && (self.unseen()? || self.unseen_batch()?) {
             return Err(CdpError::serialization("an event came in since this transaction began")
                 .with_hint("Run the transaction again."));
         }
@@ -72,6 +74,19 @@ impl Workspace {
         Ok(())
     }
 
+    /// Lets this transaction write a batch that says nothing new of who is who, beside others that do, until it ends.
+    pub fn lock_jointly(&self) -> Result<(), CdpError> {
+        lock::take(self.table()?, WHOLE, Mode::Joint);
+        Ok(())
+    }
+
+    /// Makes this transaction the one, of those that hold the workspace jointly, that writes what all of them write: figures, and when somebody was seen. It keeps the others
+    /// waiting until it ends, so that they commit in the order in which they come here.
+    pub fn lock_last(&self) -> Result<(), CdpError> {
+        lock::take(self.table()?, LAST, Mode::Exclusive);
+        Ok(())
+    }
+
     /// Keeps others that share the workspace from giving codes to values at the same time.
     pub fn lock_codes(&self) -> Result<(), CdpError> {
         if !self.locked()? {
@@ -80,19 +95,21 @@ impl Workspace {
         Ok(())
     }
 
+    /// Whether a batch was taken, beside others, that this transaction does not see. The last one is always there, and whoever sees it sees those before it.
+    fn unseen_batch(&self) -> Result<bool, CdpError> {
+        let Some(sees) = transaction::Sees::active() else { return Ok(false) };
+        let sql = self.sql("SELECT b.xact FROM @ws@.inbox_batch b WHERE b.xact >= $1");
+        let later = transaction::on_latest_snapshot(|| latest(&sql, sees.from()))?;
+        Ok(later.into_iter().any(|xact| !sees.transaction(xact)))
+    }
+
     /// Whether a message was taken that this transaction does not see.
     fn unseen(&self) -> Result<bool, CdpError> {
         let Some(sees) = transaction::Sees::active() else { return Ok(false) };
         let from = sees.from();
         transaction::on_latest_snapshot(|| {
             let Some(messages) = Table::with_columns(&self.name, "message", MESSAGE_COLUMNS) else {
-                let later = self.sql("SELECT m.xact FROM @ws@.message m WHERE m.xact >= $1");
-                // Only a query that says it reads goes by the latest snapshot at REPEATABLE READ too.
-                let reading = spi::reading();
-                spi::set_reading(true);
-                let later = spi::rows(&later, &[from.into()], |row| spi::must::<i64>(row, 1));
-                spi::set_reading(reading);
-                let later = later?;
+                let later = latest(&self.sql("SELECT m.xact FROM @ws@.message m WHERE m.xact >= $1"), from)?;
                 return Ok(later.into_iter().any(|xact| !sees.transaction(xact)));
             };
             let index = messages.index("message_xact");
@@ -105,6 +122,16 @@ impl Workspace {
             found.map(|()| unseen)
         })
     }
+}
+
+/// The numbers of transactions that a query gives, by the latest snapshot whatever the isolation level.
+fn latest(sql: &str, from: i64) -> Result<Vec<i64>, CdpError> {
+    // Only a query that says it reads goes by the latest snapshot at REPEATABLE READ too.
+    let reading = spi::reading();
+    spi::set_reading(true);
+    let found = spi::rows(sql, &[from.into()], |row| spi::must::<i64>(row, 1));
+    spi::set_reading(reading);
+    found
 }
 
 /// The part that stands for a person and some others.

@@ -20,7 +20,8 @@ pub fn write(cells: &[Cell], depth: usize, number: impl Fn(&Cell) -> u64) -> Vec
             for cell in group {
                 for_each_bit(number(cell), |bit| {
                     if let Some(plane) = planes.get_mut(depth.wrapping_sub(bit + 1)) {
-                        plane.insert(cell.offset);
+                        // Cells ascend: each is the last of its plane so far.
+                        let _ = plane.try_push(cell.offset);
                     }
                 });
             }

@@ -1,113 +1,26 @@
-//! The inbox: messages that wait are taken in batches, each a transaction. Runs beside each other share the rows: each takes rows that no other has in hand, reads and plans them for
-//! itself, and only writes one after the other.
+//! The messages of a batch of one source, taken by the workspace's only writer: whatever they say.
 
-use super::definitions;
-use super::door::{self, as_received, key_of, reason_of};
-use super::figures;
-use super::plan::{self, Plan, Trouble, moment};
-use super::policy;
-use crate::error::{CdpError, quoted};
+use super::{Waiting, identifiers, keys, read_one};
+use crate::error::CdpError;
 use crate::event::{self, validate};
 use crate::expr::catalog::Catalog;
-use crate::identity::gather::{Refused, Row, Sights};
+use crate::identity::gather::{Refused, Sights};
 use crate::identity::rules::Rules;
 use crate::identity::{origin, stitch};
-use crate::pg::halving::halving;
+use crate::ingest::door::{self, as_received, reason_of};
+use crate::ingest::plan::{self, Plan, Trouble, moment};
+use crate::ingest::{definitions, figures, policy};
 use crate::pg::{spi, temp};
 use crate::profile;
 use crate::quality::tally::{Level, Tally};
 use crate::source::batch;
-use crate::workspace::{Workspace, job};
+use crate::workspace::Workspace;
 use pg_cdp_core::json::{Unkept, canonical};
-use pg_cdp_core::message::{Envelope, Fault, Message, read};
+use pg_cdp_core::message::{Fault, Message};
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
-
-/// Enters a run.
-pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
-    // Rows of runs that are gone are in the inbox as before: only the entry has to be closed.
-    spi::run(
-        &ws.sql(
-            "UPDATE @ws@.job j SET state = 'failed', message = 'interrupted', finished_at = j.updated_at FROM @ws@.jobs v \
-             WHERE v.job_id = j.job_id AND j.kind = 'inbox' AND v.state = 'interrupted'",
-        ),
-        &[],
-    )?;
-    job::begin(ws, "inbox", None)
-}
-
-/// A row of the inbox.
-struct Waiting {
-    payload: String,
-    source: String,
-    received: TimestampWithTimeZone,
-}
-
-/// The most rows of a batch.
-const MOST_ROWS: i32 = 1_000_000;
-
-/// Takes rows of the inbox; returns how many.
-pub fn take(ws: &Workspace, job_id: i64, rows: i32) -> Result<i64, CdpError> {
-    if !(1..=MOST_ROWS).contains(&rows) {
-        return Err(CdpError::invalid_parameter(format!("a batch of {rows} rows is not possible"))
-            .with_hint(format!("Give 1 to {MOST_ROWS}; 10000 is a good size.")));
-    }
-    let waiting = spi::rows(
-        &ws.sql(
-            "WITH claimed AS MATERIALIZED (SELECT i.inbox_id FROM @ws@.inbox i ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED), \
-             taken AS (DELETE FROM @ws@.inbox i USING claimed c WHERE i.inbox_id = c.inbox_id RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
-             SELECT t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id",
-        ),
-        &[rows.into()],
-        |row| Ok(Waiting { payload: spi::must(row, 1)?, source: spi::must(row, 2)?, received: spi::must(row, 3)? }),
-    )?;
-    let count = i64::try_from(waiting.len()).map_err(|_| CdpError::limit("too many rows"))?;
-    if waiting.is_empty() {
-        return Ok(0);
-    }
-    let mut sources: BTreeMap<String, Vec<Waiting>> = BTreeMap::new();
-    for row in waiting {
-        sources.entry(row.source.clone()).or_default().push(row);
-    }
-    let mut rejected = 0;
-    for (source, rows) in sources {
-        rejected += batch(ws, &source, &rows)?;
-    }
-    job::progress(ws, job_id, count, rejected)?;
-    Ok(count)
-}
-
-/// Takes rows of one source; returns how many messages were rejected. A row with a value that PostgreSQL refuses wherever it gets is rejected alone: it must not keep the others, nor those
-/// that come after, in the inbox for ever.
-fn batch(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<i64, CdpError> {
-    if !origin::is_name(source) {
-        let reason = format!("{} cannot be the name of a source", quoted(source));
-        return Batch::of_refused(UNNAMED, rows, &reason).write(ws);
-    }
-    let part = |after: i64, upto: i64| match (usize::try_from(after), usize::try_from(upto)) {
-        (Ok(after), Ok(upto)) => rows.get(after..upto).unwrap_or_default(),
-        _ => &[],
-    };
-    let mut faults = Vec::new();
-    let mut rejected = 0;
-    let take = |after: i64, upto: i64| {
-        rejected += Batch::read(ws, source, part(after, upto))?.write(ws)?;
-        Ok(())
-    };
-    halving(0, i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?, take, |row, failure| {
-        faults.push((row, failure.message));
-        Ok(())
-    })?;
-    for (row, reason) in faults {
-        rejected += Batch::of_refused(source, part(row - 1, row), &reason).write(ws)?;
-    }
-    Ok(rejected)
-}
-
-/// The source that rows count for whose own has no usable name.
-const UNNAMED: &str = "inbox";
 
 /// A message of the batch.
 struct Item {
@@ -135,20 +48,13 @@ impl Came {
     }
 }
 
-/// Reads a message; gives it with its key.
-fn read_one(value: &Value, envelope: Envelope, now: i64, nth: usize) -> Result<(Message, String), Fault> {
-    let message = read(value, envelope)?;
-    let key = key_of(&message, value, now, nth);
-    Ok((message, key))
-}
-
 /// A payload that is kept as its text, which jsonb holds whatever it is.
 fn as_text(payload: &str) -> Value {
     Value::String(payload.replace("\\u0000", "\u{fffd}"))
 }
 
 /// The messages of one source.
-struct Batch {
+pub struct Batch {
     source: String,
     items: Vec<Item>,
     /// Payloads that cannot be used, with their key and the reason.
@@ -157,7 +63,7 @@ struct Batch {
 
 impl Batch {
     /// Takes payloads apart and plans what they would write, as far as that is possible without keeping others from writing.
-    fn read(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<Self, CdpError> {
+    pub fn read(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<Self, CdpError> {
         let mut batch = Self { source: source.to_owned(), items: Vec::with_capacity(rows.len()), refused: Vec::new() };
         for row in rows {
             pgrx::check_for_interrupts!();
@@ -174,7 +80,7 @@ impl Batch {
     }
 
     /// Rows of which nothing is used, for one reason.
-    fn of_refused(source: &str, rows: &[Waiting], reason: &str) -> Self {
+    pub fn of_refused(source: &str, rows: &[Waiting], reason: &str) -> Self {
         let payload = |row: &Waiting| {
             let object = serde_json::from_str(&row.payload).ok().filter(Value::is_object);
             let kept = object.and_then(|mut object| canonical(&mut object).is_ok().then_some(object));
@@ -255,7 +161,7 @@ impl Batch {
     }
 
     /// Writes what was planned. Returns how many messages were rejected.
-    fn write(mut self, ws: &Workspace) -> Result<i64, CdpError> {
+    pub fn write(mut self, ws: &Workspace) -> Result<i64, CdpError> {
         ws.lock()?;
         let (source_id, trust) = origin::of_calls(ws, &self.source)?;
         let repeated = self.drop_known(ws, source_id)?;
@@ -263,7 +169,11 @@ impl Batch {
         plan::moments(self.items.iter_mut().filter_map(|item| item.plan.as_mut()).flat_map(|plan| &mut plan.traits))?;
         let rules = Rules::load(ws)?;
         batch::prepare()?;
-        let (rows, types) = self.rows(ws, &rules)?;
+        let messages = (0i64..).zip(&self.items).filter_map(|(rn, item)| {
+            let plan = item.plan.as_ref()?;
+            Some((rn, &item.message, plan.time.at))
+        });
+        let (rows, types) = identifiers::rows(ws, &rules, messages)?;
         let (mut refused, mut useless) = (Vec::new(), Vec::new());
         let mut sights = Sights::of(ws, &rules, &types, &rows, &mut refused, &mut useless)?;
         drop(rows);
@@ -316,17 +226,8 @@ impl Batch {
     /// Leaves out messages that were taken before, and all but the first of those with the same key: whatever they say, the first one counts.
     /// Returns how many of them told an event.
     fn drop_known(&mut self, ws: &Workspace, source_id: i32) -> Result<i64, CdpError> {
-        let keys: Vec<String> = self.items.iter().map(|item| item.key.clone()).collect();
-        // Each key is looked up by itself: how many events a source has is what statistics know last, and a plan that goes by that compares every key with every event.
-        let known = spi::rows(
-            &ws.sql(
-                "SELECT m.key FROM unnest($2) x(key) CROSS JOIN LATERAL (SELECT m.message_id AS key FROM @ws@.message m WHERE m.source_id = $1 AND m.message_id = x.key OFFSET 0) m \
-                 UNION ALL SELECT e.key FROM unnest($2) x(key) CROSS JOIN LATERAL (SELECT e.key FROM @ws@.event e WHERE e.source_id = $1 AND e.key = x.key OFFSET 0) e",
-            ),
-            &[source_id.into(), keys.into()],
-            |row| spi::must::<String>(row, 1),
-        )?;
-        let mut met: HashSet<String> = known.into_iter().collect();
+        let keys = self.items.iter().map(|item| item.key.as_str()).collect();
+        let mut met = keys::known(ws, source_id, keys)?;
         let mut repeated = 0;
         self.items.retain(|item| {
             let new = met.insert(item.key.clone());
@@ -349,41 +250,6 @@ impl Batch {
             }
         }
         if any { self.plan(ws) } else { Ok(()) }
-    }
-
-    /// The identifiers of the messages as rows with a column for each type, for as many values of it as any message has.
-    fn rows(&mut self, ws: &Workspace, rules: &Rules) -> Result<(Vec<Row>, Vec<i32>), CdpError> {
-        let mut types: Vec<i32> = Vec::new();
-        let mut columns: HashMap<(i32, usize), usize> = HashMap::new();
-        let mut rows = Vec::with_capacity(self.items.len());
-        for (rn, item) in (0i64..).zip(&self.items) {
-            let Some(plan) = &item.plan else { continue };
-            let mut values: Vec<Option<String>> = vec![None; types.len()];
-            for (_, ty, value) in plan::named(ws, rules, &item.message)? {
-                let type_id = ty.type_id;
-                let mut nth = 0;
-                let column = loop {
-                    let column = *columns.entry((type_id, nth)).or_insert_with(|| {
-                        types.push(type_id);
-                        types.len() - 1
-                    });
-                    values.resize(types.len(), None);
-                    if values.get(column).is_some_and(Option::is_none) {
-                        break column;
-                    }
-                    nth += 1;
-                };
-                if let Some(slot) = values.get_mut(column) {
-                    *slot = Some(value.to_owned());
-                }
-            }
-            let seen = moment(plan.time.at)?;
-            rows.push(Row { rn, seen: Some(seen), values, fault: None });
-        }
-        for row in &mut rows {
-            row.values.resize(types.len(), None);
-        }
-        Ok((rows, types))
     }
 
     /// Fills the table of the batch with what the messages say.

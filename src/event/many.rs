@@ -1,0 +1,153 @@
+//! Landing many events out of memory, beside others that do the same: what [`super::land`] does for the rows of a batch, for events of which everything is known.
+
+use super::one;
+use super::partition;
+use crate::error::CdpError;
+use crate::expr::catalog;
+use crate::pg::spi;
+use crate::store::column::day_sql;
+use crate::store::days::{self, Came};
+use crate::workspace::Workspace;
+use pg_cdp_core::message::time::Month;
+use pgrx::datum::TimestampWithTimeZone;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// An event.
+pub struct Event<'a> {
+    /// Its type.
+    pub ty: &'a catalog::Event,
+    /// The identifier it is kept on.
+    pub node_id: i64,
+    /// Whose that is.
+    pub profile_id: i64,
+    /// When it happened.
+    pub at: TimestampWithTimeZone,
+    /// Its key in the source.
+    pub key: &'a str,
+    /// Its properties, in the form of their types.
+    pub properties: &'a Map<String, Value>,
+    /// When it was received.
+    pub received: TimestampWithTimeZone,
+    /// When it happened by the clock of the client, when that was corrected.
+    pub original: Option<TimestampWithTimeZone>,
+}
+
+/// Which months have a partition, as far as it was asked for.
+#[derive(Default)]
+pub struct Months {
+    asked: Vec<(Month, bool)>,
+}
+
+impl Months {
+    /// Whether the partition for a moment is there, in microseconds since 2000.
+    pub fn has(&mut self, ws: &Workspace, at: i64) -> bool {
+        let Some(month) = Month::of(at) else { return true };
+        if let Some((_, there)) = self.asked.iter().rev().find(|(asked, _)| *asked == month) {
+            return *there;
+        }
+        let there = partition::exists(ws, &month.partition());
+        self.asked.push((month, there));
+        there
+    }
+}
+
+/// Enters events of a source and writes them to the day columns of their types. No event of their keys may be there, each key may occur once, and the partitions of their months have to be
+/// there. `false` when a column cannot keep one of them: then the caller has to take all of it back, and to hold the workspace.
+pub fn land(ws: &Workspace, source_id: i32, events: &mut [Event<'_>]) -> Result<bool, CdpError> {
+    // Batches beside each other that have a message in common meet it in the same order, so that none waits for one that waits for it.
+    events.sort_unstable_by_key(|event| (i64::from(event.at), event.key));
+    let days = enter(ws, source_id, events)?;
+    let mut types: BTreeMap<i32, (&catalog::Event, Vec<Came<'_>>)> = BTreeMap::new();
+    for (event, day) in events.iter().zip(days) {
+        let came = Came { profile_id: event.profile_id, day, properties: event.properties };
+        types.entry(event.ty.event_type_id).or_insert_with(|| (event.ty, Vec::new())).1.push(came);
+    }
+    for (ty, came) in types.into_values() {
+        if !days::write_beside(ws, &one::columns(ty), came.into_iter())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Writes the events; gives the day of each.
+fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64>, CdpError> {
+    let (mut types, mut nodes, mut at) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut properties) = (Vec::new(), Vec::new());
+    let (mut received, mut original) = (Vec::new(), Vec::new());
+    for event in events {
+        types.push(event.ty.event_type_id);
+        nodes.push(event.node_id);
+        at.push(event.at);
+        keys.push(event.key);
+        properties.push(serde_json::to_string(event.properties).map_err(|e| CdpError::internal(e.to_string()))?);
+        received.push(event.received);
+        original.push(event.original);
+    }
+    let mut next = events.iter();
+    spi::rows(
+        &ws.sql(&format!(
+            "INSERT INTO @ws@.event AS e (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
+             SELECT x.t, $8, x.n, x.a, x.k, x.p::pg_catalog.jsonb, x.r, x.o \
+             FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.text[], $5::pg_catalog.text[], \
+                 $6::pg_catalog.timestamptz[], $7::pg_catalog.timestamptz[]) AS x(t, n, a, k, p, r, o) RETURNING e.key, {}",
+            day_sql("e.at")
+        )),
+        &[
+            types.into(),
+            nodes.into(),
+            at.into(),
+            keys.into(),
+            properties.into(),
+            received.into(),
+            original.into(),
+            source_id.into(),
+        ],
+        |row| {
+            if row.get::<&str>(1)? != next.next().map(|event| event.key) {
+                return Err(CdpError::internal("events came back in another order than they were written"));
+            }
+            spi::must::<i64>(row, 2)
+        },
+    )
+}
+
+/// Counts events, as [`super::seen::record`] does. Whoever does so keeps others that count waiting until its transaction ends.
+pub fn count(ws: &Workspace, events: &[Event<'_>]) -> Result<(), CdpError> {
+    struct Seen {
+        events: i64,
+        first: TimestampWithTimeZone,
+        last: TimestampWithTimeZone,
+    }
+    let mut all: BTreeMap<(i32, i32), Seen> = BTreeMap::new();
+    // They are in the order of their times.
+    for event in events {
+        let names = event.properties.keys().filter_map(|name| event.ty.properties.get(name));
+        for property_id in std::iter::once(0).chain(names.map(|property| property.property_id)) {
+            let new = Seen { events: 0, first: event.at, last: event.at };
+            let seen = all.entry((event.ty.event_type_id, property_id)).or_insert(new);
+            seen.events += 1;
+            seen.last = event.at;
+        }
+    }
+    let (mut types, mut properties, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for ((event_type_id, property_id), seen) in all {
+        types.push(event_type_id);
+        properties.push(property_id);
+        counts.push(seen.events);
+        first.push(seen.first);
+        last.push(seen.last);
+    }
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.event_seen AS s (event_type_id, property_id, events, first_seen, last_seen) \
+             SELECT * FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.int4[], $3::pg_catalog.int8[], $4::pg_catalog.timestamptz[], $5::pg_catalog.timestamptz[]) \
+             ON CONFLICT (event_type_id, property_id) DO UPDATE SET events = s.events + excluded.events, \
+                first_seen = least(s.first_seen, excluded.first_seen), last_seen = greatest(s.last_seen, excluded.last_seen)",
+        ),
+        &[types.into(), properties.into(), counts.into(), first.into(), last.into()],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The inbox: messages that wait are taken in batches, each a transaction. Runs beside each other share the rows: each takes rows that no other has in hand.
+//!
+//! Most messages say nothing new of who is who. Batches of those are written beside each other ([`beside`]); what else a batch holds is left in the inbox, marked, and taken by the next one,
+//! as the workspace's only writer ([`batch`]).
+
+mod batch;
+mod beside;
+mod identifiers;
+mod keys;
+
+use super::door::key_of;
+use crate::error::{CdpError, quoted};
+use crate::identity::origin;
+use crate::pg::halving::halving;
+use crate::pg::spi;
+use crate::workspace::{Workspace, job};
+use batch::Batch;
+use pg_cdp_core::message::{Envelope, Fault, Message, read};
+use pgrx::datum::TimestampWithTimeZone;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Enters a run.
+pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
+    // Rows of runs that are gone are in the inbox as before: only the entry has to be closed.
+    spi::run(
+        &ws.sql(
+            "UPDATE @ws@.job j SET state = 'failed', message = 'interrupted', finished_at = j.updated_at FROM @ws@.jobs v \
+             WHERE v.job_id = j.job_id AND j.kind = 'inbox' AND v.state = 'interrupted'",
+        ),
+        &[],
+    )?;
+    job::begin(ws, "inbox", None)
+}
+
+/// Ends a run: done, or failed with a message. Returns whether what it left pending is to be folded now: another run does it at its end.
+pub fn end(ws: &Workspace, job_id: i64, failure: Option<&str>) -> Result<bool, CdpError> {
+    // Of runs that end at the same time one is the last.
+    ws.lock_last()?;
+    job::end(ws, job_id, failure)?;
+    let others = spi::one::<bool>(
+        &ws.sql("SELECT EXISTS (SELECT FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.kind = 'inbox' AND v.state = 'running')"),
+        &[],
+    )?;
+    Ok(failure.is_none() && others == Some(false))
+}
+
+/// A row of the inbox.
+struct Waiting {
+    inbox_id: i64,
+    payload: String,
+    source: String,
+    received: TimestampWithTimeZone,
+}
+
+/// The most rows of a batch.
+const MOST_ROWS: i32 = 1_000_000;
+
+/// Takes rows of the inbox; returns how many it has looked at. `beside` tells that the transaction is theirs alone, so that they may be written beside other batches.
+pub fn take(ws: &Workspace, job_id: i64, rows: i32, beside: bool) -> Result<i64, CdpError> {
+    if !(1..=MOST_ROWS).contains(&rows) {
+        return Err(CdpError::invalid_parameter(format!("a batch of {rows} rows is not possible"))
+            .with_hint(format!("Give 1 to {MOST_ROWS}; 10000 is a good size.")));
+    }
+    if !beside || !beside::possible(ws)? {
+        let waiting = claim(ws, "", rows)?;
+        return alone(ws, job_id, waiting);
+    }
+    // Those that came first are settled first.
+    let waiting = claim(ws, "WHERE i.alone", rows)?;
+    if !waiting.is_empty() {
+        return alone(ws, job_id, waiting);
+    }
+    let waiting = claim(ws, "WHERE NOT i.alone", rows)?;
+    let count = count(waiting.len())?;
+    if count == 0 || beside::take(ws, job_id, &waiting)? { Ok(count) } else { alone(ws, job_id, waiting) }
+}
+
+fn count(n: usize) -> Result<i64, CdpError> {
+    i64::try_from(n).map_err(|_| CdpError::limit("too many rows"))
+}
+
+/// Takes rows that no other run has in hand out of the inbox.
+fn claim(ws: &Workspace, which: &str, rows: i32) -> Result<Vec<Waiting>, CdpError> {
+    spi::rows(
+        &ws.sql(&format!(
+            "WITH claimed AS MATERIALIZED (SELECT i.inbox_id FROM @ws@.inbox i {which} ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED), \
+             taken AS (DELETE FROM @ws@.inbox i USING claimed c WHERE i.inbox_id = c.inbox_id RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
+             SELECT t.inbox_id, t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id"
+        )),
+        &[rows.into()],
+        |row| {
+            Ok(Waiting {
+                inbox_id: spi::must(row, 1)?,
+                payload: spi::must(row, 2)?,
+                source: spi::must(row, 3)?,
+                received: spi::must(row, 4)?,
+            })
+        },
+    )
+}
+
+/// Takes rows as the workspace's only writer; returns how many.
+fn alone(ws: &Workspace, job_id: i64, waiting: Vec<Waiting>) -> Result<i64, CdpError> {
+    let count = count(waiting.len())?;
+    if count == 0 {
+        return Ok(0);
+    }
+    let mut sources: BTreeMap<String, Vec<Waiting>> = BTreeMap::new();
+    for row in waiting {
+        sources.entry(row.source.clone()).or_default().push(row);
+    }
+    let mut rejected = 0;
+    for (source, rows) in sources {
+        rejected += of_source(ws, &source, &rows)?;
+    }
+    job::progress(ws, job_id, count, rejected)?;
+    Ok(count)
+}
+
+/// The source that rows count for whose own has no usable name.
+const UNNAMED: &str = "inbox";
+
+/// Takes rows of one source; returns how many messages were rejected. A row with a value that PostgreSQL refuses wherever it gets is rejected alone: it must not keep the others, nor those
+/// that come after, in the inbox for ever.
+fn of_source(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<i64, CdpError> {
+    if !origin::is_name(source) {
+        let reason = format!("{} cannot be the name of a source", quoted(source));
+        return Batch::of_refused(UNNAMED, rows, &reason).write(ws);
+    }
+    let part = |after: i64, upto: i64| match (usize::try_from(after), usize::try_from(upto)) {
+        (Ok(after), Ok(upto)) => rows.get(after..upto).unwrap_or_default(),
+        _ => &[],
+    };
+    let mut faults = Vec::new();
+    let mut rejected = 0;
+    let take = |after: i64, upto: i64| {
+        rejected += Batch::read(ws, source, part(after, upto))?.write(ws)?;
+        Ok(())
+    };
+    halving(0, i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?, take, |row, failure| {
+        faults.push((row, failure.message));
+        Ok(())
+    })?;
+    for (row, reason) in faults {
+        rejected += Batch::of_refused(source, part(row - 1, row), &reason).write(ws)?;
+    }
+    Ok(rejected)
+}
+
+/// Reads a message; gives it with its key.
+fn read_one(value: &Value, envelope: Envelope, now: i64, nth: usize) -> Result<(Message, String), Fault> {
+    let message = read(value, envelope)?;
+    let key = key_of(&message, value, now, nth);
+    Ok((message, key))
+}
