@@ -71,6 +71,27 @@ pub fn explain(query: &str) -> Result<String, CdpError> {
     })
 }
 
+/// The bigints that a query gives by the active snapshot. Every other query of a transaction that has written goes by the snapshot that the transaction keeps.
+pub fn bigints_by_active_snapshot(query: &str) -> Result<Vec<i64>, CdpError> {
+    let sql = CString::new(query).map_err(|_| CdpError::internal("a query has a NUL"))?;
+    Spi::connect(|_| {
+        // SAFETY: SPI is connected, and the text lives through the call; the table of results is there until it is disconnected, and has as many rows as it says.
+        unsafe {
+            let code = pg_sys::SPI_execute(sql.as_ptr(), true, 0);
+            let Some(table) = pg_sys::SPI_tuptable.as_ref().filter(|_| code >= 0) else {
+                return Err(CdpError::internal("a query returned nothing"));
+            };
+            let mut numbers = Vec::new();
+            for nth in 0..table.numvals {
+                let mut null = false;
+                let datum = pg_sys::SPI_getbinval(*table.vals.add(nth as usize), table.tupdesc, 1, &mut null);
+                numbers.extend(i64::from_datum(datum, null));
+            }
+            Ok(numbers)
+        }
+    })
+}
+
 thread_local! {
     /// Whether the function that runs only reads. Then its statements see what the statement that calls it sees, all of them the same, and need no
     /// transaction id, so that it works on a standby.

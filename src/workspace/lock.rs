@@ -98,8 +98,8 @@ impl Workspace {
     /// Whether a batch was taken, beside others, that this transaction does not see. The last one is always there, and whoever sees it sees those before it.
     fn unseen_batch(&self) -> Result<bool, CdpError> {
         let Some(sees) = transaction::Sees::active() else { return Ok(false) };
-        let sql = self.sql("SELECT b.xact FROM @ws@.inbox_batch b WHERE b.xact >= $1");
-        let later = transaction::on_latest_snapshot(|| latest(&sql, sees.from()))?;
+        let later = self.sql(&format!("SELECT b.xact FROM @ws@.inbox_batch b WHERE b.xact >= {}", sees.from()));
+        let later = transaction::on_latest_snapshot(|| spi::bigints_by_active_snapshot(&later))?;
         Ok(later.into_iter().any(|xact| !sees.transaction(xact)))
     }
 
@@ -109,7 +109,8 @@ impl Workspace {
         let from = sees.from();
         transaction::on_latest_snapshot(|| {
             let Some(messages) = Table::with_columns(&self.name, "message", MESSAGE_COLUMNS) else {
-                let later = latest(&self.sql("SELECT m.xact FROM @ws@.message m WHERE m.xact >= $1"), from)?;
+                let later = self.sql(&format!("SELECT m.xact FROM @ws@.message m WHERE m.xact >= {from}"));
+                let later = spi::bigints_by_active_snapshot(&later)?;
                 return Ok(later.into_iter().any(|xact| !sees.transaction(xact)));
             };
             let index = messages.index("message_xact");
@@ -122,16 +123,6 @@ impl Workspace {
             found.map(|()| unseen)
         })
     }
-}
-
-/// The numbers of transactions that a query gives, by the latest snapshot whatever the isolation level.
-fn latest(sql: &str, from: i64) -> Result<Vec<i64>, CdpError> {
-    // Only a query that says it reads goes by the latest snapshot at REPEATABLE READ too.
-    let reading = spi::reading();
-    spi::set_reading(true);
-    let found = spi::rows(sql, &[from.into()], |row| spi::must::<i64>(row, 1));
-    spi::set_reading(reading);
-    found
 }
 
 /// The part that stands for a person and some others.
