@@ -4,11 +4,14 @@
 //! node that is written with it is not updated.
 
 use super::blocked::Blocked;
+use super::hold;
 use super::rules::Rules;
 use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::pg::{sequence, spi, temp};
+use crate::guc;
+use crate::pg::append::{self, Column};
+use crate::pg::{sequence, spi, temp, transaction};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::{HashMap, HashSet};
@@ -229,6 +232,24 @@ impl Sights {
         // Neighbours in the index are looked up one after the other.
         order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, i.value.as_str())));
         let sorted = || order.iter().filter_map(|place| self.identifiers.get(*place));
+        if let Some(known) = hold::known(ws, sorted().map(|i| (i.type_id, i.value.as_str())))? {
+            let mut profiles: Vec<i64> = known.iter().filter_map(|(_, known)| known.profile_id).collect();
+            profiles.sort_unstable();
+            profiles.dedup();
+            if let Some(ages) = hold::ages(ws, &profiles)? {
+                for (nth, known) in known {
+                    let place = order.get(nth).copied().unwrap_or(usize::MAX);
+                    let Some(identifier) = self.identifiers.get_mut(place) else { continue };
+                    (identifier.node_id, identifier.fresh) = (known.node_id, false);
+                    identifier.quarantine = known.quarantine;
+                    identifier.home = known.profile_id.and_then(|profile_id| {
+                        let (created_at, contested) = ages.get(&profile_id).copied()?;
+                        Some(Home { profile_id, created_at, contested })
+                    });
+                }
+                return Ok(());
+            }
+        }
         let types: Vec<i32> = sorted().map(|i| i.type_id).collect();
         let values: Vec<String> = sorted().map(|i| i.value.clone()).collect();
         let known = spi::through_indexes(|| {
@@ -378,7 +399,8 @@ impl Sights {
             }
         }
         // An edge of a new identifier is new.
-        new.write(ws, source_id, trust, "", |_| Ok(()))?;
+        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
+        let known = known.show(ws, source_id, trust, &mut fresh)?;
         // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
         spi::through_indexes(|| {
             known.write(
@@ -437,6 +459,11 @@ impl Sights {
             subjects.extend(most.map(|place| (row.rn, *place)));
         }
         subjects
+    }
+
+    /// The latest time that a row speaks of.
+    pub fn newest(&self) -> Option<TimestampWithTimeZone> {
+        self.rows.iter().filter_map(|row| row.seen).max_by_key(|seen| micros(*seen))
     }
 
     /// Tells each row its subject, with the profile of that when it is known.
@@ -501,6 +528,68 @@ impl Edges {
         self.last.push(span.map(|s| s.1));
     }
 
+    /// Writes those that no rule keeps from linking without a query, if that is possible; gives the others. None of them may be there already.
+    fn add(self, ws: &Workspace, source_id: i32, trust: i32) -> Result<Self, CdpError> {
+        let now = transaction::started_at();
+        let times =
+            |of: &[Option<TimestampWithTimeZone>]| -> Vec<i64> { of.iter().map(|at| at.map_or(now, micros)).collect() };
+        let (first, last) = (times(&self.first), times(&self.last));
+        let mut rest = Self::default();
+        for (strong, state) in [(true, "accepted"), (false, "weak")] {
+            let is = |nth: &usize| self.strong[*nth] == strong && self.reasons[*nth].is_none();
+            let some: Vec<usize> = (0..self.from.len()).filter(is).collect();
+            let of = |values: &[i64]| -> Vec<i64> { some.iter().map(|nth| values[*nth]).collect() };
+            let (from, to, first, last) = (of(&self.from), of(&self.to), of(&first), of(&last));
+            let columns = [
+                Column::Int8(&from),
+                Column::Int8(&to),
+                Column::EachInt4(source_id),
+                Column::EachFloat4((f64::from(trust) / 100.0) as f32),
+                Column::EachText(state),
+                Column::Null,
+                Column::Int8(&first),
+                Column::Int8(&last),
+            ];
+            if !append::append(&ws.name, &hold::edge::SHAPE, &columns, some.len())? {
+                some.into_iter().for_each(|nth| self.copy(nth, &mut rest));
+            }
+        }
+        (0..self.from.len()).filter(|nth| self.reasons[*nth].is_some()).for_each(|nth| self.copy(nth, &mut rest));
+        Ok(rest)
+    }
+
+    /// Enters those that the source had not shown before without a query, if that is possible; `fresh` gets the strong ones of them. Gives those that a query has to enter, or whose times it
+    /// has to move. Their ends are all known.
+    fn show(self, ws: &Workspace, source_id: i32, trust: i32, fresh: &mut Vec<(i64, i64)>) -> Result<Self, CdpError> {
+        let pairs: Vec<(i64, i64)> = self.from.iter().copied().zip(self.to.iter().copied()).collect();
+        if pairs.is_empty() || !guc::direct_write() {
+            return Ok(self);
+        }
+        let Some(shown) = hold::shown(ws, &pairs, source_id)? else { return Ok(self) };
+        let (mut new, mut moved) = (Self::default(), Self::default());
+        for (nth, (pair, shown)) in pairs.iter().zip(shown).enumerate() {
+            let Some((first, last)) = shown else {
+                self.copy(nth, &mut new);
+                if self.strong[nth] {
+                    fresh.push(*pair);
+                }
+                continue;
+            };
+            let outside = |at: &Option<TimestampWithTimeZone>| at.map(micros).is_some_and(|at| at < first || last < at);
+            if outside(&self.first[nth]) || outside(&self.last[nth]) {
+                self.copy(nth, &mut moved);
+            }
+        }
+        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
+        Ok(moved)
+    }
+
+    /// Copies an edge.
+    fn copy(&self, nth: usize, into: &mut Self) {
+        let span = self.first[nth].zip(self.last[nth]);
+        into.push(self.from[nth], self.to[nth], self.strong[nth], self.reasons[nth].clone(), span);
+    }
+
     /// Writes them; `rest` ends the statement.
     fn write(
         self,
@@ -546,6 +635,9 @@ pub fn write(
     if unwritten.is_empty() {
         return Ok(());
     }
+    if add(ws, &unwritten, source_id, &home)? {
+        return Ok(());
+    }
     // The index of values is by far the largest: its pages are visited one after the other, each once.
     unwritten.sort_unstable_by(|a, b| (a.type_id, &a.value).cmp(&(b.type_id, &b.value)));
     let count = unwritten.len();
@@ -570,4 +662,32 @@ pub fn write(
         &[ids.into(), types.into(), values.into(), homes.into(), first.into(), last.into(), source_id.into()],
     )?;
     Ok(())
+}
+
+/// Does so without a query, if that is possible.
+fn add(
+    ws: &Workspace,
+    unwritten: &[Unwritten],
+    source_id: i32,
+    home: &impl Fn(i64) -> Option<i64>,
+) -> Result<bool, CdpError> {
+    let now = transaction::started_at();
+    let ids: Vec<i64> = unwritten.iter().map(|new| new.node_id).collect();
+    let types: Vec<i32> = unwritten.iter().map(|new| new.type_id).collect();
+    let values: Vec<&str> = unwritten.iter().map(|new| new.value.as_str()).collect();
+    let homes: Vec<Option<i64>> = ids.iter().map(|id| home(*id)).collect();
+    let first: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.0))).collect();
+    let last: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.1))).collect();
+    let columns = [
+        Column::Int8(&ids),
+        Column::Int4(&types),
+        Column::Text(&values),
+        Column::Int8OrNull(&homes),
+        Column::EachInt4(source_id),
+        Column::Int8(&first),
+        Column::Int8(&last),
+        Column::EachInt8(now),
+        Column::Null,
+    ];
+    append::append(&ws.name, &hold::node::SHAPE, &columns, ids.len())
 }

@@ -82,8 +82,8 @@ pub fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     })
 }
 
-/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
-/// hash (full compare only) and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
+/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, fresh, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
+/// hash and whether no run had taken it (full compare only), and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
 /// said. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
@@ -110,7 +110,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
             };
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, x.r \
+                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, false AS fresh, x.r \
                  FROM (SELECT {key} AS k, (\n{updated_at}\n) AS u, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter} {since}) x"
             )
         }
@@ -125,7 +125,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
             let taken = ws.sql("@ws@.source_row");
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, x.r \
+                 SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, s.source_id IS NULL AS fresh, x.r \
                  FROM (SELECT {key} AS k, md5({ROW}::pg_catalog.text)::pg_catalog.uuid AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
                  LEFT JOIN {taken} s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
             )
