@@ -14,7 +14,8 @@ use crate::pg::append::{self, Column};
 use crate::pg::{sequence, spi, temp, transaction};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A row as its mapping gave it.
 pub struct Row {
@@ -98,34 +99,56 @@ struct Raw<'a> {
     outcome: Result<u32, String>,
 }
 
-/// The identifiers that the values of a column are, by place; `None` for a value that is none.
-type Places<'a> = HashMap<&'a str, Option<u32>>;
+/// What the values of rows are: of each row and column the place of its identifier, [`NOTHING`] for none.
+struct Cells {
+    width: usize,
+    places: Vec<u32>,
+}
+
+/// No identifier.
+const NOTHING: u32 = u32::MAX;
+
+impl Cells {
+    fn of_row(&self, nth: usize) -> &[u32] {
+        self.places.get(nth * self.width..(nth + 1) * self.width).unwrap_or_default()
+    }
+}
 
 impl Sights {
     /// Cleans and looks up the identifiers of rows; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets them.
     /// The sights have no row yet.
-    fn distinct<'a>(
+    fn distinct(
         ws: &Workspace,
         rules: &Rules,
         types: &[i32],
-        rows: &'a [Row],
+        rows: &[Row],
         refused: &mut Vec<Refused>,
-    ) -> Result<(Self, Vec<Places<'a>>), CdpError> {
+    ) -> Result<(Self, Cells), CdpError> {
+        let too_many = || CdpError::limit("a batch has too many identifiers");
         let mut sights = Self::default();
-        let mut raws: Vec<Raw<'a>> = Vec::new();
+        let mut raws: Vec<Raw> = Vec::new();
+        let mut cells = Cells { width: types.len(), places: vec![NOTHING; rows.len() * types.len()] };
         // Several columns may be of the same type.
         let mut known_of: HashMap<i32, HashMap<String, u32>> = HashMap::new();
         for (column, type_id) in types.iter().enumerate() {
             let ty = rules.get(*type_id)?;
             let known = known_of.entry(*type_id).or_default();
-            let mut met: HashSet<&str> = HashSet::new();
-            for row in rows {
+            // The value of a cell, by its place among the distinct ones.
+            let mut met: HashMap<&str, u32> = HashMap::new();
+            for (nth, row) in rows.iter().enumerate() {
                 let Some(value) = row.values.get(column).and_then(|v| v.as_deref()).filter(|v| !v.is_empty()) else {
                     continue;
                 };
-                if !met.insert(value) {
-                    continue;
-                }
+                let Some(cell) = cells.places.get_mut(nth * types.len() + column) else { continue };
+                let slot = match met.entry(value) {
+                    Entry::Occupied(raw) => {
+                        *cell = *raw.get();
+                        continue;
+                    }
+                    Entry::Vacant(slot) => slot,
+                };
+                *cell = u32::try_from(raws.len()).ok().filter(|raw| *raw != NOTHING).ok_or_else(too_many)?;
+                slot.insert(*cell);
                 let Some(Forms { kept, plain }) = value::forms(ws, ty, value)? else {
                     raws.push(Raw { column, value, outcome: Err("not a valid value".to_owned()) });
                     continue;
@@ -138,8 +161,7 @@ impl Sights {
                 let place = match known.get(&kept) {
                     Some(place) => *place,
                     None => {
-                        let place = u32::try_from(sights.identifiers.len())
-                            .map_err(|_| CdpError::limit("a batch has too many identifiers"))?;
+                        let place = u32::try_from(sights.identifiers.len()).map_err(|_| too_many())?;
                         known.insert(kept.clone(), place);
                         sights.identifiers.push(Identifier {
                             type_id: *type_id,
@@ -160,25 +182,27 @@ impl Sights {
                 raws.push(Raw { column, value, outcome: Ok(place) });
             }
         }
+        drop(known_of);
         sights.look_up(ws)?;
         let blocked = sights.blocked(ws)?;
-        let mut place_of: Vec<Places<'a>> = types.iter().map(|_| HashMap::new()).collect();
+        let mut place_of: Vec<u32> = Vec::with_capacity(raws.len());
         for raw in raws {
             let fault = match &raw.outcome {
                 Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
                 Err(fault) => Some(fault.clone()),
             };
             let place = if fault.is_some() { None } else { raw.outcome.as_ref().ok().copied() };
-            if let Some(places) = place_of.get_mut(raw.column) {
-                places.insert(raw.value, place);
-            }
+            place_of.push(place.unwrap_or(NOTHING));
             if let (Some(fault), Some(type_id)) = (fault, types.get(raw.column)) {
                 let ty = rules.get(*type_id)?;
                 let value = (!ty.hashed).then(|| raw.value.to_owned());
                 refused.push(Refused { type_name: ty.name.clone(), value, fault, blocked: raw.outcome.is_ok() });
             }
         }
-        Ok((sights, place_of))
+        for cell in &mut cells.places {
+            *cell = place_of.get(*cell as usize).copied().unwrap_or(NOTHING);
+        }
+        Ok((sights, cells))
     }
 
     /// The sights of some rows, their new identifiers numbered in the order in which the rows show them. `refused` gets the values that are no identifiers, `useless` the numbers
@@ -191,13 +215,16 @@ impl Sights {
         refused: &mut Vec<Refused>,
         useless: &mut Vec<i64>,
     ) -> Result<Self, CdpError> {
-        let (mut sights, place_of) = Self::distinct(ws, rules, types, rows, refused)?;
+        let (mut sights, cells) = Self::distinct(ws, rules, types, rows, refused)?;
         let mut fresh: Vec<(i64, u32)> = Vec::new();
-        for row in rows {
-            let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
-            for (value, place_of) in row.values.iter().zip(&place_of) {
-                let place = value.as_deref().and_then(|value| place_of.get(value).copied().flatten());
-                places.extend(place.filter(|place| !places.contains(place)));
+        let mut places: Vec<u32> = Vec::with_capacity(types.len());
+        sights.rows.reserve(rows.len());
+        for (nth, row) in rows.iter().enumerate() {
+            places.clear();
+            for place in cells.of_row(nth).iter().filter(|place| **place != NOTHING) {
+                if !places.contains(place) {
+                    places.push(*place);
+                }
             }
             let strong = |place: &u32| sights.identifiers.get(*place as usize).is_some_and(|i| i.strong);
             if row.fault.is_some() || !places.iter().any(strong) {
@@ -220,7 +247,7 @@ impl Sights {
                     });
                 }
             }
-            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places });
+            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places: places.clone() });
         }
         sights.number(ws, fresh)?;
         Ok(sights)
