@@ -5,6 +5,7 @@ COMMENT ON FUNCTION _cdp_codes_cells(bytea, integer) IS 'the profiles of a codes
 COMMENT ON FUNCTION _cdp_codes_final(internal) IS 'final function of _cdp_codes_agg';
 COMMENT ON FUNCTION _cdp_codes_trans(internal, bigint, bytea) IS 'transition function of _cdp_codes_agg';
 COMMENT ON FUNCTION _cdp_fold(text, bytea, bytea[]) IS 'a chunk with its pending changes folded in; null when nothing is left';
+COMMENT ON FUNCTION _cdp_hash(text) IS 'the MD5 of a text as a uuid: how the text of a row is kept';
 COMMENT ON FUNCTION _cdp_in_transaction_block() IS 'whether the caller is inside a transaction block';
 COMMENT ON FUNCTION _cdp_keyed(text, text, text) IS 'a normal form as identifiers of a type with storage hmac are kept';
 COMMENT ON FUNCTION _cdp_normalise(text, text, text) IS 'a value in the normal form of its identifier type';

@@ -33,6 +33,8 @@ static PARALLEL_SIZE: GucSetting<i32> = GucSetting::<i32>::new(262_144);
 
 static DIRECT_READ: GucSetting<bool> = GucSetting::<bool>::new(true);
 
+static DIRECT_WRITE: GucSetting<bool> = GucSetting::<bool>::new(true);
+
 static MAX_EXPRESSION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
 
 static MAX_EXPRESSION_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(50);
@@ -89,6 +91,14 @@ pub fn init() {
         c"Reads column chunks without a query, and keeps plans.",
         c"off reads them by a query, slower and with the same answers: to compare, or to see the plan.",
         &DIRECT_READ,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"cdp.direct_write",
+        c"Adds rows of identities without a query.",
+        c"off adds them by a query, slower and with the same rows: to compare. A table with triggers, rules or row security is always written by queries.",
+        &DIRECT_WRITE,
         GucContext::Userset,
         GucFlags::default(),
     );
@@ -178,6 +188,11 @@ pub fn expression_limits() -> Limits {
 
 fn kilobytes(setting: i32) -> Option<usize> {
     Some(usize::try_from(setting).ok()?.saturating_mul(1024))
+}
+
+/// Whether rows are added without a query where that is possible.
+pub fn direct_write() -> bool {
+    DIRECT_WRITE.get()
 }
 
 /// Whether chunks are read without a query where that is possible.

@@ -4,7 +4,8 @@ use super::one;
 use super::partition;
 use crate::error::CdpError;
 use crate::expr::catalog;
-use crate::pg::spi;
+use crate::pg::append::{self, Column, Shape};
+use crate::pg::{sequence, spi};
 use crate::store::column::day_sql;
 use crate::store::days::{self, Came};
 use crate::workspace::Workspace;
@@ -12,6 +13,7 @@ use pg_cdp_core::message::time::Month;
 use pgrx::datum::TimestampWithTimeZone;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ffi::CString;
 
 /// An event.
 pub struct Event<'a> {
@@ -71,8 +73,60 @@ pub fn land(ws: &Workspace, source_id: i32, events: &mut [Event<'_>]) -> Result<
     Ok(true)
 }
 
-/// Writes the events; gives the day of each.
+/// Writes the events, which are in the order of their times; gives the day of each.
 fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64>, CdpError> {
+    for events in events.chunk_by(|a, b| Month::of(a.at.into()) == Month::of(b.at.into())) {
+        if !append(ws, source_id, events)? {
+            insert(ws, source_id, events)?;
+        }
+    }
+    let at: Vec<TimestampWithTimeZone> = events.iter().map(|event| event.at).collect();
+    spi::rows(
+        &ws.sql(&format!(
+            "SELECT {} FROM unnest($1::pg_catalog.timestamptz[]) WITH ORDINALITY AS x(at, i) ORDER BY x.i",
+            day_sql("x.at")
+        )),
+        &[at.into()],
+        |row| spi::must::<i64>(row, 1),
+    )
+}
+
+/// A partition, as new events see it (sql/workspace/50_event.sql).
+const COLUMNS: usize = 9;
+
+/// Writes events of one month into its partition without a query; `false`: that is not possible.
+fn append(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<bool, CdpError> {
+    // Times outside those that have months have partitions of several.
+    let Some(month) = events.first().and_then(|event| Month::of(event.at.into())) else { return Ok(false) };
+    let ids = sequence::next(&ws.name, "event_event_id_seq", events.len())?;
+    let types: Vec<i32> = events.iter().map(|event| event.ty.event_type_id).collect();
+    let nodes: Vec<i64> = events.iter().map(|event| event.node_id).collect();
+    let at: Vec<i64> = events.iter().map(|event| event.at.into()).collect();
+    let keys: Vec<&str> = events.iter().map(|event| event.key).collect();
+    let mut properties = Vec::with_capacity(events.len());
+    for event in events {
+        let text = serde_json::to_string(event.properties).map_err(|e| CdpError::internal(e.to_string()))?;
+        properties.push(CString::new(text).map_err(|_| CdpError::internal("JSON has a NUL"))?);
+    }
+    let received: Vec<i64> = events.iter().map(|event| event.received.into()).collect();
+    let original: Vec<Option<i64>> = events.iter().map(|event| event.original.map(i64::from)).collect();
+    let columns: [Column; COLUMNS] = [
+        Column::Int8(&ids),
+        Column::Int4(&types),
+        Column::EachInt4(source_id),
+        Column::Int8(&nodes),
+        Column::Int8(&at),
+        Column::Text(&keys),
+        Column::Jsonb(&properties),
+        Column::Int8(&received),
+        Column::Int8OrNull(&original),
+    ];
+    let shape = Shape { name: &month.partition(), columns: Some(COLUMNS), checks: 0, without: &[] };
+    append::append_to_partition(&ws.name, &shape, &columns, events.len())
+}
+
+/// Writes events by a query.
+fn insert(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<(), CdpError> {
     let (mut types, mut nodes, mut at) = (Vec::new(), Vec::new(), Vec::new());
     let (mut keys, mut properties) = (Vec::new(), Vec::new());
     let (mut received, mut original) = (Vec::new(), Vec::new());
@@ -85,15 +139,13 @@ fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64
         received.push(event.received);
         original.push(event.original);
     }
-    let mut next = events.iter();
-    spi::rows(
-        &ws.sql(&format!(
-            "INSERT INTO @ws@.event AS e (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.event (event_type_id, source_id, node_id, at, key, properties, received_at, original_at) \
              SELECT x.t, $8, x.n, x.a, x.k, x.p::pg_catalog.jsonb, x.r, x.o \
              FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.text[], $5::pg_catalog.text[], \
-                 $6::pg_catalog.timestamptz[], $7::pg_catalog.timestamptz[]) AS x(t, n, a, k, p, r, o) RETURNING e.key, {}",
-            day_sql("e.at")
-        )),
+                 $6::pg_catalog.timestamptz[], $7::pg_catalog.timestamptz[]) AS x(t, n, a, k, p, r, o)",
+        ),
         &[
             types.into(),
             nodes.into(),
@@ -104,13 +156,8 @@ fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64
             original.into(),
             source_id.into(),
         ],
-        |row| {
-            if row.get::<&str>(1)? != next.next().map(|event| event.key) {
-                return Err(CdpError::internal("events came back in another order than they were written"));
-            }
-            spi::must::<i64>(row, 2)
-        },
-    )
+    )?;
+    Ok(())
 }
 
 /// Counts events, as [`super::seen::record`] does. Whoever does so keeps others that count waiting until its transaction ends.

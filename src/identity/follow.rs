@@ -5,8 +5,9 @@ use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
+use crate::pg::append::{self, Column, Shape};
 use crate::pg::spi::{self, Together};
-use crate::pg::{scan, sequence, settings, temp};
+use crate::pg::{scan, sequence, settings, temp, transaction};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
@@ -111,8 +112,9 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
         settings::set("work_mem", &format!("{MANY_MEMORY_KB}kB"))?;
     }
     let mut together = Together::default();
+    found(ws, change, &mut together)?;
     profiles(ws, cause, change, &mut together);
-    nodes(ws, change, &mut together);
+    nodes(ws, change, &mut together)?;
     living(ws, &come, &gone, &mut together)?;
     together.run(|_| Ok(()))?;
     let derived = facts(ws, change, there, prepared)?;
@@ -151,11 +153,18 @@ impl There {
     }
 }
 
-/// Profile records and the history of merges and splits.
-fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) {
-    let source_id = cause.source_id;
-    if !change.created.is_empty() {
-        let (ids, founding): (Vec<i64>, Vec<i64>) = change.created.iter().map(|c| (c.profile_id, c.founding)).unzip();
+/// Records of new profiles.
+fn found(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result<(), CdpError> {
+    let (ids, founding): (Vec<i64>, Vec<i64>) = change.created.iter().map(|c| (c.profile_id, c.founding)).unzip();
+    let columns = [
+        Column::Int8(&ids),
+        Column::EachText("person"),
+        Column::Int8(&founding),
+        Column::EachInt8(transaction::started_at()),
+        Column::Null,
+        Column::EachBool(false),
+    ];
+    if !append::append(&ws.name, &hold::profile::SHAPE, &columns, ids.len())? {
         together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
@@ -164,6 +173,12 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Togeth
             [ids.into(), founding.into()],
         );
     }
+    Ok(())
+}
+
+/// Redirects of profile records, and the history of merges and splits.
+fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) {
+    let source_id = cause.source_id;
     if !change.redirected.is_empty() {
         let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
             change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
@@ -211,9 +226,9 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Togeth
 }
 
 /// The identifiers themselves, and where they were before.
-fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) {
+fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result<(), CdpError> {
     if change.moved.is_empty() {
-        return;
+        return Ok(());
     }
     let (ids, homes): (Vec<i64>, Vec<i64>) = change.moved.iter().map(|m| (m.node_id, m.after)).unzip();
     together.add(
@@ -221,16 +236,35 @@ fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) {
         [ids.into(), homes.into()],
     );
     let (ids, before, after) = moves(change);
-    if !ids.is_empty() {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // A number is drawn for each, whoever writes the row.
+    let numbers = sequence::next(&ws.name, "node_move_move_id_seq", ids.len())?;
+    let columns = [
+        Column::Int8(&numbers),
+        Column::Int8(&ids),
+        Column::Int8(&before),
+        Column::Int8(&after),
+        Column::EachInt8(transaction::started_at()),
+    ];
+    if !append::append(&ws.name, &NODE_MOVE, &columns, ids.len())? {
         together.add(
             &ws.sql(
-                "INSERT INTO @ws@.node_move (node_id, from_profile, to_profile) SELECT x.n, x.b, x.a \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(n, b, a)",
+                "INSERT INTO @ws@.node_move (move_id, node_id, from_profile, to_profile) OVERRIDING SYSTEM VALUE SELECT x.i, x.n, x.b, x.a \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(i, n, b, a)",
             ),
-            [ids.into(), before.into(), after.into()],
+            [numbers.into(), ids.into(), before.into(), after.into()],
         );
     }
+    Ok(())
 }
+
+/// As new rows see it (sql/workspace/30_identity.sql).
+const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };
+
+/// As new rows see it; the columns of attributes follow (sql/workspace/40_attribute.sql).
+const PROFILE_VALUE: Shape = Shape { name: "profile_value", columns: None, checks: 0, without: &[] };
 
 /// Identifiers that leave a profile for another.
 fn moves(change: &Change) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
@@ -319,7 +353,7 @@ fn living(ws: &Workspace, come: &[i64], gone: &[i64], together: &mut Together<'_
     if !gone.is_empty() {
         together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [gone.to_vec().into()]);
     }
-    if !come.is_empty() {
+    if !append::append(&ws.name, &PROFILE_VALUE, &[Column::Int8(come)], come.len())? {
         together.add(
             &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
             [come.to_vec().into()],

@@ -8,13 +8,19 @@ mod settled;
 pub use settled::{Place, SettledSights};
 
 use super::blocked::Blocked;
+use super::hold;
 use super::rules::Rules;
 use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::pg::{sequence, spi, temp};
+use crate::guc;
+use crate::pg::append::{self, Column};
+use crate::pg::{sequence, spi, temp, transaction};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::itemptr::item_pointer_to_u64;
+use pgrx::pg_sys::ItemPointerData;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// A row as its mapping gave it.
@@ -63,8 +69,17 @@ pub struct Identifier {
     pub home: Option<Home>,
     /// The profile it has when the batch is stitched, as far as that is known.
     settled: Option<i64>,
+    /// Its row, if the batch does not bring it.
+    kept: Option<Kept>,
     /// First and last time that a row of the batch speaks of.
     span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
+}
+
+/// The row of an identifier: where it is, and when the identifier was seen first and last, in microseconds since 2000.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    place: ItemPointerData,
+    times: (i64, i64),
 }
 
 impl Identifier {
@@ -113,35 +128,57 @@ struct Raw<'a> {
     outcome: Result<u32, String>,
 }
 
-/// The identifiers that the values of a column are, by place; `None` for a value that is none.
-type Places<'a> = HashMap<&'a str, Option<u32>>;
+/// What the values of rows are: of each row and column the place of its identifier, [`NOTHING`] for none.
+struct Cells {
+    width: usize,
+    places: Vec<u32>,
+}
+
+/// No identifier.
+const NOTHING: u32 = u32::MAX;
+
+impl Cells {
+    fn of_row(&self, nth: usize) -> &[u32] {
+        self.places.get(nth * self.width..(nth + 1) * self.width).unwrap_or_default()
+    }
+}
 
 impl Sights {
     /// Cleans the identifiers of rows and lets `look_up` look for them; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets
     /// them. The sights have no row yet.
-    fn distinct<'a>(
+    fn distinct(
         ws: &Workspace,
         rules: &Rules,
         types: &[i32],
-        rows: &'a [Row],
+        rows: &[Row],
         refused: &mut Vec<Refused>,
         look_up: impl FnOnce(&mut Self) -> Result<(), CdpError>,
-    ) -> Result<(Self, Vec<Places<'a>>), CdpError> {
+    ) -> Result<(Self, Cells), CdpError> {
+        let too_many = || CdpError::limit("a batch has too many identifiers");
         let mut sights = Self::default();
-        let mut raws: Vec<Raw<'a>> = Vec::new();
+        let mut raws: Vec<Raw> = Vec::new();
+        let mut cells = Cells { width: types.len(), places: vec![NOTHING; rows.len() * types.len()] };
         // Several columns may be of the same type.
         let mut known_of: HashMap<i32, HashMap<String, u32>> = HashMap::new();
         for (column, type_id) in types.iter().enumerate() {
             let ty = rules.get(*type_id)?;
             let known = known_of.entry(*type_id).or_default();
-            let mut met: HashSet<&str> = HashSet::new();
-            for row in rows {
+            // The value of a cell, by its place among the distinct ones.
+            let mut met: HashMap<&str, u32> = HashMap::new();
+            for (nth, row) in rows.iter().enumerate() {
                 let Some(value) = row.values.get(column).and_then(|v| v.as_deref()).filter(|v| !v.is_empty()) else {
                     continue;
                 };
-                if !met.insert(value) {
-                    continue;
-                }
+                let Some(cell) = cells.places.get_mut(nth * types.len() + column) else { continue };
+                let slot = match met.entry(value) {
+                    Entry::Occupied(raw) => {
+                        *cell = *raw.get();
+                        continue;
+                    }
+                    Entry::Vacant(slot) => slot,
+                };
+                *cell = u32::try_from(raws.len()).ok().filter(|raw| *raw != NOTHING).ok_or_else(too_many)?;
+                slot.insert(*cell);
                 let Some(Forms { kept, plain }) = value::forms(ws, ty, value)? else {
                     raws.push(Raw { column, value, outcome: Err("not a valid value".to_owned()) });
                     continue;
@@ -154,8 +191,7 @@ impl Sights {
                 let place = match known.get(&kept) {
                     Some(place) => *place,
                     None => {
-                        let place = u32::try_from(sights.identifiers.len())
-                            .map_err(|_| CdpError::limit("a batch has too many identifiers"))?;
+                        let place = u32::try_from(sights.identifiers.len()).map_err(|_| too_many())?;
                         known.insert(kept.clone(), place);
                         sights.identifiers.push(Identifier {
                             type_id: *type_id,
@@ -168,6 +204,7 @@ impl Sights {
                             quarantine: None,
                             home: None,
                             settled: None,
+                            kept: None,
                             span: None,
                         });
                         place
@@ -176,25 +213,27 @@ impl Sights {
                 raws.push(Raw { column, value, outcome: Ok(place) });
             }
         }
+        drop(known_of);
         look_up(&mut sights)?;
         let blocked = sights.blocked(ws)?;
-        let mut place_of: Vec<Places<'a>> = types.iter().map(|_| HashMap::new()).collect();
+        let mut place_of: Vec<u32> = Vec::with_capacity(raws.len());
         for raw in raws {
             let fault = match &raw.outcome {
                 Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
                 Err(fault) => Some(fault.clone()),
             };
             let place = if fault.is_some() { None } else { raw.outcome.as_ref().ok().copied() };
-            if let Some(places) = place_of.get_mut(raw.column) {
-                places.insert(raw.value, place);
-            }
+            place_of.push(place.unwrap_or(NOTHING));
             if let (Some(fault), Some(type_id)) = (fault, types.get(raw.column)) {
                 let ty = rules.get(*type_id)?;
                 let value = (!ty.hashed).then(|| raw.value.to_owned());
                 refused.push(Refused { type_name: ty.name.clone(), value, fault, blocked: raw.outcome.is_ok() });
             }
         }
-        Ok((sights, place_of))
+        for cell in &mut cells.places {
+            *cell = place_of.get(*cell as usize).copied().unwrap_or(NOTHING);
+        }
+        Ok((sights, cells))
     }
 
     /// The sights of some rows, their new identifiers numbered in the order in which the rows show them. `refused` gets the values that are no identifiers, `useless` the numbers
@@ -207,13 +246,16 @@ impl Sights {
         refused: &mut Vec<Refused>,
         useless: &mut Vec<i64>,
     ) -> Result<Self, CdpError> {
-        let (mut sights, place_of) = Self::distinct(ws, rules, types, rows, refused, |sights| sights.look_up(ws))?;
+        let (mut sights, cells) = Self::distinct(ws, rules, types, rows, refused, |sights| sights.look_up(ws))?;
         let mut fresh: Vec<(i64, u32)> = Vec::new();
-        for row in rows {
-            let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
-            for (value, place_of) in row.values.iter().zip(&place_of) {
-                let place = value.as_deref().and_then(|value| place_of.get(value).copied().flatten());
-                places.extend(place.filter(|place| !places.contains(place)));
+        let mut places: Vec<u32> = Vec::with_capacity(types.len());
+        sights.rows.reserve(rows.len());
+        for (nth, row) in rows.iter().enumerate() {
+            places.clear();
+            for place in cells.of_row(nth).iter().filter(|place| **place != NOTHING) {
+                if !places.contains(place) {
+                    places.push(*place);
+                }
             }
             let strong = |place: &u32| sights.identifiers.get(*place as usize).is_some_and(|i| i.strong);
             if row.fault.is_some() || !places.iter().any(strong) {
@@ -229,28 +271,51 @@ impl Sights {
                 }
                 identifier.note(row.seen);
             }
-            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places });
+            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places: places.clone() });
         }
         sights.number(ws, fresh)?;
         Ok(sights)
     }
 
-    /// The identifiers in the order of their index, so that neighbours in it are looked up one after the other: their places, types and values.
-    fn in_order(&self) -> (Vec<usize>, Vec<i32>, Vec<String>) {
+    /// The places of the identifiers in the order of their index, so that neighbours in it are looked up one after the other.
+    fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.identifiers.len()).collect();
         order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, i.value.as_str())));
-        let sorted = || order.iter().filter_map(|place| self.identifiers.get(*place));
-        let (types, values) = sorted().map(|i| (i.type_id, i.value.clone())).unzip();
-        (order, types, values)
+        order
+    }
+
+    /// The types and values of identifiers, given by place.
+    fn of_places(&self, places: &[usize]) -> impl Iterator<Item = (i32, &str)> {
+        places.iter().filter_map(|place| self.identifiers.get(*place)).map(|i| (i.type_id, i.value.as_str()))
     }
 
     /// Says which of the identifiers are known.
     fn look_up(&mut self, ws: &Workspace) -> Result<(), CdpError> {
-        let (order, types, values) = self.in_order();
+        let order = self.in_order();
+        if let Some(known) = hold::known(ws, self.of_places(&order))? {
+            let mut profiles: Vec<i64> = known.iter().filter_map(|(_, known)| known.profile_id).collect();
+            profiles.sort_unstable();
+            profiles.dedup();
+            if let Some(ages) = hold::ages(ws, &profiles)? {
+                for (nth, known) in known {
+                    let place = order.get(nth).copied().unwrap_or(usize::MAX);
+                    let Some(identifier) = self.identifiers.get_mut(place) else { continue };
+                    (identifier.node_id, identifier.fresh) = (known.node_id, false);
+                    identifier.kept = Some(Kept { place: known.place, times: known.times });
+                    identifier.quarantine = known.quarantine;
+                    identifier.home = known.profile_id.and_then(|profile_id| {
+                        let (created_at, contested) = ages.get(&profile_id).copied()?;
+                        Some(Home { profile_id, created_at, contested })
+                    });
+                }
+                return Ok(());
+            }
+        }
+        let (types, values): (Vec<i32>, Vec<&str>) = self.of_places(&order).unzip();
         let known = spi::through_indexes(|| {
             spi::rows(
             &ws.sql(
-                "SELECT x.i, n.node_id, n.quarantine, n.profile_id, p.created_at, p.contested \
+                "SELECT x.i, n.node_id, n.quarantine, n.profile_id, p.created_at, p.contested, n.ctid, n.first_seen, n.last_seen \
                  FROM unnest($1::pg_catalog.int4[], $2::pg_catalog.text[]) WITH ORDINALITY AS x(type_id, value, i) JOIN @ws@.node n ON n.type_id = x.type_id AND n.value = x.value \
                  LEFT JOIN @ws@.profile p ON p.profile_id = n.profile_id",
             ),
@@ -264,17 +329,19 @@ impl Sights {
                     }),
                     None => None,
                 };
-                Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, row.get::<String>(3)?, home))
+                let times = (micros(spi::must(row, 8)?), micros(spi::must(row, 9)?));
+                let kept = Kept { place: spi::must(row, 7)?, times };
+                Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, row.get::<String>(3)?, home, kept))
             },
         )
         })?;
-        for (nth, node_id, quarantine, home) in known {
+        for (nth, node_id, quarantine, home, kept) in known {
             let place = usize::try_from(nth - 1).ok().and_then(|nth| order.get(nth));
             let Some(identifier) = place.and_then(|place| self.identifiers.get_mut(*place)) else {
                 return Err(CdpError::internal("an identifier was found that nobody looked for"));
             };
             (identifier.node_id, identifier.fresh) = (node_id, false);
-            (identifier.quarantine, identifier.home) = (quarantine, home);
+            (identifier.quarantine, identifier.home, identifier.kept) = (quarantine, home, Some(kept));
         }
         Ok(())
     }
@@ -326,9 +393,53 @@ impl Sights {
     }
 
     /// Moves the times at which known identifiers were seen. A row that says no time moves none: it may be the same row again.
+    ///
+    /// Goes straight to the rows that change, in the order in which they lie. One that another batch has changed since is another version in another place: it is looked for by its number.
     pub fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
-        let known = self.identifiers.iter().filter(|i| !i.fresh);
-        note_times(ws, known.filter_map(|i| Some((i.node_id, i.span?))))
+        let mut moved: Vec<(&Identifier, ItemPointerData, (TimestampWithTimeZone, TimestampWithTimeZone))> = Vec::new();
+        for identifier in &self.identifiers {
+            let (Some(span), Some(Kept { place, times })) = (identifier.span, identifier.kept) else { continue };
+            if micros(span.0) < times.0 || micros(span.1) > times.1 {
+                moved.push((identifier, place, span));
+            }
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
+        let places: Vec<ItemPointerData> = moved.iter().map(|(_, place, _)| *place).collect();
+        let ids: Vec<i64> = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
+        let first: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.0).collect();
+        let last: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.1).collect();
+        let found: HashSet<i64> = spi::rows(
+            &ws.sql(
+                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
+                 FROM unnest($1::pg_catalog.tid[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.timestamptz[]) AS x(place, node_id, first, last) \
+                 WHERE n.ctid = x.place AND n.node_id = x.node_id RETURNING n.node_id",
+            ),
+            &[places.into(), ids.into(), first.into(), last.into()],
+            |row| spi::must::<i64>(row, 1),
+        )?
+        .into_iter()
+        .collect();
+        if found.len() == moved.len() {
+            return Ok(());
+        }
+        moved.retain(|(identifier, ..)| !found.contains(&identifier.node_id));
+        let ids: Vec<i64> = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
+        let first: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.0).collect();
+        let last: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.1).collect();
+        spi::through_indexes(|| {
+            spi::run(
+                &ws.sql(
+                    "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
+                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
+                     WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
+                ),
+                &[ids.into(), first.into(), last.into()],
+            )
+        })?;
+        Ok(())
     }
 
     /// Enters an edge for every two identifiers that a row shows together. Gives the pairs of strong ones that the source had not shown before.
@@ -375,7 +486,8 @@ impl Sights {
             }
         }
         // An edge of a new identifier is new.
-        new.write(ws, source_id, trust, "", |_| Ok(()))?;
+        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
+        let known = known.show(ws, source_id, trust, &mut fresh)?;
         // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
         spi::through_indexes(|| {
             known.write(
@@ -436,6 +548,11 @@ impl Sights {
         subjects
     }
 
+    /// The latest time that a row speaks of.
+    pub fn newest(&self) -> Option<TimestampWithTimeZone> {
+        self.rows.iter().filter_map(|row| row.seen).max_by_key(|seen| micros(*seen))
+    }
+
     /// Tells each row its subject, with the profile of that when it is known.
     pub fn enter(&self, subjects: Vec<(i64, u32)>) -> Result<(), CdpError> {
         temp::table("cdp_subject", "rn pg_catalog.int8, node_id pg_catalog.int8, profile_id pg_catalog.int8")?;
@@ -463,33 +580,6 @@ impl Sights {
         unwritten.sort_unstable_by_key(|u| u.node_id);
         unwritten
     }
-}
-
-/// Moves the times at which identifiers were seen, given by their numbers, first and last.
-fn note_times(
-    ws: &Workspace,
-    spans: impl Iterator<Item = (i64, (TimestampWithTimeZone, TimestampWithTimeZone))>,
-) -> Result<(), CdpError> {
-    let (mut ids, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
-    for (node_id, span) in spans {
-        ids.push(node_id);
-        first.push(span.0);
-        last.push(span.1);
-    }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    spi::through_indexes(|| {
-        spi::run(
-            &ws.sql(
-                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
-                 WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
-            ),
-            &[ids.into(), first.into(), last.into()],
-        )
-    })?;
-    Ok(())
 }
 
 /// Microseconds since 2000-01-01 UTC.
@@ -523,6 +613,68 @@ impl Edges {
         self.reasons.push(reason);
         self.first.push(span.map(|s| s.0));
         self.last.push(span.map(|s| s.1));
+    }
+
+    /// Writes those that no rule keeps from linking without a query, if that is possible; gives the others. None of them may be there already.
+    fn add(self, ws: &Workspace, source_id: i32, trust: i32) -> Result<Self, CdpError> {
+        let now = transaction::started_at();
+        let times =
+            |of: &[Option<TimestampWithTimeZone>]| -> Vec<i64> { of.iter().map(|at| at.map_or(now, micros)).collect() };
+        let (first, last) = (times(&self.first), times(&self.last));
+        let mut rest = Self::default();
+        for (strong, state) in [(true, "accepted"), (false, "weak")] {
+            let is = |nth: &usize| self.strong[*nth] == strong && self.reasons[*nth].is_none();
+            let some: Vec<usize> = (0..self.from.len()).filter(is).collect();
+            let of = |values: &[i64]| -> Vec<i64> { some.iter().map(|nth| values[*nth]).collect() };
+            let (from, to, first, last) = (of(&self.from), of(&self.to), of(&first), of(&last));
+            let columns = [
+                Column::Int8(&from),
+                Column::Int8(&to),
+                Column::EachInt4(source_id),
+                Column::EachFloat4((f64::from(trust) / 100.0) as f32),
+                Column::EachText(state),
+                Column::Null,
+                Column::Int8(&first),
+                Column::Int8(&last),
+            ];
+            if !append::append(&ws.name, &hold::edge::SHAPE, &columns, some.len())? {
+                some.into_iter().for_each(|nth| self.copy(nth, &mut rest));
+            }
+        }
+        (0..self.from.len()).filter(|nth| self.reasons[*nth].is_some()).for_each(|nth| self.copy(nth, &mut rest));
+        Ok(rest)
+    }
+
+    /// Enters those that the source had not shown before without a query, if that is possible; `fresh` gets the strong ones of them. Gives those that a query has to enter, or whose times it
+    /// has to move. Their ends are all known.
+    fn show(self, ws: &Workspace, source_id: i32, trust: i32, fresh: &mut Vec<(i64, i64)>) -> Result<Self, CdpError> {
+        let pairs: Vec<(i64, i64)> = self.from.iter().copied().zip(self.to.iter().copied()).collect();
+        if pairs.is_empty() || !guc::direct_write() {
+            return Ok(self);
+        }
+        let Some(shown) = hold::shown(ws, &pairs, source_id)? else { return Ok(self) };
+        let (mut new, mut moved) = (Self::default(), Self::default());
+        for (nth, (pair, shown)) in pairs.iter().zip(shown).enumerate() {
+            let Some((first, last)) = shown else {
+                self.copy(nth, &mut new);
+                if self.strong[nth] {
+                    fresh.push(*pair);
+                }
+                continue;
+            };
+            let outside = |at: &Option<TimestampWithTimeZone>| at.map(micros).is_some_and(|at| at < first || last < at);
+            if outside(&self.first[nth]) || outside(&self.last[nth]) {
+                self.copy(nth, &mut moved);
+            }
+        }
+        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
+        Ok(moved)
+    }
+
+    /// Copies an edge.
+    fn copy(&self, nth: usize, into: &mut Self) {
+        let span = self.first[nth].zip(self.last[nth]);
+        into.push(self.from[nth], self.to[nth], self.strong[nth], self.reasons[nth].clone(), span);
     }
 
     /// Writes them; `rest` ends the statement.
@@ -570,6 +722,9 @@ pub fn write(
     if unwritten.is_empty() {
         return Ok(());
     }
+    if add(ws, &unwritten, source_id, &home)? {
+        return Ok(());
+    }
     // The index of values is by far the largest: its pages are visited one after the other, each once.
     unwritten.sort_unstable_by(|a, b| (a.type_id, &a.value).cmp(&(b.type_id, &b.value)));
     let count = unwritten.len();
@@ -594,4 +749,32 @@ pub fn write(
         &[ids.into(), types.into(), values.into(), homes.into(), first.into(), last.into(), source_id.into()],
     )?;
     Ok(())
+}
+
+/// Does so without a query, if that is possible.
+fn add(
+    ws: &Workspace,
+    unwritten: &[Unwritten],
+    source_id: i32,
+    home: &impl Fn(i64) -> Option<i64>,
+) -> Result<bool, CdpError> {
+    let now = transaction::started_at();
+    let ids: Vec<i64> = unwritten.iter().map(|new| new.node_id).collect();
+    let types: Vec<i32> = unwritten.iter().map(|new| new.type_id).collect();
+    let values: Vec<&str> = unwritten.iter().map(|new| new.value.as_str()).collect();
+    let homes: Vec<Option<i64>> = ids.iter().map(|id| home(*id)).collect();
+    let first: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.0))).collect();
+    let last: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.1))).collect();
+    let columns = [
+        Column::Int8(&ids),
+        Column::Int4(&types),
+        Column::Text(&values),
+        Column::Int8OrNull(&homes),
+        Column::EachInt4(source_id),
+        Column::Int8(&first),
+        Column::Int8(&last),
+        Column::EachInt8(now),
+        Column::Null,
+    ];
+    append::append(&ws.name, &hold::node::SHAPE, &columns, ids.len())
 }

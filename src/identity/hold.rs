@@ -2,10 +2,12 @@
 
 use crate::error::CdpError;
 use crate::guc;
+use crate::pg::append::Shape;
 use crate::pg::scan::{self, Condition, Row, Table};
 use crate::pg::spi;
 use crate::workspace::Workspace;
-use std::collections::HashSet;
+use pgrx::pg_sys::ItemPointerData;
+use std::collections::{HashMap, HashSet};
 
 /// An identifier of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,11 @@ pub struct Held {
 // Columns, from 1 (sql/workspace/30_identity.sql).
 /// Those of `node`.
 pub mod node {
+    use super::Shape;
     pub const COLUMNS: i32 = 9;
+    /// As new rows see it that are not quarantined.
+    pub const SHAPE: Shape =
+        Shape { name: "node", columns: Some(COLUMNS as usize), checks: 0, without: &["node_quarantine"] };
     pub const NODE_ID: usize = 1;
     pub const TYPE_ID: usize = 2;
     pub const VALUE: usize = 3;
@@ -34,7 +40,15 @@ pub mod node {
 }
 /// Those of `profile`.
 pub mod profile {
+    use super::Shape;
     pub const COLUMNS: i32 = 6;
+    /// As new rows of live profiles see it.
+    pub const SHAPE: Shape = Shape {
+        name: "profile",
+        columns: Some(COLUMNS as usize),
+        checks: 1,
+        without: &["profile_merged_into", "profile_contested"],
+    };
     pub const PROFILE_ID: usize = 1;
     pub const FOUNDING_NODE: usize = 3;
     pub const CREATED_AT: usize = 4;
@@ -43,7 +57,11 @@ pub mod profile {
 }
 /// Those of `edge`.
 pub mod edge {
+    use super::Shape;
     pub const COLUMNS: i32 = 8;
+    /// As new rows see it that are not suspended.
+    pub const SHAPE: Shape =
+        Shape { name: "edge", columns: Some(COLUMNS as usize), checks: 2, without: &["edge_suspended"] };
     pub const FROM_NODE: usize = 1;
     pub const TO_NODE: usize = 2;
     pub const SOURCE_ID: usize = 3;
@@ -87,18 +105,104 @@ fn direct<T, const N: usize>(
     Ok(Some(found))
 }
 
+/// That a bigint column equals a number.
+fn is(column: usize, number: i64) -> Condition<'static> {
+    Condition::Int8Is(column as i16, number)
+}
+
+/// An identifier that is kept: its number, why it links nobody, and its profile with when that was created and whether a rule keeps it from linking further.
+pub struct Known {
+    /// Its number.
+    pub node_id: i64,
+    /// Why it links nobody.
+    pub quarantine: Option<String>,
+    /// Its profile.
+    pub profile_id: Option<i64>,
+    /// When it was seen first and last, in microseconds since 2000.
+    pub times: (i64, i64),
+    /// Where its row is.
+    pub place: ItemPointerData,
+}
+
+/// Looks some identifiers up, given by type and value, best in that order; tells of each that is kept, by its place. `None`: they have to be asked for by a query.
+pub fn known<'a>(
+    ws: &Workspace,
+    identifiers: impl Iterator<Item = (i32, &'a str)>,
+) -> Result<Option<Vec<(usize, Known)>>, CdpError> {
+    direct(ws, ("node", node::COLUMNS), ["node_type_id_value_key"], |table, [by_value]| {
+        let named = |type_id, value| {
+            [Condition::Int4Is(node::TYPE_ID as i16, type_id), Condition::TextIs(node::VALUE as i16, value)]
+        };
+        let mut lookup = table.lookup(by_value, &named(0, ""))?;
+        let mut found = Vec::new();
+        for (place, (type_id, value)) in identifiers.enumerate() {
+            let known = lookup.first(&named(type_id, value), |row| {
+                Ok(Known {
+                    node_id: row.int8(node::NODE_ID),
+                    quarantine: row.text_or_null(node::QUARANTINE)?,
+                    profile_id: row.int8_or_null(node::PROFILE_ID),
+                    times: (row.int8(node::FIRST_SEEN), row.int8(node::LAST_SEEN)),
+                    place: row.version().place(),
+                })
+            })?;
+            found.extend(known.map(|known| (place, known)));
+        }
+        lookup.close();
+        Ok(found)
+    })
+}
+
+/// When some profiles were created, in microseconds since 2000, and whether a rule keeps them from linking further. `None`: that has to be asked for by a query.
+pub fn ages(ws: &Workspace, profiles: &[i64]) -> Result<Option<HashMap<i64, (i64, bool)>>, CdpError> {
+    direct(ws, ("profile", profile::COLUMNS), ["profile_pkey"], |table, [by_number]| {
+        let mut lookup = table.lookup(by_number, &[is(profile::PROFILE_ID, 0)])?;
+        let mut found = HashMap::with_capacity(profiles.len());
+        for id in profiles {
+            let age = lookup.first(&[is(profile::PROFILE_ID, *id)], |row| {
+                Ok((row.int8(profile::CREATED_AT), row.boolean(profile::CONTESTED)))
+            })?;
+            found.extend(age.map(|age| (*id, age)));
+        }
+        lookup.close();
+        Ok(found)
+    })
+}
+
+/// When a source showed some pairs of identifiers first and last, the smaller of each given first; `None` for those that it did not show. The outer `None`: that has to be asked
+/// for by a query.
+pub fn shown(
+    ws: &Workspace,
+    pairs: &[(i64, i64)],
+    source_id: i32,
+) -> Result<Option<Vec<Option<(i64, i64)>>>, CdpError> {
+    direct(ws, ("edge", edge::COLUMNS), ["edge_pkey"], |table, [by_ends]| {
+        let ends = |(a, b)| {
+            [is(edge::FROM_NODE, a), is(edge::TO_NODE, b), Condition::Int4Is(edge::SOURCE_ID as i16, source_id)]
+        };
+        let mut lookup = table.lookup(by_ends, &ends((0, 0)))?;
+        let mut found = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            found.push(lookup.first(&ends(*pair), |row| Ok((row.int8(edge::FIRST_SEEN), row.int8(edge::LAST_SEEN))))?);
+        }
+        lookup.close();
+        Ok(found)
+    })
+}
+
 /// The identifiers of some profiles; with their values those of the given types.
 pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, CdpError> {
     let looked = direct(ws, ("node", node::COLUMNS), ["node_profile"], |table, [by_profile]| {
         let mut found = Vec::new();
+        let mut lookup = table.lookup(by_profile, &[is(node::PROFILE_ID, 0)])?;
         for &profile_id in profiles {
-            table.rows(by_profile, &[Condition::Int8Is(node::PROFILE_ID as i16, profile_id)], |row| {
+            lookup.rows(&[is(node::PROFILE_ID, profile_id)], |row| {
                 let type_id = row.int4(node::TYPE_ID);
                 let value = if types.contains(&type_id) { Some(row.text(node::VALUE)?) } else { None };
                 found.push(Held { node_id: row.int8(node::NODE_ID), profile_id, type_id, value });
                 Ok(())
             })?;
         }
+        lookup.close();
         Ok(found)
     })?;
     if let Some(found) = looked {
@@ -119,12 +223,14 @@ pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, 
 pub fn leading_to(ws: &Workspace, profiles: &[i64]) -> Result<Vec<(i64, i64)>, CdpError> {
     let looked = direct(ws, ("profile", profile::COLUMNS), ["profile_merged_into"], |table, [by_into]| {
         let mut found = Vec::new();
+        let mut lookup = table.lookup(by_into, &[is(profile::MERGED_INTO, 0)])?;
         for &into in profiles {
-            table.rows(by_into, &[Condition::Int8Is(profile::MERGED_INTO as i16, into)], |row| {
+            lookup.rows(&[is(profile::MERGED_INTO, into)], |row| {
                 found.push((row.int8(profile::PROFILE_ID), into));
                 Ok(())
             })?;
         }
+        lookup.close();
         Ok(found)
     })?;
     if let Some(found) = looked {
@@ -145,10 +251,14 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
     let indexes = ["edge_pkey", "edge_to_node"];
     let looked = direct(ws, ("edge", edge::COLUMNS), indexes, |table, [by_from, by_to]| {
         let mut found = Vec::new();
+        let mut lookups = [
+            (table.lookup(by_from, &[is(edge::FROM_NODE, 0)])?, edge::FROM_NODE),
+            (table.lookup(by_to, &[is(edge::TO_NODE, 0)])?, edge::TO_NODE),
+        ];
         for &(node_id, most) in nodes {
             let mut count = 0;
-            for (index, column) in [(by_from, edge::FROM_NODE), (by_to, edge::TO_NODE)] {
-                table.rows_while(index, &[Condition::Int8Is(column as i16, node_id)], |_| {
+            for (lookup, column) in &mut lookups {
+                lookup.rows_while(&[is(*column, node_id)], |_| {
                     count += 1;
                     Ok(count <= most)
                 })?;
@@ -157,6 +267,7 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
                 found.push(node_id);
             }
         }
+        lookups.into_iter().for_each(|(lookup, _)| lookup.close());
         Ok(found)
     })?;
     if let Some(found) = looked {
@@ -222,7 +333,10 @@ pub fn each_node(
         By::Profile => ("node_profile", node::PROFILE_ID),
     };
     let looked = direct(ws, ("node", node::COLUMNS), [index], |table, [index]| {
-        ids.iter().try_for_each(|id| table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read))
+        let mut lookup = table.lookup(index, &[is(column, 0)])?;
+        ids.iter().try_for_each(|id| lookup.rows(&[is(column, *id)], &mut read))?;
+        lookup.close();
+        Ok(())
     })?;
     Ok(looked.is_some())
 }
@@ -247,11 +361,17 @@ pub fn each_edge(
                 if here { read(row) } else { Ok(()) }
             });
         }
+        let [by_from, by_to] = indexes;
+        let mut lookups = [
+            (table.lookup(by_from, &[is(edge::FROM_NODE, 0)])?, edge::FROM_NODE),
+            (table.lookup(by_to, &[is(edge::TO_NODE, 0)])?, edge::TO_NODE),
+        ];
         for id in ids {
-            for (index, column) in indexes.into_iter().zip([edge::FROM_NODE, edge::TO_NODE]) {
-                table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read)?;
+            for (lookup, column) in &mut lookups {
+                lookup.rows(&[is(*column, *id)], &mut read)?;
             }
         }
+        lookups.into_iter().for_each(|(lookup, _)| lookup.close());
         Ok(())
     })?;
     Ok(looked.is_some())
@@ -265,11 +385,17 @@ pub fn each_profile(
 ) -> Result<bool, CdpError> {
     let indexes = ["profile_pkey", "profile_merged_into"];
     let looked = direct(ws, ("profile", profile::COLUMNS), indexes, |table, indexes| {
+        let [by_number, by_into] = indexes;
+        let mut lookups = [
+            (table.lookup(by_number, &[is(profile::PROFILE_ID, 0)])?, profile::PROFILE_ID),
+            (table.lookup(by_into, &[is(profile::MERGED_INTO, 0)])?, profile::MERGED_INTO),
+        ];
         for id in profiles {
-            for (index, column) in indexes.into_iter().zip([profile::PROFILE_ID, profile::MERGED_INTO]) {
-                table.rows(index, &[Condition::Int8Is(column as i16, *id)], &mut read)?;
+            for (lookup, column) in &mut lookups {
+                lookup.rows(&[is(*column, *id)], &mut read)?;
             }
         }
+        lookups.into_iter().for_each(|(lookup, _)| lookup.close());
         Ok(())
     })?;
     Ok(looked.is_some())

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 
 pub mod aggregate;
 pub mod alloc;
+pub mod append;
 pub mod array;
 pub mod expanded;
 pub mod halving;

@@ -17,12 +17,17 @@ pub fn observe(ws: &Workspace, source_id: i32, merged: bool) -> Result<(), CdpEr
         keep(ws, source_id)?;
         seen::record(ws)?;
     }
-    if !any && !merged {
-        return Ok(());
+    if !any {
+        return if merged { follow(ws) } else { Ok(()) };
     }
     let traits =
         spi::one::<i64>(&ws.sql("SELECT count(*) FROM @ws@.attribute a WHERE a.kind = 'trait'"), &[])?.unwrap_or(0);
     survive::survive(ws, if merged || traits <= FEW_TRAITS { Of::All } else { Of::These(news()?) })
+}
+
+/// Computes the traits of profiles that changed hands anew.
+pub fn follow(ws: &Workspace) -> Result<(), CdpError> {
+    survive::survive(ws, Of::All)
 }
 
 /// Of which traits there is news.

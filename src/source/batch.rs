@@ -6,11 +6,13 @@ use crate::error::CdpError;
 use crate::event::dictionary::{NAME_BYTES, Property};
 use crate::identity::gather::{Refused, Row, Sights};
 use crate::identity::rules::Rules;
+use crate::pg::append::{self, Column, Shape};
 use crate::pg::halving::halving;
 use crate::pg::{spi, temp};
 use crate::quality::tally::{Level, Tally};
 use crate::workspace::Workspace;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{TimestampWithTimeZone, Uuid};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
 use std::collections::HashSet;
 
@@ -48,14 +50,26 @@ pub struct Plan {
     pub properties: Vec<Property>,
 }
 
-/// Makes or empties the temporary table of a batch: its rows as mapped.
+impl Plan {
+    /// Whether the rows show identifiers and nothing else that is kept: then they need not be mapped into a table.
+    pub fn plain(&self) -> bool {
+        self.traits.is_empty() && self.source.mapping.event.is_none() && !self.source.mapping.retract
+    }
+}
+
+/// Makes or empties the temporary table of a batch of plain rows: which of them are rejected.
+pub fn prepare_plain() -> Result<(), CdpError> {
+    temp::table("cdp_rejected", "rn pg_catalog.int8")
+}
+
+/// Makes or empties the temporary tables of a batch: its rows as mapped, and which of them are rejected.
 pub fn prepare() -> Result<(), CdpError> {
+    prepare_plain()?;
     temp::table(
         "cdp_row",
         "rn pg_catalog.int8, k pg_catalog.text, seen pg_catalog.timestamptz, identifiers pg_catalog.text[], traits pg_catalog.jsonb, event pg_catalog.text, \
          event_at pg_catalog.timestamptz, event_key pg_catalog.text, properties pg_catalog.jsonb, received pg_catalog.timestamptz, original pg_catalog.timestamptz",
-    )?;
-    temp::table("cdp_rejected", "rn pg_catalog.int8")
+    )
 }
 
 /// What the rejects keep of a row, as [`crate::event::validate::validate`] takes it.
@@ -64,8 +78,60 @@ pub const PAYLOAD: &str = "SELECT s.rn, s.k AS key, to_jsonb(s.r) AS payload FRO
 /// Maps the rows of the spool with `after < rn <= upto` into `cdp_row`; returns how many were rejected.
 pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64, tally: &mut Tally) -> Result<i64, CdpError> {
     let sql = map_sql(plan);
-    let mut rejected = 0;
     let take = |after: i64, upto: i64| Ok(spi::run(&sql, &[after.into(), upto.into()]).map(drop)?);
+    let rejected = each(ws, plan, after, upto, tally, take)?;
+    present(plan, tally)?;
+    Ok(rejected)
+}
+
+/// Maps the rows of the spool with `after < rn <= upto` of a source that is [`Plan::plain`]; also gives how many were rejected.
+pub fn read(
+    ws: &Workspace,
+    plan: &Plan,
+    after: i64,
+    upto: i64,
+    tally: &mut Tally,
+) -> Result<(Vec<Row>, i64), CdpError> {
+    let columns = plan.identifiers.iter().map(|i| format!(", (\n{}\n)::pg_catalog.text", i.expression));
+    let sql = format!(
+        "SELECT \"cdp$rn\", \"cdp$seen\"{} FROM {} ORDER BY \"cdp$rn\"",
+        columns.collect::<String>(),
+        spooled()
+    );
+    let mut rows: Vec<Row> = Vec::new();
+    let width = plan.identifiers.len();
+    let take = |after: i64, upto: i64| {
+        let some = spi::rows(&sql, &[after.into(), upto.into()], |row| {
+            let mut values = Vec::with_capacity(width);
+            for ordinal in 3..width + 3 {
+                values.push(row.get::<String>(ordinal)?);
+            }
+            Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values, fault: None })
+        })?;
+        rows.extend(some);
+        Ok(())
+    };
+    let rejected = each(ws, plan, after, upto, tally, take)?;
+    let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many rows"));
+    if !rows.is_empty() {
+        for (nth, identifier) in plan.identifiers.iter().enumerate() {
+            let is = |row: &&Row| row.values.get(nth).is_some_and(|v| v.as_deref().is_some_and(|v| !v.is_empty()));
+            tally.field("identifier", "", &identifier.name, count(rows.len())?, count(rows.iter().filter(is).count())?);
+        }
+    }
+    Ok((rows, rejected))
+}
+
+/// Calls `take` for the rows of the spool with `after < rn <= upto`, in parts when an expression fails. Returns how many rows were rejected for that.
+fn each(
+    ws: &Workspace,
+    plan: &Plan,
+    after: i64,
+    upto: i64,
+    tally: &mut Tally,
+    take: impl FnMut(i64, i64) -> Result<(), ErrorReport>,
+) -> Result<i64, CdpError> {
+    let mut rejected = 0;
     halving(after, upto, take, |rn, failure| {
         rejected += 1;
         spi::run(
@@ -79,7 +145,6 @@ pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64, tally: &mut Tally
     })?;
     tally.rejected += rejected;
     tally.broken(Level::Reject, "expression_failed", rejected);
-    present(plan, tally)?;
     Ok(rejected)
 }
 
@@ -180,9 +245,15 @@ fn map_sql(plan: &Plan) -> String {
     format!(
         "INSERT INTO pg_temp.cdp_row (rn, k, seen, identifiers, traits, event, event_at, event_key, properties) \
          SELECT \"cdp$rn\", \"cdp$k\", \"cdp$seen\", ARRAY[{identifiers}]::pg_catalog.text[], {traits}, {event} \
-         FROM (SELECT s.rn AS \"cdp$rn\", s.k AS \"cdp$k\", s.seen AS \"cdp$seen\", (s.r).* FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2) AS \"cdp$row\"",
-        identifiers = identifiers.join(", ")
+         FROM {spooled}",
+        identifiers = identifiers.join(", "),
+        spooled = spooled()
     )
+}
+
+/// A FROM item: the rows of the spool with `$1 < rn <= $2` as those of the relation, with what the spool knows of them under names that are none of its columns.
+fn spooled() -> &'static str {
+    "(SELECT s.rn AS \"cdp$rn\", s.k AS \"cdp$k\", s.seen AS \"cdp$seen\", (s.r).* FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2) AS \"cdp$row\""
 }
 
 /// Events outside this span are rejected: inside it a day before and after each is still a timestamp in every time zone.
@@ -211,9 +282,22 @@ pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules, tally: &mut Tally) -
         &[EARLIEST_EVENT.into(), LATEST_EVENT.into(), FAULTS.map(|(_, fault)| fault).to_vec().into()],
         |row| Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values: spi::must(row, 3)?, fault: row.get(4)? }),
     )?;
+    let (sights, rejected) = sights(ws, plan, rules, &rows, tally)?;
+    temp::analyze("cdp_row", "event")?;
+    Ok((sights, rejected))
+}
+
+/// As [`identify`], of rows that were [`read`].
+pub fn sights(
+    ws: &Workspace,
+    plan: &Plan,
+    rules: &Rules,
+    rows: &[Row],
+    tally: &mut Tally,
+) -> Result<(Sights, i64), CdpError> {
     let types: Vec<i32> = plan.identifiers.iter().map(|identifier| identifier.type_id).collect();
     let (mut refused, mut useless) = (Vec::new(), Vec::new());
-    let sights = Sights::of(ws, rules, &types, &rows, &mut refused, &mut useless)?;
+    let sights = Sights::of(ws, rules, &types, rows, &mut refused, &mut useless)?;
     if !refused.is_empty() {
         tell(ws, plan, refused, tally)?;
     }
@@ -232,7 +316,6 @@ pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules, tally: &mut Tally) -
         reject(ws, plan, rns, codes, reasons)?;
         tally.rejected += rejected;
     }
-    temp::analyze("cdp_row", "event")?;
     Ok((sights, rejected))
 }
 
@@ -260,10 +343,12 @@ fn tell(ws: &Workspace, plan: &Plan, refused: Vec<Refused>, tally: &mut Tally) -
 
 /// Rejects rows of the batch.
 fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, codes: Vec<&str>, reasons: Vec<String>) -> Result<(), CdpError> {
+    if !plan.plain() {
+        spi::run("DELETE FROM pg_temp.cdp_row r WHERE r.rn = ANY ($1)", &[rns.clone().into()])?;
+    }
     spi::run(
         &ws.sql(
             "WITH x AS MATERIALIZED (SELECT * FROM unnest($2::pg_catalog.int8[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS x(rn, code, reason)), \
-             gone AS (DELETE FROM pg_temp.cdp_row r USING x WHERE r.rn = x.rn), \
              noted AS (INSERT INTO pg_temp.cdp_rejected (rn) SELECT x.rn FROM x) \
              INSERT INTO @ws@.reject (source_id, key, payload, code, reason) \
              SELECT $1, s.k, to_jsonb(s.r), x.code, x.reason FROM x JOIN pg_temp.cdp_spool s USING (rn) ON CONFLICT DO NOTHING",
@@ -274,7 +359,9 @@ fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, codes: Vec<&str>, reasons:
 }
 
 /// Takes note of which rows were taken: the watermark, or their hashes. Rows below the watermark that are read again do not move it back.
-pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<(), CdpError> {
+///
+/// `job_id` is the run that listed the rows in the spool and marked those that no run had taken, as is so until another run takes rows of the source; `None`: they are not marked.
+pub fn remember(ws: &Workspace, plan: &Plan, job_id: Option<i64>, after: i64, upto: i64) -> Result<(), CdpError> {
     let source_id = plan.source.source_id;
     if let Some(order) = plan.source.order()? {
         let ty = order.ty;
@@ -291,12 +378,44 @@ pub fn remember(ws: &Workspace, plan: &Plan, after: i64, upto: i64) -> Result<()
     if plan.source.mapping.retract {
         return Ok(());
     }
+    let mut rest = "";
+    if let Some(job_id) = job_id {
+        let later = ws.sql("SELECT true FROM @ws@.job j WHERE j.source_id = $1 AND j.job_id > $2 LIMIT 1");
+        if spi::one::<bool>(&later, &[source_id.into(), job_id.into()])?.is_none() && enter(ws, source_id, after, upto)?
+        {
+            rest = "AND NOT s.fresh";
+        }
+    }
     spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 ORDER BY s.k \
-             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash, again = false",
-        ),
+        &ws.sql(&format!(
+            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 {rest} ORDER BY s.k \
+             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash, again = false"
+        )),
         &[source_id.into(), after.into(), upto.into()],
     )?;
     Ok(())
 }
+
+/// Takes note of the rows that no run had taken, without a query; `false`: that is not possible.
+fn enter(ws: &Workspace, source_id: i32, after: i64, upto: i64) -> Result<bool, CdpError> {
+    let fresh = spi::rows(
+        "SELECT s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2 AND s.fresh",
+        &[after.into(), upto.into()],
+        |row| Ok((spi::must::<String>(row, 1)?, *spi::must::<Uuid>(row, 2)?.as_bytes())),
+    )?;
+    let (keys, hashes): (Vec<String>, Vec<[u8; 16]>) = fresh.into_iter().unzip();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let columns = [
+        Column::EachInt4(source_id),
+        Column::Text(&keys),
+        Column::Uuid(&hashes),
+        Column::Null,
+        Column::Null,
+        Column::Null,
+        Column::EachBool(false),
+    ];
+    append::append(&ws.name, &SOURCE_ROW, &columns, keys.len())
+}
+
+/// As new rows see it (sql/workspace/20_source.sql).
+const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(7), checks: 0, without: &[] };

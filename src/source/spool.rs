@@ -9,6 +9,9 @@ use crate::pg::{spi, temp};
 use crate::quality::tally::{Level, Tally};
 use crate::store::column;
 use crate::workspace::Workspace;
+use pg_cdp_core::norm::md5;
+use pgrx::datum::Uuid;
+use pgrx::prelude::*;
 use std::collections::HashMap;
 
 /// A source with its parsed mapping.
@@ -69,21 +72,25 @@ pub fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     if let Some(key) = &source.mapping.key {
         return Ok((format!("(\n{key}\n)::pg_catalog.text"), true));
     }
-    let columns = spi::one::<String>(
-        "SELECT CASE count(*) WHEN 0 THEN NULL WHEN 1 THEN min(quote_ident(a.attname)) || '::pg_catalog.text' \
-                ELSE 'ROW(' || string_agg(quote_ident(a.attname), ', ' ORDER BY array_position(i.indkey::pg_catalog.int2[], a.attnum)) || ')::pg_catalog.text' END \
-         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
-         WHERE i.indrelid = $1::pg_catalog.regclass AND i.indisprimary",
-        &[source.relation.as_str().into()],
-    )?;
-    Ok(match columns {
+    Ok(match primary_key(&source.relation)? {
         Some(columns) => (columns, true),
         None => (format!("pg_catalog.md5({ROW}::pg_catalog.text)"), false),
     })
 }
 
-/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
-/// hash (full compare only) and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
+/// SQL giving the primary key of a relation as a text; `None`: it has none.
+fn primary_key(relation: &str) -> Result<Option<String>, CdpError> {
+    spi::one::<String>(
+        "SELECT CASE count(*) WHEN 0 THEN NULL WHEN 1 THEN min(quote_ident(a.attname)) || '::pg_catalog.text' \
+                ELSE 'ROW(' || string_agg(quote_ident(a.attname), ', ' ORDER BY array_position(i.indkey::pg_catalog.int2[], a.attnum)) || ')::pg_catalog.text' END \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+         WHERE i.indrelid = $1::pg_catalog.regclass AND i.indisprimary",
+        &[relation.into()],
+    )
+}
+
+/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, fresh, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
+/// hash and whether no run had taken it (full compare only), and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
 /// said. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
@@ -110,7 +117,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
             };
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, x.r \
+                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, false AS fresh, x.r \
                  FROM (SELECT {key} AS k, (\n{updated_at}\n) AS u, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter} {since}) x"
             )
         }
@@ -122,21 +129,43 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
                 spi::run("UPDATE pg_temp.cdp_vanished SET rn = rn + $1", &[after.into()])?;
             }
             // The expressions of the mapping are not looked through for places to be filled in.
-            let taken = ws.sql("@ws@.source_row");
+            let (taken, hash) = (ws.sql("@ws@.source_row"), ws.sql("@ext@._cdp_hash"));
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, x.r \
-                 FROM (SELECT {key} AS k, md5({ROW}::pg_catalog.text)::pg_catalog.uuid AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
+                 SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, s.source_id IS NULL AS fresh, x.r \
+                 FROM (SELECT {key} AS k, {hash}({ROW}::pg_catalog.text) AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
                  LEFT JOIN {taken} s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
             )
         }
     };
     spi::run(&sql, &[])?;
     let total = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_spool", &[])?.unwrap_or(0);
-    single_keys(ws, source, job_id, unique)?;
+    if !tells_rows_apart(source)? {
+        single_keys(ws, source, job_id, unique)?;
+    }
     spi::run("CREATE INDEX ON pg_temp.cdp_spool (rn)", &[])?;
     temp::analyze("cdp_spool", "rn")?;
     Ok(total)
+}
+
+/// Whether the key of a source is the primary key of its table, which is never NULL and never repeated: then nobody has to look.
+fn tells_rows_apart(source: &Source) -> Result<bool, CdpError> {
+    let table = spi::one::<bool>(
+        "SELECT true FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+         WHERE i.indrelid = $1::pg_catalog.regclass AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relkind = 'r' AND NOT c.relhassubclass",
+        &[source.relation.as_str().into()],
+    )?;
+    if table.is_none() {
+        return Ok(false);
+    }
+    let Some(key) = &source.mapping.key else { return Ok(true) };
+    // The mapping may name the column, or its text, itself.
+    let column = |text: &str| {
+        let text = text.trim();
+        let cast = ["::pg_catalog.text", "::text"].into_iter().find_map(|cast| text.strip_suffix(cast));
+        cast.unwrap_or(text).trim().to_owned()
+    };
+    Ok(primary_key(&source.relation)?.is_some_and(|own| !own.starts_with("ROW(") && column(&own) == column(key)))
 }
 
 /// Leaves one row a key, the last by watermark; the others are rejected, unless the key is the whole row: then they are the same fact.
@@ -177,4 +206,10 @@ fn single_keys(ws: &Workspace, source: &Source, job_id: i64, unique: bool) -> Re
         &[source.source_id.into(), unique.into(), job_id.into()],
     )?;
     Ok(())
+}
+
+/// What `md5(value)::uuid` gives, without the detour through the text of a number.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn _cdp_hash(value: &str) -> Uuid {
+    Uuid::from_bytes(md5(value.as_bytes()))
 }

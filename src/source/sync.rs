@@ -16,6 +16,10 @@ use pgrx::prelude::*;
 /// Rows of a batch. Large enough that the fixed cost of its statements is small beside its rows, small enough to commit every second or so.
 const BATCH_ROWS: i64 = 50_000;
 
+/// Those of a batch of rows that show identifiers and nothing else. They take little memory and time, and the more of them are taken together, the fewer profiles are made that the next batch
+/// merges.
+const PLAIN_BATCH_ROWS: i64 = 200_000;
+
 /// The sources to take, by name; all when none is named.
 #[pg_extern(volatile, parallel_unsafe)]
 fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>, ErrorReport> {
@@ -101,13 +105,15 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     if let Some(upto) = take_back(ws, job_id, after)? {
         return Ok(Some(upto));
     }
+    let source_id = source_of(ws, job_id)?;
+    let most = if plan(ws, source_id)?.plain() { PLAIN_BATCH_ROWS } else { BATCH_ROWS };
     let upto = spi::one::<i64>(
         "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
-        &[after.into(), BATCH_ROWS.into()],
+        &[after.into(), most.into()],
     )?;
     let Some(upto) = upto else { return again(ws, job_id, after) };
     ws.lock()?;
-    let plan = plan(ws, source_of(ws, job_id)?)?;
+    let plan = plan(ws, source_id)?;
     let rows = spi::one::<i64>(
         "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2",
         &[after.into(), upto.into()],
@@ -115,7 +121,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     .unwrap_or(0);
     let first = first_run(ws, job_id, &plan)?;
     let rejected = land(ws, &plan, after, upto, rows, first)?;
-    batch::remember(ws, &plan, after, upto)?;
+    batch::remember(ws, &plan, Some(job_id), after, upto)?;
     job::progress(ws, job_id, rows, rejected)?;
     tell(ws, job_id)?;
     Ok(Some(upto))
@@ -176,6 +182,9 @@ fn tell(ws: &Workspace, job_id: i64) -> Result<(), CdpError> {
 /// there already. Returns how many rows were rejected, or their events.
 pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first: bool) -> Result<i64, CdpError> {
     let source_id = plan.source.source_id;
+    if plan.plain() {
+        return show(ws, plan, after, upto, rows);
+    }
     batch::prepare()?;
     let mut tally = Tally::of(rows);
     let rules = Rules::load(ws)?;
@@ -203,6 +212,26 @@ pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first
             tally.repeated = tally.events - new.unwrap_or(0);
         }
         None => event::land::emit(ws)?,
+    }
+    tally.write(ws, source_id)?;
+    Ok(rejected)
+}
+
+/// As [`land`], of rows that show identifiers and nothing else.
+fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result<i64, CdpError> {
+    let source_id = plan.source.source_id;
+    batch::prepare_plain()?;
+    let mut tally = Tally::of(rows);
+    let rules = Rules::load(ws)?;
+    let (rows, mut rejected) = batch::read(ws, plan, after, upto, &mut tally)?;
+    let (mut sights, useless) = batch::sights(ws, plan, &rules, &rows, &mut tally)?;
+    rejected += useless;
+    drop(rows);
+    tally.newest = sights.newest();
+    event::land::prepare()?;
+    if identity::stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)? {
+        profile::observe::follow(ws)?;
+        event::land::emit(ws)?;
     }
     tally.write(ws, source_id)?;
     Ok(rejected)

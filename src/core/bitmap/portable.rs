@@ -279,6 +279,30 @@ impl Container<'_> {
         }
     }
 
+    /// The members, ascending, if there are at most so many and the container does not list each bit.
+    pub fn few(&self, most: usize) -> Option<Vec<u16>> {
+        match self {
+            Self::Array(members) if members.len() <= most => {
+                let members: Vec<u16> = members.iter().map(|m| u16::from_le_bytes(*m)).collect();
+                members.is_sorted_by(|a, b| a < b).then_some(members)
+            }
+            Self::Run(runs) if runs.len() <= most => {
+                let mut members = Vec::new();
+                for run in *runs {
+                    let (first, last) = ends(run);
+                    if members.last().is_some_and(|before| *before >= first)
+                        || members.len() + usize::from(last.saturating_sub(first)) >= most
+                    {
+                        return None;
+                    }
+                    members.extend(first..=last);
+                }
+                Some(members)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the container is one run over the whole block.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Run([[0, 0, 0xff, 0xff]]))

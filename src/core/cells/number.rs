@@ -503,8 +503,14 @@ impl Iterator for Cells<'_, '_> {
     }
 }
 
+/// Up to this many cells in one block are read container by container: flat planes would be mostly empty words.
+const SPARSE_UPTO: usize = 512;
+
 impl Cells<'_, '_> {
     fn decode(&mut self, key: u16, present: Container<'_>) -> Result<(), StoreError> {
+        if let Some(present) = present.few(SPARSE_UPTO) {
+            return self.decode_sparse(key, &present);
+        }
         let present = self.arena.take_container(present);
         let v_flats = Flats::load(&self.chunk.v, key, &mut self.arena)?;
         let n_flats = Flats::load(&self.chunk.n, key, &mut self.arena)?;
@@ -528,6 +534,20 @@ impl Cells<'_, '_> {
         n_flats.drop_into(&mut self.arena);
         self.arena.give(present);
         if good { Ok(()) } else { Err(StoreError::Damaged { what: WHAT, at: 1 }) }
+    }
+
+    fn decode_sparse(&mut self, key: u16, present: &[u16]) -> Result<(), StoreError> {
+        let (v, n) = (planes::gather(&self.chunk.v, key, present)?, planes::gather(&self.chunk.n, key, present)?);
+        for ((offset, v), n) in present.iter().zip(v).zip(n) {
+            // As above.
+            let facts = (n as i64).wrapping_add(1);
+            if facts <= 0 {
+                return Err(StoreError::Damaged { what: WHAT, at: 1 });
+            }
+            let offset = u32::from(key) << 16 | u32::from(*offset);
+            self.ready.push(Cell { offset, n: facts, v: below(self.chunk.v_base, v) });
+        }
+        Ok(())
     }
 }
 

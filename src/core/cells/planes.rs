@@ -2,7 +2,7 @@
 
 use super::Cell;
 use crate::bitmap::kernel::transpose;
-use crate::bitmap::{Arena, Block, Portable, append_block};
+use crate::bitmap::{Arena, Block, Container, Portable, append_block};
 use crate::error::StoreError;
 use roaring::RoaringBitmap;
 
@@ -63,6 +63,33 @@ fn write_word(cells: &[Cell], flat: &mut [Block], number: impl Fn(&Cell) -> u64)
     for (block, word) in flat.iter_mut().zip(matrix) {
         block.words_mut()[index] = word;
     }
+}
+
+/// The numbers of `members` of block `key`, ascending, by the planes, the highest bit first: for members so few that their bits are sooner found than laid out.
+///
+/// # Errors
+/// Those of [`Portable::get`].
+pub fn gather(planes: &[Portable<'_>], key: u16, members: &[u16]) -> Result<Vec<u64>, StoreError> {
+    let mut numbers = vec![0u64; members.len()];
+    for plane in planes {
+        numbers.iter_mut().for_each(|number| *number <<= 1);
+        let Some(container) = plane.get(key)? else { continue };
+        match container {
+            Container::Array(set) => {
+                let mut set = set.iter().map(|member| u16::from_le_bytes(*member)).peekable();
+                for (member, number) in members.iter().zip(&mut numbers) {
+                    while set.next_if(|bit| bit < member).is_some() {}
+                    *number |= u64::from(set.next_if_eq(member).is_some());
+                }
+            }
+            other => {
+                for (member, number) in members.iter().zip(&mut numbers) {
+                    *number |= u64::from(other.contains(*member));
+                }
+            }
+        }
+    }
+    Ok(numbers)
 }
 
 /// The planes of one block, flat, the lowest bit first; `None` where a plane holds nothing of the block.

@@ -83,3 +83,8 @@ pub fn sha256(value: &str) -> String {
     }
     out
 }
+
+/// MD5 (RFC 1321): for what has to be told apart, not kept secret.
+pub fn md5(value: &[u8]) -> [u8; 16] {
+    md5::Md5::digest(value).into()
+}

@@ -30,7 +30,7 @@ use std::fmt;
 pub use address::{Address, address};
 pub use date::{Date, DateOrder, date};
 pub use email::email;
-pub use hash::{Destination, sha256};
+pub use hash::{Destination, md5, sha256};
 pub use id_card::id_card;
 pub use keyed::keyed;
 pub use mailbox::mailbox;

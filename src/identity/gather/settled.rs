@@ -4,29 +4,16 @@
 //!
 //! [`super::super::sight::Sight::settled`] says the same of one row, but for edges that another source has shown.
 
-use super::{Identifier, Row, Sight, Sights, micros};
+use super::{Kept, NOTHING, Row, Sight, Sights, micros};
 use crate::error::CdpError;
+use crate::identity::hold::{self, Known};
 use crate::identity::rules::Rules;
 use crate::pg::spi;
 use crate::workspace::Workspace;
-use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::ItemPointerData;
 use std::collections::{HashMap, HashSet};
 
-/// An identifier as it is kept: where its row is, and when it was seen first and last.
-#[derive(Clone, Copy)]
-struct Kept {
-    place: ItemPointerData,
-    first: i64,
-    last: i64,
-}
-
 /// Rows that say nothing new of who is who.
-pub struct SettledSights {
-    sights: Sights,
-    /// Of each identifier, by place.
-    kept: Vec<Option<Kept>>,
-}
+pub struct SettledSights(Sights);
 
 /// Where the facts of a row go.
 pub struct Place {
@@ -41,21 +28,17 @@ pub struct Place {
 impl SettledSights {
     /// Those of some rows of a source. The others are left out.
     pub fn of(ws: &Workspace, rules: &Rules, types: &[i32], rows: &[Row], source_id: i32) -> Result<Self, CdpError> {
-        let mut kept = Vec::new();
         let mut refused = Vec::new();
-        let (mut sights, place_of) = Sights::distinct(ws, rules, types, rows, &mut refused, |sights| {
-            kept = sights.look_up_kept(ws)?;
-            Ok(())
-        })?;
+        let look_up = |sights: &mut Sights| sights.look_up_kept(ws);
+        let (mut sights, cells) = Sights::distinct(ws, rules, types, rows, &mut refused, look_up)?;
         let contested = sights.contested(ws)?;
-        for row in rows {
+        for (nth, row) in rows.iter().enumerate() {
             let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
             let mut all = row.fault.is_none();
-            for (value, place_of) in row.values.iter().zip(&place_of) {
-                let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else { continue };
-                match place_of.get(value).copied().flatten() {
-                    Some(place) => places.extend((!places.contains(&place)).then_some(place)),
-                    None => all = false,
+            for (value, place) in row.values.iter().zip(cells.of_row(nth)) {
+                if value.as_deref().is_some_and(|value| !value.is_empty()) {
+                    all &= *place != NOTHING;
+                    places.extend((*place != NOTHING && !places.contains(place)).then_some(*place));
                 }
             }
             if all && sights.one_person(rules, &places, &contested)? {
@@ -67,92 +50,51 @@ impl SettledSights {
         let keep: Vec<bool> = sights.rows.iter().map(shown).collect();
         let mut keep = keep.into_iter();
         sights.rows.retain(|_| keep.next() == Some(true));
-        Ok(Self { sights, kept })
+        Ok(Self(sights))
     }
 
     /// Their numbers.
     pub fn rows(&self) -> impl Iterator<Item = i64> {
-        self.sights.rows.iter().map(|row| row.rn)
+        self.0.rows.iter().map(|row| row.rn)
     }
 
     /// Leaves out rows.
     pub fn retain(&mut self, keep: impl Fn(i64) -> bool) {
-        self.sights.rows.retain(|row| keep(row.rn));
+        self.0.rows.retain(|row| keep(row.rn));
     }
 
     /// Where the facts of each row go.
     pub fn places(&self) -> Vec<Place> {
         let of = |(rn, place): (i64, u32)| {
-            let subject = self.sights.identifiers.get(place as usize)?;
+            let subject = self.0.identifiers.get(place as usize)?;
             Some(Place { rn, node_id: subject.node_id, profile_id: subject.settled? })
         };
-        self.sights.subjects().into_iter().filter_map(of).collect()
+        self.0.subjects().into_iter().filter_map(of).collect()
     }
 
     /// Enters when identifiers were seen, and edges shown.
     pub fn write(mut self, ws: &Workspace, rules: &Rules, source_id: i32, trust: i32) -> Result<(), CdpError> {
-        for row in &self.sights.rows {
+        for row in &self.0.rows {
             for place in &row.places {
-                if let Some(identifier) = self.sights.identifiers.get_mut(*place as usize) {
+                if let Some(identifier) = self.0.identifiers.get_mut(*place as usize) {
                     identifier.note(row.seen);
                 }
             }
         }
-        self.note_times(ws)?;
-        self.sights.edges(ws, rules, source_id, trust)?;
+        self.0.note_times(ws)?;
+        self.0.edges(ws, rules, source_id, trust)?;
         Ok(())
     }
-
-    /// As [`Sights::note_times`], going straight to the rows that change. One that another batch has changed since is another version in another place: it is looked for by its number.
-    fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
-        let (mut places, mut ids, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut moved: Vec<(&Identifier, Kept, (TimestampWithTimeZone, TimestampWithTimeZone))> = Vec::new();
-        for (identifier, kept) in self.sights.identifiers.iter().zip(&self.kept) {
-            let (Some(span), Some(kept)) = (identifier.span, kept) else { continue };
-            if micros(span.0) < kept.first || micros(span.1) > kept.last {
-                moved.push((identifier, *kept, span));
-            }
-        }
-        if moved.is_empty() {
-            return Ok(());
-        }
-        moved.sort_unstable_by_key(|(identifier, kept, _)| (place_of(kept.place), identifier.node_id));
-        for (identifier, kept, span) in &moved {
-            places.push(kept.place);
-            ids.push(identifier.node_id);
-            first.push(span.0);
-            last.push(span.1);
-        }
-        let found: HashSet<i64> = spi::rows(
-            &ws.sql(
-                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
-                 FROM unnest($1::pg_catalog.tid[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.timestamptz[]) AS x(place, node_id, first, last) \
-                 WHERE n.ctid = x.place AND n.node_id = x.node_id RETURNING n.node_id",
-            ),
-            &[places.into(), ids.into(), first.into(), last.into()],
-            |row| spi::must::<i64>(row, 1),
-        )?
-        .into_iter()
-        .collect();
-        if found.len() == moved.len() {
-            return Ok(());
-        }
-        let identifiers = self.sights.identifiers.iter();
-        let others = identifiers.filter(|i| !found.contains(&i.node_id));
-        super::note_times(ws, others.filter_map(|i| Some((i.node_id, i.span?))))
-    }
-}
-
-/// Where a row is, as a number that orders rows as they lie.
-fn place_of(place: ItemPointerData) -> u64 {
-    pgrx::itemptr::item_pointer_to_u64(place)
 }
 
 impl Sights {
-    /// Says which of the identifiers are known, and whose they are. Gives what is kept of each.
-    fn look_up_kept(&mut self, ws: &Workspace) -> Result<Vec<Option<Kept>>, CdpError> {
-        let (order, types, values) = self.in_order();
-        let mut all = vec![None; self.identifiers.len()];
+    /// Says which of the identifiers are known, and whose they are.
+    fn look_up_kept(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        let order = self.in_order();
+        if let Some(known) = hold::known(ws, self.of_places(&order))? {
+            return known.into_iter().try_for_each(|(nth, known)| self.keep(&order, nth, known));
+        }
+        let (types, values): (Vec<i32>, Vec<&str>) = self.of_places(&order).unzip();
         let known = spi::rows(
             &ws.sql(
                 "SELECT x.i, n.node_id, n.quarantine, n.profile_id, n.ctid, n.first_seen, n.last_seen \
@@ -161,25 +103,31 @@ impl Sights {
             ),
             &[types.into(), values.into()],
             |row| {
-                let kept = Kept {
+                let known = Known {
+                    node_id: spi::must(row, 2)?,
+                    quarantine: row.get(3)?,
+                    profile_id: row.get(4)?,
                     place: spi::must(row, 5)?,
-                    first: micros(spi::must(row, 6)?),
-                    last: micros(spi::must(row, 7)?),
+                    times: (micros(spi::must(row, 6)?), micros(spi::must(row, 7)?)),
                 };
-                Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, row.get::<String>(3)?, row.get::<i64>(4)?, kept))
+                Ok((spi::must::<i64>(row, 1)?, known))
             },
         )?;
-        for (nth, node_id, quarantine, profile, kept) in known {
-            let place = usize::try_from(nth - 1).ok().and_then(|nth| order.get(nth)).copied();
-            let found = place.and_then(|place| Some((self.identifiers.get_mut(place)?, all.get_mut(place)?)));
-            let Some((identifier, slot)) = found else {
-                return Err(CdpError::internal("an identifier was found that nobody looked for"));
-            };
-            (identifier.node_id, identifier.fresh) = (node_id, false);
-            (identifier.quarantine, identifier.settled) = (quarantine, profile);
-            *slot = Some(kept);
+        for (nth, known) in known {
+            self.keep(&order, usize::try_from(nth - 1).unwrap_or(usize::MAX), known)?;
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// Takes note of the identifier that was found for the one that is nth in an order.
+    fn keep(&mut self, order: &[usize], nth: usize, known: Known) -> Result<(), CdpError> {
+        let identifier = order.get(nth).and_then(|place| self.identifiers.get_mut(*place));
+        let identifier =
+            identifier.ok_or_else(|| CdpError::internal("an identifier was found that nobody looked for"))?;
+        (identifier.node_id, identifier.fresh) = (known.node_id, false);
+        (identifier.quarantine, identifier.settled) = (known.quarantine, known.profile_id);
+        identifier.kept = Some(Kept { place: known.place, times: known.times });
+        Ok(())
     }
 
     /// Which of the profiles of the identifiers are contested. Hardly any ever is.

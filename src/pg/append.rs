@@ -1,0 +1,376 @@
+//! Adding rows to an ordinary table without a query: what COPY does, from memory. The rows go in page by page, and each index gets its entries in the order of its keys, so that it is
+//! walked through once and not searched from the root to another leaf for every row.
+//!
+//! Nothing that a statement would do besides is left out, because a table where there is any such thing is not taken: triggers, foreign keys, rules, row security, generated
+//! columns, indexes on expressions or part of the rows. Uniqueness is checked by the indexes themselves. That the rows meet the CHECK constraints and NOT NULLs of the table is the
+//! promise of the caller, who says how many CHECK constraints it knows of.
+
+use crate::error::CdpError;
+use crate::guc;
+use pgrx::{PgList, PgMemoryContexts, pg_sys};
+use std::cmp::Ordering;
+use std::ffi::{CStr, CString};
+
+/// The values of a column, row by row.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// A bigint, or a timestamptz in microseconds since 2000.
+    Int8(&'a [i64]),
+    /// One that may be NULL.
+    Int8OrNull(&'a [Option<i64>]),
+    /// An integer.
+    Int4(&'a [i32]),
+    /// A text.
+    Text(&'a [&'a str]),
+    /// A uuid.
+    Uuid(&'a [[u8; 16]]),
+    /// A jsonb, as its text.
+    Jsonb(&'a [CString]),
+    /// The same bigint or timestamptz for all.
+    EachInt8(i64),
+    /// The same integer for all.
+    EachInt4(i32),
+    /// The same real for all.
+    EachFloat4(f32),
+    /// The same text for all.
+    EachText(&'a str),
+    /// The same truth for all.
+    EachBool(bool),
+    /// NULL for all.
+    Null,
+}
+
+impl Column<'_> {
+    /// The value of a row, in the current memory context.
+    fn datum(&self, row: usize) -> Option<pg_sys::Datum> {
+        match *self {
+            Self::Int8(values) => values.get(row).map(|v| pg_sys::Datum::from(*v)),
+            Self::Int8OrNull(values) => values.get(row).copied().flatten().map(pg_sys::Datum::from),
+            Self::Int4(values) => values.get(row).map(|v| pg_sys::Datum::from(*v)),
+            Self::Text(values) => values.get(row).map(|v| text(v)),
+            Self::Uuid(values) => values.get(row).map(bytes_of_16),
+            Self::Jsonb(values) => values.get(row).map(|v| jsonb(v)),
+            Self::EachInt8(value) => Some(pg_sys::Datum::from(value)),
+            Self::EachInt4(value) => Some(pg_sys::Datum::from(value)),
+            Self::EachFloat4(value) => Some(pg_sys::Datum::from(value.to_bits())),
+            Self::EachText(value) => Some(text(value)),
+            Self::EachBool(value) => Some(pg_sys::Datum::from(value)),
+            Self::Null => None,
+        }
+    }
+
+    /// How two rows lie to each other in an index, near enough: any order is right, only slower.
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        match *self {
+            Self::Int8(values) => values.get(a).cmp(&values.get(b)),
+            // NULLs come last.
+            Self::Int8OrNull(values) => {
+                let key = |row: usize| values.get(row).map(|v| (v.is_none(), *v));
+                key(a).cmp(&key(b))
+            }
+            Self::Int4(values) => values.get(a).cmp(&values.get(b)),
+            Self::Text(values) => values.get(a).cmp(&values.get(b)),
+            Self::Uuid(values) => values.get(a).cmp(&values.get(b)),
+            _ => Ordering::Equal,
+        }
+    }
+}
+
+fn text(value: &str) -> pg_sys::Datum {
+    // SAFETY: the bytes are copied into the current memory context.
+    pg_sys::Datum::from(unsafe { pg_sys::cstring_to_text_with_len(value.as_ptr().cast(), value.len() as i32) })
+}
+
+fn jsonb(value: &CStr) -> pg_sys::Datum {
+    // SAFETY: the function of the type reads a NUL-terminated text, which it does not change, and raises an error for one that is no JSON.
+    unsafe {
+        pg_sys::OidInputFunctionCall(
+            pg_sys::Oid::from(pg_sys::F_JSONB_IN),
+            value.as_ptr().cast_mut(),
+            pg_sys::InvalidOid,
+            -1,
+        )
+    }
+}
+
+fn bytes_of_16(value: &[u8; 16]) -> pg_sys::Datum {
+    // SAFETY: 16 bytes are copied into 16 that were allocated in the current memory context.
+    unsafe {
+        let copy = pg_sys::palloc(16);
+        std::ptr::copy_nonoverlapping(value.as_ptr(), copy.cast::<u8>(), 16);
+        pg_sys::Datum::from(copy)
+    }
+}
+
+/// A table to which rows are added.
+pub struct Shape<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many columns it has; `None`: further ones may follow, which are NULL.
+    pub columns: Option<usize>,
+    /// How many CHECK constraints it has.
+    pub checks: usize,
+    /// Its indexes that have no entry for any of the rows.
+    pub without: &'a [&'a str],
+}
+
+/// So many rows are made at a time: what heap_multi_insert() writes with few WAL records, and what fits into memory whatever they are.
+const AT_ONCE: usize = 1000;
+
+/// An index of the table, with the columns it is on, from 0.
+struct Index {
+    relation: pg_sys::Relation,
+    info: *mut pg_sys::IndexInfo,
+    columns: Vec<usize>,
+    keys: usize,
+    unique: bool,
+}
+
+/// Adds `rows` rows whose columns are given in the order of the table. `false`: nothing was done, because it has to be done by a statement.
+pub fn append(schema: &str, shape: &Shape, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
+    add(schema, shape, false, columns, rows)
+}
+
+/// As [`append`], to a partition, to which all of the rows belong.
+pub fn append_to_partition(schema: &str, shape: &Shape, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
+    add(schema, shape, true, columns, rows)
+}
+
+fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
+    if !guc::direct_write() {
+        return Ok(false);
+    }
+    if rows == 0 {
+        return Ok(true);
+    }
+    let Some(oid) = super::names::relation(schema, shape.name) else { return Ok(false) };
+    // SAFETY: the relation is opened and closed here, its indexes in between; an error that is raised closes both with the (sub)transaction. The values live in a memory context that is
+    // emptied only when the rows that use them are written.
+    unsafe {
+        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::table_open(oid, lock);
+        let plain = (*(*relation).rd_rel).relispartition == partition && is_plain(relation, shape, columns.len());
+        let indexes = if plain { open_indexes(relation, shape) } else { None };
+        let done = match &indexes {
+            Some(indexes) => {
+                let places = heap(relation, columns, rows);
+                for index in indexes {
+                    fill(relation, index, columns, &places);
+                }
+                // What comes next sees the rows.
+                pg_sys::CommandCounterIncrement();
+                true
+            }
+            None => false,
+        };
+        for index in indexes.into_iter().flatten() {
+            pg_sys::pfree(index.info.cast());
+            pg_sys::index_close(index.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        Ok(done)
+    }
+}
+
+/// Whether a statement that inserts into a table would do nothing but write rows and entries.
+///
+/// # Safety
+/// The relation is open.
+unsafe fn is_plain(relation: pg_sys::Relation, shape: &Shape, given: usize) -> bool {
+    // SAFETY: the relation is open, and what its entry in the cache points to lives as long as that.
+    unsafe {
+        let class = &*(*relation).rd_rel;
+        let natts = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
+        let (mut checks, mut generated) = (0, false);
+        if let Some(constraints) = (*(*relation).rd_att).constr.as_ref() {
+            checks = usize::from(constraints.num_check);
+            generated = constraints.has_generated_stored;
+        }
+        class.relkind == pg_sys::RELKIND_RELATION as std::ffi::c_char
+            && class.relam == pg_sys::HEAP_TABLE_AM_OID
+            && !class.relhasrules
+            && !class.relrowsecurity
+            && (*relation).trigdesc.is_null()
+            && checks == shape.checks
+            && !generated
+            && shape.columns.is_none_or(|columns| columns == natts)
+            && given <= natts
+            && (given..natts).all(|column| is_null_when_left_out((*relation).rd_id, column + 1))
+            && pg_sys::pg_class_aclcheck((*relation).rd_id, pg_sys::GetUserId(), pg_sys::ACL_INSERT as pg_sys::AclMode)
+                == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Whether a column that an INSERT leaves out is NULL.
+fn is_null_when_left_out(table: pg_sys::Oid, column: usize) -> bool {
+    // SAFETY: an entry of the catalogue's cache is read while it is held.
+    unsafe {
+        let entry = pg_sys::SearchSysCache2(
+            pg_sys::SysCacheIdentifier::ATTNUM as i32,
+            pg_sys::Datum::from(table),
+            pg_sys::Datum::from(column as i16),
+        );
+        if entry.is_null() {
+            return false;
+        }
+        let form = &*pg_sys::GETSTRUCT(entry).cast::<pg_sys::FormData_pg_attribute>();
+        // A domain may have a default or a constraint of its own.
+        let plain = !form.attnotnull
+            && !form.atthasdef
+            && form.attidentity == 0
+            && form.attgenerated == 0
+            && (form.attisdropped || pg_sys::get_typtype(form.atttypid) != pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char);
+        pg_sys::ReleaseSysCache(entry);
+        plain
+    }
+}
+
+/// The indexes that get entries; `None` when one of them wants more than the values of columns.
+///
+/// # Safety
+/// The relation is open.
+unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<Index>> {
+    let mut without = Vec::with_capacity(shape.without.len());
+    for name in shape.without {
+        let name = CString::new(*name).ok()?;
+        // SAFETY: a catalogue look-up with a NUL-terminated name.
+        without.push(unsafe { pg_sys::get_relname_relid(name.as_ptr(), (*(*relation).rd_rel).relnamespace) });
+    }
+    // SAFETY: the list is a copy; each index is open until it is closed below or by the caller.
+    unsafe {
+        let list = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(relation));
+        let mut indexes = Vec::with_capacity(list.len());
+        let mut plain = true;
+        for oid in list.iter_oid() {
+            let opened = pg_sys::index_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let info = pg_sys::BuildIndexInfo(opened);
+            let form = &*(*opened).rd_index;
+            let count = usize::try_from((*info).ii_NumIndexAttrs).unwrap_or(0);
+            let numbers = (*info).ii_IndexAttrNumbers;
+            let columns: Vec<usize> =
+                numbers.iter().take(count).filter_map(|n| usize::try_from(*n).ok()?.checked_sub(1)).collect();
+            let partial = !(*info).ii_Predicate.is_null();
+            let empty = partial && without.contains(&oid);
+            plain &= empty
+                || !partial
+                    && (*(*opened).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+                    && (*info).ii_Expressions.is_null()
+                    && (*info).ii_ExclusionOps.is_null()
+                    && (*info).ii_ReadyForInserts
+                    && form.indimmediate
+                    && columns.len() == count;
+            let keys = usize::try_from((*info).ii_NumIndexKeyAttrs).unwrap_or(0);
+            let index = Index { relation: opened, info, columns, keys, unique: form.indisunique };
+            if empty {
+                pg_sys::index_close(opened, pg_sys::NoLock as pg_sys::LOCKMODE);
+            } else {
+                indexes.push(index);
+            }
+            if !plain {
+                break;
+            }
+        }
+        if plain {
+            return Some(indexes);
+        }
+        for index in indexes {
+            pg_sys::index_close(index.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+        None
+    }
+}
+
+/// Writes the rows; gives their places.
+///
+/// # Safety
+/// The relation is open, a plain heap, and the columns are of its types.
+unsafe fn heap(relation: pg_sys::Relation, columns: &[Column], rows: usize) -> Vec<pg_sys::ItemPointerData> {
+    let mut places = Vec::with_capacity(rows);
+    let mut memory = PgMemoryContexts::new("rows to be added");
+    // SAFETY: the slots are made for the relation and dropped here; their values live in `memory`, which is emptied when the rows are written.
+    unsafe {
+        let natts = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
+        let slots: Vec<*mut pg_sys::TupleTableSlot> = (0..rows.min(AT_ONCE))
+            .map(|_| pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsVirtual))
+            .collect();
+        let mut begin = 0;
+        while begin < rows {
+            pgrx::check_for_interrupts!();
+            let end = rows.min(begin + AT_ONCE);
+            memory.switch_to(|_| {
+                let mut some: Vec<*mut pg_sys::TupleTableSlot> = slots.iter().copied().take(end - begin).collect();
+                for (slot, row) in some.iter().zip(begin..end) {
+                    pg_sys::ExecClearTuple(*slot);
+                    let values = std::slice::from_raw_parts_mut((**slot).tts_values, natts);
+                    let nulls = std::slice::from_raw_parts_mut((**slot).tts_isnull, natts);
+                    for (nth, (value, null)) in values.iter_mut().zip(nulls.iter_mut()).enumerate() {
+                        let datum = columns.get(nth).and_then(|column| column.datum(row));
+                        (*value, *null) = (datum.unwrap_or(pg_sys::Datum::from(0usize)), datum.is_none());
+                    }
+                    pg_sys::ExecStoreVirtualTuple(*slot);
+                }
+                let command = pg_sys::GetCurrentCommandId(true);
+                let count = some.len() as i32;
+                pg_sys::heap_multi_insert(relation, some.as_mut_ptr(), count, command, 0, std::ptr::null_mut());
+                places.extend(some.iter().map(|slot| (**slot).tts_tid));
+            });
+            for slot in &slots {
+                pg_sys::ExecClearTuple(*slot);
+            }
+            memory.reset();
+            begin = end;
+        }
+        for slot in slots {
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+        }
+    }
+    places
+}
+
+/// Gives an index its entries, in the order of its keys.
+///
+/// # Safety
+/// Relation and index are open, and the columns are of their types.
+unsafe fn fill(relation: pg_sys::Relation, index: &Index, columns: &[Column], places: &[pg_sys::ItemPointerData]) {
+    let mut order: Vec<u32> = (0u32..).take(places.len()).collect();
+    let keys: Vec<&Column> = index.columns.iter().take(index.keys).filter_map(|n| columns.get(*n)).collect();
+    order.sort_unstable_by(|a, b| {
+        let (a, b) = (*a as usize, *b as usize);
+        let differ = keys.iter().map(|key| key.compare(a, b)).find(|order| order.is_ne());
+        differ.unwrap_or_else(|| a.cmp(&b))
+    });
+    let check = if index.unique {
+        pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES
+    } else {
+        pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO
+    };
+    let mut memory = PgMemoryContexts::new("entries to be added");
+    let mut values = [pg_sys::Datum::from(0usize); pg_sys::INDEX_MAX_KEYS as usize];
+    let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
+    for some in order.chunks(AT_ONCE) {
+        pgrx::check_for_interrupts!();
+        // SAFETY: an entry is made of the values of the row that lies at its place.
+        unsafe {
+            memory.switch_to(|_| {
+                for row in some {
+                    let Some(mut place) = places.get(*row as usize).copied() else { continue };
+                    for ((column, value), null) in index.columns.iter().zip(&mut values).zip(&mut nulls) {
+                        let datum = columns.get(*column).and_then(|column| column.datum(*row as usize));
+                        (*value, *null) = (datum.unwrap_or(pg_sys::Datum::from(0usize)), datum.is_none());
+                    }
+                    pg_sys::index_insert(
+                        index.relation,
+                        values.as_mut_ptr(),
+                        nulls.as_mut_ptr(),
+                        &mut place,
+                        relation,
+                        check,
+                        false,
+                        index.info,
+                    );
+                }
+            });
+            memory.reset();
+        }
+    }
+}
