@@ -302,6 +302,27 @@ proptest! {
 }
 
 #[test]
+fn a_block_reads_the_same_however_many_cells_it_has() {
+    let numbers: [fn(i64) -> i64; 4] = [|_| 7, |i| i, |i| i / 100 - 3, |i| i * i % 1009 - 500];
+    for count in [1, 2, 8, 511, 512, 513, 4000] {
+        for step in [1, 2, 13] {
+            for (nth, number) in numbers.iter().enumerate() {
+                let first = 3 * 65536 + 17 * nth as u32;
+                let cells: Vec<Cell> = (0..count)
+                    .map(|i| Cell {
+                        offset: first + i * step,
+                        n: 1 + number(i.into()).rem_euclid(5),
+                        v: number(i.into()),
+                    })
+                    .collect();
+                let bytes = number::encode(cells.iter().copied()).unwrap();
+                assert_eq!(read(&bytes).unwrap(), cells, "{count} cells, every {step}th, numbers {nth}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_truncation_of_a_chunk_is_an_error() {
     let cells = (0..9000u32).map(|i| (i * 19, (1 + i64::from(i % 3), i64::from(i) * 31 - 90_000))).collect();
     let bytes = number_bytes(&cells);
