@@ -39,8 +39,19 @@ if [ "$suite" = identity ]; then
         find "$dir" -maxdepth 1 \( -name '*pgrouting*' -o -name 'postgis*' -o -name '*pgr-*' \) -exec cp -a {} "$root$dir/" \;
     done
 fi
+# Huge pages for the shared buffers, as docs/operations.md advises, where the kernel lets us; given back at the end. PostgreSQL takes them when they are there.
+pages=/proc/sys/vm/nr_hugepages
+if [ -w "$pages" ]; then
+    before=$(cat "$pages")
+    enough=$(awk '/^MemTotal/ { mb = $2 / 6144; mb = mb < 512 ? 512 : mb > 4096 ? 4096 : mb } /^Hugepagesize/ { kb = $2 } END { if (kb) print int((mb * 1.1 + 128) * 1024 / kb) }' /proc/meminfo)
+    if [ "${enough:-0}" -gt "$before" ] && echo "$enough" >"$pages"; then say "$(cat "$pages") huge pages for shared buffers"; fi
+fi
+finish() {
+    tools/cluster.sh stop "bench-$suite"
+    [ -z "${before:-}" ] || echo "$before" >"$pages" || true
+}
+trap finish EXIT
 tools/cluster.sh start "bench-$suite" bench
-trap 'tools/cluster.sh stop "bench-$suite"' EXIT
 use_cluster "bench-$suite"
 [ -n "${REUSE:-}" ] || fresh_database bench
 export PGDATABASE=bench
