@@ -26,6 +26,7 @@ pub mod infer;
 pub mod json;
 pub mod message;
 pub mod norm;
+pub mod numbers;
 pub mod survivorship;
 
 #[cfg(test)]

@@ -94,11 +94,17 @@ fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64
 /// A partition, as new events see it (sql/workspace/50_event.sql).
 const COLUMNS: usize = 9;
 
+/// Gives events their numbers.
+const EVENT_IDS: &str = "event_event_id_seq";
+
 /// Writes events of one month into its partition without a query; `false`: that is not possible.
 fn append(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<bool, CdpError> {
     // Times outside those that have months have partitions of several.
     let Some(month) = events.first().and_then(|event| Month::of(event.at.into())) else { return Ok(false) };
-    let ids = sequence::next(&ws.name, "event_event_id_seq", events.len())?;
+    if !sequence::is_usable(&ws.name, EVENT_IDS) {
+        return Ok(false);
+    }
+    let ids = sequence::next(&ws.name, EVENT_IDS, events.len())?;
     let types: Vec<i32> = events.iter().map(|event| event.ty.event_type_id).collect();
     let nodes: Vec<i64> = events.iter().map(|event| event.node_id).collect();
     let at: Vec<i64> = events.iter().map(|event| event.at.into()).collect();

@@ -11,6 +11,7 @@ use crate::error::{CdpError, given};
 use crate::pg::spi;
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::arrival::{Arrival, Dropped, Identifier, Owner};
+use pg_cdp_core::numbers::NumberMap;
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -127,7 +128,7 @@ pub fn arrive(
         change.created.push(Created { profile_id, founding: node, from: None });
         change.moved.push(Moved { node_id: node, before: None, after: profile_id });
     }
-    let mut into: HashMap<i64, i64> = HashMap::new();
+    let mut into: NumberMap<i64> = NumberMap::default();
     for (retired, owner) in &changes.retired {
         let after = number_of(*owner)?;
         into.insert(*retired, after);

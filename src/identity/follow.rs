@@ -5,13 +5,14 @@ use super::hold;
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
+use crate::guc;
 use crate::pg::append::{self, Column, Shape};
 use crate::pg::spi::{self, Together};
-use crate::pg::{scan, sequence, settings, temp, transaction};
+use crate::pg::{rewrite, scan, sequence, settings, temp, transaction};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
-use std::collections::HashMap;
+use pg_cdp_core::numbers::NumberMap;
 
 /// An identifier that gets a profile, or another one.
 #[derive(Debug, Clone, Copy)]
@@ -78,11 +79,13 @@ pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
 
 /// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, and the retired numbers that led to them, which lead straight to the one
 /// that lives, so that resolving is one step for ever.
-pub fn take_over(ws: &Workspace, into: &HashMap<i64, i64>, change: &mut Change) -> Result<(), CdpError> {
+pub fn take_over(ws: &Workspace, into: &NumberMap<i64>, change: &mut Change) -> Result<(), CdpError> {
     if into.is_empty() {
         return Ok(());
     }
-    let retired: Vec<i64> = into.keys().copied().collect();
+    let mut retired: Vec<i64> = into.keys().copied().collect();
+    // Neighbours in the indexes are looked up one after the other.
+    retired.sort_unstable();
     for held in hold::of(ws, &retired, &[])? {
         let Some(&after) = into.get(&held.profile_id) else { continue };
         change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after });
@@ -230,35 +233,59 @@ fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
     if change.moved.is_empty() {
         return Ok(());
     }
-    let (ids, homes): (Vec<i64>, Vec<i64>) = change.moved.iter().map(|m| (m.node_id, m.after)).unzip();
-    together.add(
-        &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
-        [ids.into(), homes.into()],
-    );
+    let mut homes: Vec<(i64, i64)> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
+    homes.sort_unstable();
+    if let Some(left) = rewrite::rewrite(&ws.name, &NODE, &homes)? {
+        homes = left;
+    }
+    if !homes.is_empty() {
+        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
+        together.add(
+            &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
+            [ids.into(), homes.into()],
+        );
+    }
     let (ids, before, after) = moves(change);
     if ids.is_empty() {
         return Ok(());
     }
-    // A number is drawn for each, whoever writes the row.
-    let numbers = sequence::next(&ws.name, "node_move_move_id_seq", ids.len())?;
-    let columns = [
-        Column::Int8(&numbers),
-        Column::Int8(&ids),
-        Column::Int8(&before),
-        Column::Int8(&after),
-        Column::EachInt8(transaction::started_at()),
-    ];
-    if !append::append(&ws.name, &NODE_MOVE, &columns, ids.len())? {
+    if !enter_moves(ws, &ids, &before, &after)? {
         together.add(
             &ws.sql(
-                "INSERT INTO @ws@.node_move (move_id, node_id, from_profile, to_profile) OVERRIDING SYSTEM VALUE SELECT x.i, x.n, x.b, x.a \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[], $4::pg_catalog.int8[]) AS x(i, n, b, a)",
+                "INSERT INTO @ws@.node_move (node_id, from_profile, to_profile) SELECT x.n, x.b, x.a \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(n, b, a)",
             ),
-            [numbers.into(), ids.into(), before.into(), after.into()],
+            [ids.into(), before.into(), after.into()],
         );
     }
     Ok(())
 }
+
+/// Enters where identifiers were before, without a query; `false`: that is not possible.
+fn enter_moves(ws: &Workspace, ids: &[i64], before: &[i64], after: &[i64]) -> Result<bool, CdpError> {
+    const NUMBERS: &str = "node_move_move_id_seq";
+    if !guc::direct_write() || !sequence::is_usable(&ws.name, NUMBERS) {
+        return Ok(false);
+    }
+    let numbers = sequence::next(&ws.name, NUMBERS, ids.len())?;
+    let columns = [
+        Column::Int8(&numbers),
+        Column::Int8(ids),
+        Column::Int8(before),
+        Column::Int8(after),
+        Column::EachInt8(transaction::started_at()),
+    ];
+    append::append(&ws.name, &NODE_MOVE, &columns, ids.len())
+}
+
+/// An identifier goes to another profile.
+const NODE: rewrite::Change = rewrite::Change {
+    shape: hold::node::SHAPE,
+    index: "node_pkey",
+    key: hold::node::NODE_ID,
+    column: hold::node::PROFILE_ID,
+    unless: hold::node::QUARANTINE,
+};
 
 /// As new rows see it (sql/workspace/30_identity.sql).
 const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };

@@ -17,6 +17,7 @@ use crate::guc;
 use crate::pg::append::{self, Column};
 use crate::pg::{sequence, spi, temp, transaction};
 use crate::workspace::Workspace;
+use pg_cdp_core::numbers::NumberMap;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::itemptr::item_pointer_to_u64;
 use pgrx::pg_sys::ItemPointerData;
@@ -529,7 +530,7 @@ impl Sights {
     }
 
     /// Says which profiles the identifiers have when the batch is stitched: those in `homes` the one there, the others the one they had.
-    pub fn settle(&mut self, homes: &HashMap<i64, i64>) {
+    pub fn settle(&mut self, homes: &NumberMap<i64>) {
         for identifier in &mut self.identifiers {
             identifier.settled =
                 homes.get(&identifier.node_id).copied().or(identifier.home.map(|home| home.profile_id));

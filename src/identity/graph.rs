@@ -10,9 +10,10 @@ use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
+use pg_cdp_core::numbers::{NumberMap, NumberSet};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiHeapTupleData;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// An identifier.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ pub struct Graph {
     pub cannot_link: Vec<(u32, u32)>,
     /// For each of them the first operation that says so.
     pub kept_apart_by: Vec<i64>,
-    places: HashMap<i64, u32>,
+    places: NumberMap<u32>,
 }
 
 /// An edge as a row has it; state and reason as they are kept.
@@ -96,7 +97,7 @@ impl Graph {
     pub fn load(ws: &Workspace, rules: &Rules, seeds: &[i64]) -> Result<Self, CdpError> {
         let overridden = overridden(ws)?;
         let mut graph = Self::default();
-        let mut seen_profiles: HashSet<i64> = HashSet::new();
+        let mut seen_profiles = NumberSet::default();
         let mut decisions: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut wanted: Vec<i64> = seeds.to_vec();
         loop {
@@ -215,7 +216,7 @@ impl Graph {
 
     /// The edges at identifiers that have just become whole, but those that have been read from their other end before: by their ends.
     fn edges(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<EdgeRow>, CdpError> {
-        let fresh: HashSet<i64> = ids.iter().copied().collect();
+        let fresh: NumberSet = ids.iter().copied().collect();
         let read_before = |id: i64| !fresh.contains(&id) && self.is_whole(id);
         let mut rows = Vec::new();
         let looked = hold::each_edge(ws, ids, &fresh, |row| {

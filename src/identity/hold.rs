@@ -6,8 +6,8 @@ use crate::pg::append::Shape;
 use crate::pg::scan::{self, Condition, Row, Table};
 use crate::pg::spi;
 use crate::workspace::Workspace;
+use pg_cdp_core::numbers::{NumberMap, NumberSet};
 use pgrx::pg_sys::ItemPointerData;
-use std::collections::{HashMap, HashSet};
 
 /// An identifier of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,10 +153,10 @@ pub fn known<'a>(
 }
 
 /// When some profiles were created, in microseconds since 2000, and whether a rule keeps them from linking further. `None`: that has to be asked for by a query.
-pub fn ages(ws: &Workspace, profiles: &[i64]) -> Result<Option<HashMap<i64, (i64, bool)>>, CdpError> {
+pub fn ages(ws: &Workspace, profiles: &[i64]) -> Result<Option<NumberMap<(i64, bool)>>, CdpError> {
     direct(ws, ("profile", profile::COLUMNS), ["profile_pkey"], |table, [by_number]| {
         let mut lookup = table.lookup(by_number, &[is(profile::PROFILE_ID, 0)])?;
-        let mut found = HashMap::with_capacity(profiles.len());
+        let mut found = NumberMap::default();
         for id in profiles {
             let age = lookup.first(&[is(profile::PROFILE_ID, *id)], |row| {
                 Ok((row.int8(profile::CREATED_AT), row.boolean(profile::CONTESTED)))
@@ -350,7 +350,7 @@ const EDGES_PER_LOOK: usize = 20;
 pub fn each_edge(
     ws: &Workspace,
     ids: &[i64],
-    set: &HashSet<i64>,
+    set: &NumberSet,
     mut read: impl FnMut(&Row) -> Result<(), CdpError>,
 ) -> Result<bool, CdpError> {
     let indexes = ["edge_pkey", "edge_to_node"];

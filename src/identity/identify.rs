@@ -16,8 +16,11 @@ use super::stitch::{self, Batch};
 use super::value::{self, MOST_BYTES};
 use super::{hub, operate};
 use crate::error::{CdpError, given};
+use crate::guc;
+use crate::pg::append::{self, Column};
 use crate::pg::json::JsonText;
 use crate::pg::spi::{self, Together};
+use crate::pg::{sequence, transaction};
 use crate::workspace::{self, Workspace};
 use pg_cdp_core::graph::{NodeState, Profile, Retired, Rows, stitch as stitch_rows};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -407,7 +410,11 @@ impl Event<'_> {
             values.push(w.kept.clone());
             homes.push(home.filter(|_| self.strong(w.type_id)));
         }
-        if !values.is_empty() {
+        if let Some(numbers) = self.add_nodes(&types, &values, &homes)? {
+            for (node_id, type_id) in numbers.into_iter().zip(types) {
+                seen.push(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) });
+            }
+        } else if !values.is_empty() {
             let mut together = std::mem::take(together);
             let from = spi::rows_item(3, &["int4", "text", "int8"], values.len());
             let mut args: Vec<DatumWithOid> = vec![self.source_id.into(), self.at.into()];
@@ -433,11 +440,54 @@ impl Event<'_> {
         Ok(seen)
     }
 
+    /// Enters identifiers without a query; gives their numbers. `None`: that is not possible.
+    fn add_nodes(&self, types: &[i32], values: &[String], homes: &[Option<i64>]) -> Result<Option<Vec<i64>>, CdpError> {
+        const NUMBERS: &str = "node_node_id_seq";
+        let schema = &self.ws.name;
+        if values.is_empty() || !guc::direct_write() || !sequence::is_usable(schema, NUMBERS) {
+            return Ok(None);
+        }
+        let numbers = sequence::next(schema, NUMBERS, values.len())?;
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let now = transaction::started_at();
+        let at = self.at.map_or(now, i64::from);
+        let columns = [
+            Column::Int8(&numbers),
+            Column::Int4(types),
+            Column::Text(&values),
+            Column::Int8OrNull(homes),
+            Column::EachInt4(self.source_id),
+            Column::EachInt8(at),
+            Column::EachInt8(at),
+            Column::EachInt8(now),
+            Column::Null,
+        ];
+        let done = append::append(schema, &hold::node::SHAPE, &columns, numbers.len())?;
+        Ok(done.then_some(numbers))
+    }
+
+    /// Enters edges of a state that is not suspended without a query; `false`: that is not possible.
+    fn add_edges(&self, edges: &[(i64, i64)], state: &str) -> Result<bool, CdpError> {
+        let (from, to): (Vec<i64>, Vec<i64>) = edges.iter().copied().unzip();
+        let at = self.at.map_or_else(transaction::started_at, i64::from);
+        let columns = [
+            Column::Int8(&from),
+            Column::Int8(&to),
+            Column::EachInt4(self.source_id),
+            Column::EachFloat4((f64::from(self.trust) / 100.0) as f32),
+            Column::EachText(state),
+            Column::Null,
+            Column::EachInt8(at),
+            Column::EachInt8(at),
+        ];
+        append::append(&self.ws.name, &hold::edge::SHAPE, &columns, edges.len())
+    }
+
     /// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.
     fn edges(&self, seen: &[Seen], mut together: Together<'_>) -> Result<BTreeSet<(i64, i64)>, CdpError> {
         let mut fresh = BTreeSet::new();
         let (mut from, mut to, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut late = Vec::new();
+        let (mut late, mut plain) = (Vec::new(), [("accepted", Vec::new()), ("weak", Vec::new())]);
         for (i, one) in seen.iter().enumerate() {
             for other in seen.iter().skip(i + 1) {
                 let (a, b) = if one.node_id < other.node_id { (one, other) } else { (other, one) };
@@ -458,10 +508,24 @@ impl Event<'_> {
                 if state != "weak" {
                     fresh.insert((a.node_id, b.node_id));
                 }
+                if let Some((_, edges)) = plain.iter_mut().find(|(of, _)| *of == state) {
+                    edges.push((a.node_id, b.node_id));
+                    continue;
+                }
                 from.push(a.node_id);
                 to.push(b.node_id);
                 states.push(state);
                 reasons.push(reason);
+            }
+        }
+        for (state, edges) in plain {
+            if !edges.is_empty() && !self.add_edges(&edges, state)? {
+                for (a, b) in edges {
+                    from.push(a);
+                    to.push(b);
+                    states.push(state);
+                    reasons.push(None);
+                }
             }
         }
         if !from.is_empty() {

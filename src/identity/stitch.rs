@@ -12,6 +12,7 @@ use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
+use pg_cdp_core::numbers::{NumberMap, NumberSet};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Enters what a batch shows and gives every strong identifier of it its profile: an old one, a new one, or the oldest of those it joins. Everything derived follows:
@@ -62,7 +63,7 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
     batch.unwritten = unwritten;
     if batch.nodes.is_empty() && around.is_empty() {
         gather::write(ws, batch.unwritten, source_id, |_| None)?;
-        sights.settle(&HashMap::new());
+        sights.settle(&NumberMap::default());
         return Ok(false);
     }
     if let Joined { homes: Some(homes), .. } = join(ws, rules, batch, around, cause, true)? {
@@ -80,7 +81,7 @@ fn links(identifier: &Identifier) -> bool {
 /// so: rows only add neighbours.
 fn candidates(ws: &Workspace, rules: &Rules, sights: &Sights, fresh: &[(i64, i64)]) -> Result<BTreeSet<i64>, CdpError> {
     let Some(least) = rules.least_cap() else { return Ok(BTreeSet::new()) };
-    let mut gained: HashMap<i64, i64> = HashMap::new();
+    let mut gained: NumberMap<i64> = NumberMap::default();
     for node in fresh.iter().flat_map(|(a, b)| [*a, *b]) {
         *gained.entry(node).or_default() += 1;
     }
@@ -103,7 +104,7 @@ pub struct Joined {
     /// Whether values have to be computed anew.
     pub derived: bool,
     /// The identifiers that got a profile, or another one, with it; `None` when rules were asked, which may have moved any.
-    pub homes: Option<HashMap<i64, i64>>,
+    pub homes: Option<NumberMap<i64>>,
 }
 
 /// Joins the rows of a batch. `around` are identifiers whose links have to be judged whatever the rows say.
@@ -133,9 +134,9 @@ pub fn join(
 
     let mut change = joined(ws, rules, &batch, &components, &slow)?;
     let unwritten = std::mem::take(&mut batch.unwritten);
-    let homes: HashMap<i64, i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
+    let homes: NumberMap<i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
     if !unwritten.is_empty() {
-        let new: HashSet<i64> = unwritten.iter().map(|u| u.node_id).collect();
+        let new: NumberSet = unwritten.iter().map(|u| u.node_id).collect();
         change.moved.retain(|m| !new.contains(&m.node_id));
         gather::write(ws, unwritten, cause.source_id, |node| homes.get(&node).copied())?;
     }
@@ -167,10 +168,10 @@ pub struct Batch {
     /// The identifiers of the rows.
     pub nodes: Vec<i64>,
     /// Their types.
-    pub type_of: HashMap<i64, i32>,
+    pub type_of: NumberMap<i32>,
     /// New identifiers that are written with their profiles, ascending.
     pub unwritten: Vec<Unwritten>,
-    profile_of: HashMap<i64, i64>,
+    profile_of: NumberMap<i64>,
     states: Vec<NodeState>,
     ages: Vec<Profile>,
     contested: BTreeSet<i64>,
@@ -332,7 +333,7 @@ fn joined(
     let mut change = Change::default();
     let fast = || components.iter().enumerate().filter(|(place, _)| !slow.contains(place)).map(|(_, c)| c);
     let mut numbers = numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
-    let mut into: HashMap<i64, i64> = HashMap::new();
+    let mut into: NumberMap<i64> = NumberMap::default();
     for component in fast() {
         let home = match component.survivor {
             Some(home) => home,

@@ -118,12 +118,23 @@ pub struct Shape<'a> {
 const AT_ONCE: usize = 1000;
 
 /// An index of the table, with the columns it is on, from 0.
-struct Index {
+pub(super) struct Index {
     relation: pg_sys::Relation,
     info: *mut pg_sys::IndexInfo,
-    columns: Vec<usize>,
+    pub(super) columns: Vec<usize>,
     keys: usize,
-    unique: bool,
+    pub(super) unique: bool,
+}
+
+impl Index {
+    /// Closes it; the lock stays.
+    pub(super) fn close(self) {
+        // SAFETY: both were made by open_indexes() and are given back once.
+        unsafe {
+            pg_sys::pfree(self.info.cast());
+            pg_sys::index_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
 }
 
 /// Adds `rows` rows whose columns are given in the order of the table. `false`: nothing was done, because it has to be done by a statement.
@@ -149,13 +160,14 @@ fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: u
     unsafe {
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
         let relation = pg_sys::table_open(oid, lock);
-        let plain = (*(*relation).rd_rel).relispartition == partition && is_plain(relation, shape, columns.len());
+        let belongs = (*(*relation).rd_rel).relispartition == partition;
+        let plain = belongs && is_plain(relation, shape, columns.len(), pg_sys::ACL_INSERT);
         let indexes = if plain { open_indexes(relation, shape) } else { None };
         let done = match &indexes {
             Some(indexes) => {
                 let places = heap(relation, columns, rows);
                 for index in indexes {
-                    fill(relation, index, columns, &places);
+                    fill(relation, index, columns, &places, index.unique);
                 }
                 // What comes next sees the rows.
                 pg_sys::CommandCounterIncrement();
@@ -163,20 +175,17 @@ fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: u
             }
             None => false,
         };
-        for index in indexes.into_iter().flatten() {
-            pg_sys::pfree(index.info.cast());
-            pg_sys::index_close(index.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        }
+        indexes.into_iter().flatten().for_each(Index::close);
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
         Ok(done)
     }
 }
 
-/// Whether a statement that inserts into a table would do nothing but write rows and entries.
+/// Whether a statement that writes into a table, which needs a right to it, would do nothing but write rows and entries.
 ///
 /// # Safety
 /// The relation is open.
-unsafe fn is_plain(relation: pg_sys::Relation, shape: &Shape, given: usize) -> bool {
+pub(super) unsafe fn is_plain(relation: pg_sys::Relation, shape: &Shape, given: usize, right: u32) -> bool {
     // SAFETY: the relation is open, and what its entry in the cache points to lives as long as that.
     unsafe {
         let class = &*(*relation).rd_rel;
@@ -196,13 +205,32 @@ unsafe fn is_plain(relation: pg_sys::Relation, shape: &Shape, given: usize) -> b
             && shape.columns.is_none_or(|columns| columns == natts)
             && given <= natts
             && (given..natts).all(|column| is_null_when_left_out((*relation).rd_id, column + 1))
-            && pg_sys::pg_class_aclcheck((*relation).rd_id, pg_sys::GetUserId(), pg_sys::ACL_INSERT as pg_sys::AclMode)
+            && pg_sys::pg_class_aclcheck((*relation).rd_id, pg_sys::GetUserId(), right as pg_sys::AclMode)
                 == pg_sys::AclResult::ACLCHECK_OK
     }
 }
 
 /// Whether a column that an INSERT leaves out is NULL.
 fn is_null_when_left_out(table: pg_sys::Oid, column: usize) -> bool {
+    // A domain may have a default or a constraint of its own.
+    // SAFETY: a look-up in a cache of the catalogue.
+    let domain = |ty| unsafe { pg_sys::get_typtype(ty) == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char };
+    attribute(table, column, |form| {
+        !form.attnotnull
+            && !form.atthasdef
+            && form.attidentity == 0
+            && form.attgenerated == 0
+            && (form.attisdropped || !domain(form.atttypid))
+    })
+}
+
+/// Whether a column has a value in every row.
+pub(super) fn is_never_null(table: pg_sys::Oid, column: usize) -> bool {
+    attribute(table, column, |form| form.attnotnull)
+}
+
+/// Whether something holds of a column, counted from 1; not of one that there is not.
+fn attribute(table: pg_sys::Oid, column: usize, is: impl FnOnce(&pg_sys::FormData_pg_attribute) -> bool) -> bool {
     // SAFETY: an entry of the catalogue's cache is read while it is held.
     unsafe {
         let entry = pg_sys::SearchSysCache2(
@@ -213,15 +241,9 @@ fn is_null_when_left_out(table: pg_sys::Oid, column: usize) -> bool {
         if entry.is_null() {
             return false;
         }
-        let form = &*pg_sys::GETSTRUCT(entry).cast::<pg_sys::FormData_pg_attribute>();
-        // A domain may have a default or a constraint of its own.
-        let plain = !form.attnotnull
-            && !form.atthasdef
-            && form.attidentity == 0
-            && form.attgenerated == 0
-            && (form.attisdropped || pg_sys::get_typtype(form.atttypid) != pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char);
+        let holds = is(&*pg_sys::GETSTRUCT(entry).cast::<pg_sys::FormData_pg_attribute>());
         pg_sys::ReleaseSysCache(entry);
-        plain
+        holds
     }
 }
 
@@ -229,7 +251,7 @@ fn is_null_when_left_out(table: pg_sys::Oid, column: usize) -> bool {
 ///
 /// # Safety
 /// The relation is open.
-unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<Index>> {
+pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<Index>> {
     let mut without = Vec::with_capacity(shape.without.len());
     for name in shape.without {
         let name = CString::new(*name).ok()?;
@@ -273,10 +295,39 @@ unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<
         if plain {
             return Some(indexes);
         }
-        for index in indexes {
-            pg_sys::index_close(index.relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        }
+        indexes.into_iter().for_each(Index::close);
         None
+    }
+}
+
+/// Memory for values: that of the caller for a few, else one of its own that is emptied time and again.
+enum Memory {
+    OfCaller,
+    Own(PgMemoryContexts),
+}
+
+impl Memory {
+    fn of(rows: usize) -> Self {
+        if rows < 50 { Self::OfCaller } else { Self::Own(PgMemoryContexts::new("rows to be added")) }
+    }
+
+    /// # Safety
+    /// What `body` allocates is not used after the next [`reset`](Self::reset).
+    unsafe fn within(&mut self, body: impl FnOnce()) {
+        match self {
+            Self::OfCaller => body(),
+            // SAFETY: the caller's promise.
+            Self::Own(memory) => unsafe { memory.switch_to(|_| body()) },
+        }
+    }
+
+    /// # Safety
+    /// See [`within`](Self::within).
+    unsafe fn reset(&mut self) {
+        if let Self::Own(memory) = self {
+            // SAFETY: the caller's promise.
+            unsafe { memory.reset() };
+        }
     }
 }
 
@@ -286,7 +337,7 @@ unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<
 /// The relation is open, a plain heap, and the columns are of its types.
 unsafe fn heap(relation: pg_sys::Relation, columns: &[Column], rows: usize) -> Vec<pg_sys::ItemPointerData> {
     let mut places = Vec::with_capacity(rows);
-    let mut memory = PgMemoryContexts::new("rows to be added");
+    let mut memory = Memory::of(rows);
     // SAFETY: the slots are made for the relation and dropped here; their values live in `memory`, which is emptied when the rows are written.
     unsafe {
         let natts = usize::try_from((*(*relation).rd_att).natts).unwrap_or(0);
@@ -297,7 +348,7 @@ unsafe fn heap(relation: pg_sys::Relation, columns: &[Column], rows: usize) -> V
         while begin < rows {
             pgrx::check_for_interrupts!();
             let end = rows.min(begin + AT_ONCE);
-            memory.switch_to(|_| {
+            memory.within(|| {
                 let mut some: Vec<*mut pg_sys::TupleTableSlot> = slots.iter().copied().take(end - begin).collect();
                 for (slot, row) in some.iter().zip(begin..end) {
                     pg_sys::ExecClearTuple(*slot);
@@ -327,11 +378,17 @@ unsafe fn heap(relation: pg_sys::Relation, columns: &[Column], rows: usize) -> V
     places
 }
 
-/// Gives an index its entries, in the order of its keys.
+/// Gives an index its entries, in the order of its keys; `check`: each has to be the only one of its key.
 ///
 /// # Safety
 /// Relation and index are open, and the columns are of their types.
-unsafe fn fill(relation: pg_sys::Relation, index: &Index, columns: &[Column], places: &[pg_sys::ItemPointerData]) {
+pub(super) unsafe fn fill(
+    relation: pg_sys::Relation,
+    index: &Index,
+    columns: &[Column],
+    places: &[pg_sys::ItemPointerData],
+    check: bool,
+) {
     let mut order: Vec<u32> = (0u32..).take(places.len()).collect();
     let keys: Vec<&Column> = index.columns.iter().take(index.keys).filter_map(|n| columns.get(*n)).collect();
     order.sort_unstable_by(|a, b| {
@@ -339,19 +396,16 @@ unsafe fn fill(relation: pg_sys::Relation, index: &Index, columns: &[Column], pl
         let differ = keys.iter().map(|key| key.compare(a, b)).find(|order| order.is_ne());
         differ.unwrap_or_else(|| a.cmp(&b))
     });
-    let check = if index.unique {
-        pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES
-    } else {
-        pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO
-    };
-    let mut memory = PgMemoryContexts::new("entries to be added");
+    let check =
+        if check { pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES } else { pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO };
+    let mut memory = Memory::of(places.len());
     let mut values = [pg_sys::Datum::from(0usize); pg_sys::INDEX_MAX_KEYS as usize];
     let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
     for some in order.chunks(AT_ONCE) {
         pgrx::check_for_interrupts!();
         // SAFETY: an entry is made of the values of the row that lies at its place.
         unsafe {
-            memory.switch_to(|_| {
+            memory.within(|| {
                 for row in some {
                     let Some(mut place) = places.get(*row as usize).copied() else { continue };
                     for ((column, value), null) in index.columns.iter().zip(&mut values).zip(&mut nulls) {

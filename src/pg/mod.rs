@@ -22,6 +22,7 @@ pub mod pieces;
 pub mod planner;
 pub mod receive;
 pub mod regex;
+pub mod rewrite;
 pub mod scan;
 pub mod selectivity;
 pub mod sequence;

@@ -532,6 +532,21 @@ impl Lookup<'_> {
         Ok(found)
     }
 
+    /// Calls `read` with the first row that meets the conditions as it lies in its block, which is held meanwhile. Between two look-ups a scan keeps what it has allocated in the memory context of
+    /// its caller: only `read` may go to another one.
+    pub(super) fn first_tuple(
+        &mut self,
+        conditions: &[Condition],
+        mut read: impl FnMut(pg_sys::HeapTuple) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
+        let slot = self.slot;
+        self.rows_while(conditions, |_| {
+            // SAFETY: the slot holds the row while it is read.
+            let tuple = unsafe { pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut()) };
+            read(tuple).map(|()| false)
+        })
+    }
+
     /// Ends the look-ups; after an error the abort of the (sub)transaction does.
     pub fn close(self) {
         // SAFETY: each was opened by lookup() and is closed once; the lock stays.

@@ -4,6 +4,15 @@ use super::names;
 use crate::error::CdpError;
 use pgrx::pg_sys;
 
+/// Whether the user may draw numbers from a sequence. An identity column draws for whoever may insert.
+pub fn is_usable(schema: &str, name: &str) -> bool {
+    let rights = (pg_sys::ACL_USAGE | pg_sys::ACL_UPDATE) as pg_sys::AclMode;
+    // SAFETY: look-ups in caches of the catalogue.
+    names::relation(schema, name).is_some_and(|sequence| unsafe {
+        pg_sys::pg_class_aclcheck(sequence, pg_sys::GetUserId(), rights) == pg_sys::AclResult::ACLCHECK_OK
+    })
+}
+
 /// The next numbers of a sequence, ascending. PostgreSQL asks for the right to use it.
 pub fn next(schema: &str, name: &str, count: usize) -> Result<Vec<i64>, CdpError> {
     let Some(sequence) = names::relation(schema, name) else {

@@ -1,0 +1,238 @@
+//! Changing one column of many rows of an ordinary table without a query: as in [`super::append`], each index gets its entries in the order of its keys. A key that stays what it is
+//! is not asked whether it is the only one: the row that had it is the row that has it.
+
+use super::append::{self, Column, Index, Shape};
+use super::scan::{self, Condition, Table};
+use super::varlena::Detoasted;
+use crate::error::CdpError;
+use crate::guc;
+use pgrx::{PgMemoryContexts, pg_sys};
+
+/// How rows are found and what is changed; columns count from 1.
+pub struct Change<'a> {
+    /// The table, as its changed rows see it.
+    pub shape: Shape<'a>,
+    /// A unique index on one bigint column.
+    pub index: &'a str,
+    /// That column.
+    pub key: usize,
+    /// The bigint column that is changed.
+    pub column: usize,
+    /// Rows in which this column is not NULL are left to a statement.
+    pub unless: usize,
+}
+
+/// The values of a column that some rows have.
+enum Kept {
+    Int8(Vec<Option<i64>>),
+    Int4(Vec<i32>),
+    Text(Vec<String>),
+}
+
+/// Gives the rows with these keys new values. Gives the keys, with their values, of those that a statement has to change: which another transaction has changed meanwhile, or that are
+/// excepted. `None`: nothing was done, because a statement has to do it all.
+pub fn rewrite(schema: &str, change: &Change, pairs: &[(i64, i64)]) -> Result<Option<Vec<(i64, i64)>>, CdpError> {
+    if !guc::direct_write() || !guc::direct_read() {
+        return Ok(None);
+    }
+    let Some(columns) = change.shape.columns.and_then(|columns| i32::try_from(columns).ok()) else { return Ok(None) };
+    let Some(table) = Table::with_columns(schema, change.shape.name, columns) else { return Ok(None) };
+    let by_key = table.whole_index(change.index);
+    table.close();
+    let (Some(by_key), Some(oid)) = (by_key, super::names::relation(schema, change.shape.name)) else {
+        return Ok(None);
+    };
+    // SAFETY: the relation is opened and closed here, its indexes in between; an error that is raised closes both with the (sub)transaction.
+    unsafe {
+        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let plain = append::is_plain(relation, &change.shape, columns as usize, pg_sys::ACL_UPDATE);
+        let indexes = if plain { append::open_indexes(relation, &change.shape) } else { None };
+        let left = match &indexes {
+            Some(indexes) => match kept(relation, indexes) {
+                Some(kept) => {
+                    let (left, places, kept) = heap(schema, relation, by_key, change, pairs, kept)?;
+                    entries(relation, indexes, change, &kept, &places);
+                    pg_sys::CommandCounterIncrement();
+                    Some(left)
+                }
+                None => None,
+            },
+            None => None,
+        };
+        indexes.into_iter().flatten().for_each(Index::close);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        Ok(left)
+    }
+}
+
+/// Room for the values that indexes want, by column from 0; `None`: one wants a value of a type that is not known here.
+///
+/// # Safety
+/// The relation is open.
+unsafe fn kept(relation: pg_sys::Relation, indexes: &[Index]) -> Option<Vec<(usize, Kept)>> {
+    let mut kept: Vec<(usize, Kept)> = Vec::new();
+    for column in indexes.iter().flat_map(|index| &index.columns) {
+        if kept.iter().any(|(known, _)| known == column) {
+            continue;
+        }
+        // SAFETY: a look-up in a cache of the catalogue.
+        let (table, ty) = unsafe { ((*relation).rd_id, pg_sys::get_atttype((*relation).rd_id, *column as i16 + 1)) };
+        kept.push((
+            *column,
+            match ty {
+                pg_sys::INT8OID => Kept::Int8(Vec::new()),
+                pg_sys::INT4OID if append::is_never_null(table, column + 1) => Kept::Int4(Vec::new()),
+                pg_sys::TEXTOID if append::is_never_null(table, column + 1) => Kept::Text(Vec::new()),
+                _ => return None,
+            },
+        ));
+    }
+    Some(kept)
+}
+
+/// What became of the rows: the keys that are left, the places of the new versions, and what indexes want of them.
+type Rewritten = (Vec<(i64, i64)>, Vec<pg_sys::ItemPointerData>, Vec<(usize, Kept)>);
+
+/// So many rows are changed before the memory that they took is given back.
+const AT_ONCE: usize = 1000;
+
+/// Writes new versions of the rows.
+///
+/// # Safety
+/// The relation is open, and `by_key` one of its indexes.
+unsafe fn heap(
+    schema: &str,
+    relation: pg_sys::Relation,
+    by_key: u32,
+    change: &Change,
+    pairs: &[(i64, i64)],
+    mut kept: Vec<(usize, Kept)>,
+) -> Result<Rewritten, CdpError> {
+    let (mut left, mut places) = (Vec::new(), Vec::with_capacity(pairs.len()));
+    let mut memory = PgMemoryContexts::new("rows to be changed");
+    scan::now(|| {
+        let Some(table) = Table::open(schema, change.shape.name) else {
+            return Err(CdpError::internal("a table cannot be read any more"));
+        };
+        let mut lookup = table.lookup(by_key, &[Condition::Int8Is(change.key as i16, 0)])?;
+        for some in pairs.chunks(AT_ONCE) {
+            pgrx::check_for_interrupts!();
+            for (key, value) in some {
+                lookup.first_tuple(&[Condition::Int8Is(change.key as i16, *key)], |old| {
+                    // SAFETY: what is made of a row lives until the memory is given back, after its last use; the caller's promise.
+                    match unsafe { memory.switch_to(|_| version(relation, change, old, *value, &mut kept)) }? {
+                        Some(place) => places.push(place),
+                        None => left.push((*key, *value)),
+                    }
+                    Ok(())
+                })?;
+            }
+            // SAFETY: nothing of it is used any more.
+            unsafe { memory.reset() };
+        }
+        lookup.close();
+        table.close();
+        Ok(())
+    })?;
+    Ok((left, places, kept))
+}
+
+/// The most columns of a table whose rows are changed here.
+const MOST_COLUMNS: usize = 12;
+
+/// Writes a new version of a row, and takes note of what indexes want of it; gives its place. `None`: that was not possible.
+///
+/// # Safety
+/// The relation is open, and the row is one of its rows, whose block is held.
+unsafe fn version(
+    relation: pg_sys::Relation,
+    change: &Change,
+    old: pg_sys::HeapTuple,
+    value: i64,
+    kept: &mut [(usize, Kept)],
+) -> Result<Option<pg_sys::ItemPointerData>, CdpError> {
+    let width = change.shape.columns.unwrap_or(MOST_COLUMNS);
+    if width > MOST_COLUMNS || change.column > width || change.unless > width {
+        return Err(CdpError::internal("a table with so many columns is not written directly"));
+    }
+    let mut values = [pg_sys::Datum::from(0usize); MOST_COLUMNS];
+    let mut nulls = [false; MOST_COLUMNS];
+    let mut changed = [false; MOST_COLUMNS];
+    // SAFETY: the arrays hold the columns of the table, as was checked when it was opened.
+    unsafe {
+        let shape = (*relation).rd_att;
+        pg_sys::heap_deform_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+        if nulls.get(change.unless - 1) == Some(&false) {
+            return Ok(None);
+        }
+        let nth = change.column - 1;
+        // Nothing would change, and the row would stay where its entries are.
+        if !nulls[nth] && values[nth].value() as i64 == value {
+            return Ok(None);
+        }
+        (values[nth], nulls[nth], changed[nth]) = (pg_sys::Datum::from(value), false, true);
+        let new = pg_sys::heap_modify_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr(), changed.as_mut_ptr());
+        let mut failure = pg_sys::TM_FailureData::default();
+        let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
+        let command = pg_sys::GetCurrentCommandId(true);
+        let (mut place, none) = ((*old).t_self, std::ptr::null_mut());
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let result = pg_sys::heap_update(relation, &mut place, new, command, none, true, &mut failure, &mut mode);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let result = {
+            let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
+            pg_sys::heap_update(relation, &mut place, new, command, none, true, &mut failure, &mut mode, &mut indexes)
+        };
+        if result != pg_sys::TM_Result::TM_Ok {
+            return Ok(None);
+        }
+        if (*(*new).t_data).t_infomask2 & (pg_sys::HEAP_ONLY_TUPLE as u16) != 0 {
+            return Err(CdpError::internal("a row was changed in place though its column has an index"));
+        }
+        for (column, kept) in kept {
+            let (value, null) = (values[*column], nulls[*column]);
+            match kept {
+                Kept::Int8(all) => all.push((!null).then(|| value.value() as i64)),
+                Kept::Int4(all) => all.push(value.value() as i32),
+                Kept::Text(all) => {
+                    let text = Detoasted::new(value);
+                    let text = std::str::from_utf8(text.bytes());
+                    all.push(text.map_err(|_| CdpError::corrupted("a text is not UTF-8"))?.to_owned());
+                }
+            }
+        }
+        Ok(Some((*new).t_self))
+    }
+}
+
+/// Gives the indexes the entries of the new versions.
+///
+/// # Safety
+/// Relation and indexes are open.
+unsafe fn entries(
+    relation: pg_sys::Relation,
+    indexes: &[Index],
+    change: &Change,
+    kept: &[(usize, Kept)],
+    places: &[pg_sys::ItemPointerData],
+) {
+    let mut texts: Vec<Vec<&str>> = Vec::new();
+    for (_, kept) in kept {
+        texts.push(if let Kept::Text(all) = kept { all.iter().map(String::as_str).collect() } else { Vec::new() });
+    }
+    let mut columns = vec![Column::Null; change.shape.columns.unwrap_or(0)];
+    for ((column, kept), texts) in kept.iter().zip(&texts) {
+        if let Some(slot) = columns.get_mut(*column) {
+            *slot = match kept {
+                Kept::Int8(all) => Column::Int8OrNull(all),
+                Kept::Int4(all) => Column::Int4(all),
+                Kept::Text(_) => Column::Text(texts),
+            };
+        }
+    }
+    for index in indexes {
+        let check = index.unique && index.columns.contains(&(change.column - 1));
+        // SAFETY: the caller's promise; the columns were made of the rows at these places.
+        unsafe { append::fill(relation, index, &columns, places, check) };
+    }
+}

@@ -1,0 +1,116 @@
+-- Rows of identities are added and changed with cdp.direct_write, and by queries without it: the tables come to the same, row for row and number for number, and each index has an entry of each
+-- row. A table with triggers or other things that only a query knows of is written by queries.
+\set VERBOSITY terse
+\pset null -
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE EXTENSION pg_cdp;
+CREATE EXTENSION amcheck;
+SHOW cdp.direct_write;
+
+-- Three sources: with and without times, and one with traits. Devices go round, so that some become hubs and some rows are suspended.
+CREATE TABLE till (id int PRIMARY KEY, email text, phone text, member text, device text, ip text);
+CREATE TABLE web (id int PRIMARY KEY, at timestamptz, cookie text, email text, device text);
+CREATE TABLE crm (id int PRIMARY KEY, at timestamptz, member text, email text, city text);
+
+CREATE PROCEDURE fill(round int) LANGUAGE sql AS $$
+    INSERT INTO till SELECT 1000 * round + i, CASE WHEN i % 3 > 0 THEN 'p' || i * 7 % 211 || '@example.com' END, CASE WHEN i % 5 > 1 THEN '139' || lpad((i * 11 % 307)::text, 8, '0') END,
+            CASE WHEN i % 4 = 0 THEN 'M' || i * round % 97 END, CASE WHEN i % 7 = 0 THEN 'kiosk' WHEN i % 11 = 0 THEN 'd' || i % 23 END, '10.0.0.' || i % 9
+        FROM generate_series(1, 400) i;
+    INSERT INTO till VALUES (1000 * round, 'no address', NULL, NULL, NULL, '10.0.0.1');
+    INSERT INTO web SELECT 1000 * round + i, timestamptz '2026-01-01' + (i * 37 % 500 - 250 * round) * interval '1 hour', 'c' || i * 13 % 290, CASE WHEN i % 6 = 0 THEN 'p' || i * 5 % 211 || '@example.com' END,
+            CASE WHEN i % 2 = 0 THEN 'd' || i % 41 END
+        FROM generate_series(1, 300) i;
+    INSERT INTO crm SELECT 1000 * round + i, timestamptz '2026-03-01' + i * interval '1 minute', 'M' || i, CASE WHEN i % 2 = 0 THEN 'p' || (i + 40 * round) % 211 || '@example.com' END, 'city ' || i % 5
+        FROM generate_series(1, 90) i;
+$$;
+
+CREATE PROCEDURE live(workspace text, direct text) LANGUAGE plpgsql AS $$
+DECLARE pair record;
+BEGIN
+    PERFORM set_config('cdp.workspace', workspace, false), set_config('cdp.direct_write', direct, false);
+    TRUNCATE till, web, crm;
+    PERFORM cdp_init(workspace, 'UTC');
+    PERFORM cdp_identifier_type_alter('member_no', '{"max_per_profile": 2}');
+    PERFORM cdp_identifier_type_alter('device_id', '{"degree_cap": 30}');
+    PERFORM cdp_source_create('till', 'till', '{"identifiers": {"email": "email", "phone": "phone", "member_no": "member", "device_id": "device", "ip": "ip"}}', trust => 90);
+    PERFORM cdp_source_create('web', 'web', '{"key": "id::text", "updated_at": "at", "overlap": "1000 days", "identifiers": {"cookie": "cookie", "email": "email", "device_id": "device"}}', trust => 30);
+    PERFORM cdp_source_create('crm', 'crm', '{"updated_at": "at", "overlap": "1000 days", "identifiers": {"member_no": "member", "email": "email"}, "traits": {"city": "city"}}');
+    FOR round IN 1..3 LOOP
+        CALL fill(round);
+        UPDATE till SET phone = NULL WHERE id % 10 = 3;
+        CALL cdp_sync();
+        -- Single sights: something new, somebody joined.
+        PERFORM cdp_identify(jsonb_build_object('cookie', 'c' || i, 'email', CASE WHEN i % 2 = 0 THEN 'p' || i * round || '@example.com' ELSE 'new' || i * round || '@example.com' END, 'ip', '10.1.0.' || i))
+            FROM generate_series(1, 40) i;
+        -- Operators part whom rows joined, and join others.
+        FOR pair IN EXECUTE format('SELECT f.type AS ft, f.value AS fv, t.type AS tt, t.value AS tv FROM (SELECT from_type, from_value, to_type, to_value, '
+                'row_number() OVER (ORDER BY from_type, from_value, to_type, to_value) AS n FROM %I.edges WHERE state = %L) e '
+                'CROSS JOIN LATERAL (SELECT e.from_type, e.from_value) f(type, value) CROSS JOIN LATERAL (SELECT e.to_type, e.to_value) t(type, value) WHERE n %% 29 = %s', workspace, 'accepted', round) LOOP
+            BEGIN
+                PERFORM cdp_unlink(pair.ft, pair.fv, pair.tt, pair.tv, 'apart');
+            EXCEPTION WHEN OTHERS THEN
+                -- The two were seen together by more than one source: it is said already.
+                NULL;
+            END;
+        END LOOP;
+        PERFORM cdp_link('cookie', 'c' || 13 * round, 'email', 'p' || 7 * round || '@example.com', 'one') FROM generate_series(1, 1);
+    END LOOP;
+    PERFORM cdp_identity_revert(2 * n, 'undo') FROM generate_series(3, 5) n;
+    PERFORM cdp_flush();
+END $$;
+CALL live('plainly', 'off');
+CALL live('fast', 'on');
+RESET cdp.direct_write;
+
+-- Something of everything is there.
+SELECT count(*) > 500 AS nodes, count(*) FILTER (WHERE quarantine IS NOT NULL) > 0 AS hubs, count(*) FILTER (WHERE profile_id IS NULL) > 0 AS weak FROM fast.node;
+SELECT state, count(*) > 5 AS some FROM fast.edge GROUP BY 1 ORDER BY 1;
+SELECT (SELECT count(*) FROM fast.profile_merge) > 50 AS merges, (SELECT count(*) FROM fast.profile_split) > 5 AS splits, (SELECT count(*) FROM fast.node_move) > 100 AS moves,
+    (SELECT count(*) FROM fast.reject) > 0 AS rejects, (SELECT count(*) FROM fast.source_row) AS taken;
+
+-- Times of the transaction apart, the tables are equal.
+CREATE FUNCTION differ(of text, columns text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM ((SELECT %2$s FROM fast.%1$I EXCEPT ALL SELECT %2$s FROM plainly.%1$I) UNION ALL (SELECT %2$s FROM plainly.%1$I EXCEPT ALL SELECT %2$s FROM fast.%1$I)) x', of, columns) INTO n;
+    RETURN n;
+END $$;
+SELECT t.name, differ(t.name, t.columns) AS differ FROM (VALUES
+    ('node', 'node_id, type_id, value, profile_id, source_id, CASE WHEN first_seen < ''2026-06-01'' THEN first_seen END, CASE WHEN last_seen < ''2026-06-01'' THEN last_seen END, quarantine'),
+    ('edge', 'from_node, to_node, source_id, trust, state, reason, CASE WHEN first_seen < ''2026-06-01'' THEN first_seen END, CASE WHEN last_seen < ''2026-06-01'' THEN last_seen END'),
+    ('profile', 'profile_id, entity, founding_node, merged_into, contested'), ('profile_value', '*'), ('profile_merge', 'merge_id, retired_id, survivor_id, from_node, to_node, source_id, operation_id'),
+    ('profile_split', 'split_id, profile_id, from_id, created, source_id, operation_id'), ('node_move', 'node_id, from_profile, to_profile'), ('source_row', '*'),
+    ('reject', 'source_id, key, payload, kind, code, reason'), ('chunk', '*'), ('data_quality_field', 'source_id, kind, event, name, rows, present')) t(name, columns);
+SELECT w.workspace, count(*) FILTER (WHERE NOT v.ok) AS wrong FROM (VALUES ('fast'), ('plainly')) w(workspace)
+    CROSS JOIN LATERAL (SELECT set_config('cdp.workspace', w.workspace, false)) s CROSS JOIN LATERAL cdp_identity_verify() v GROUP BY 1 ORDER BY 1;
+SELECT c.relname AS index, bt_index_check(c.oid, true) FROM pg_class c WHERE c.relnamespace = 'fast'::regnamespace AND c.relkind = 'i'
+    AND c.relname ~ '^(node|edge|profile|node_move|profile_value|source_row)_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1;
+
+-- What only a query knows of is left to it: here triggers, columns of somebody's, an index on an expression, a constraint.
+SET cdp.workspace = 'fast';
+CREATE TABLE heard (what text, n bigint);
+CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.heard VALUES (TG_TABLE_NAME || ' ' || TG_OP, 1); RETURN NULL; END $$;
+CREATE TRIGGER hear AFTER INSERT OR UPDATE ON fast.node FOR EACH ROW EXECUTE FUNCTION hear();
+CREATE TRIGGER hear AFTER INSERT ON fast.profile FOR EACH ROW EXECUTE FUNCTION hear();
+CREATE INDEX lower_reason ON fast.edge (lower(reason));
+ALTER TABLE fast.node_move ADD note text DEFAULT 'moved';
+ALTER TABLE fast.profile_value ADD note text DEFAULT 'born';
+ALTER TABLE fast.source_row ADD CHECK (key <> '9999');
+INSERT INTO till VALUES (9001, 'x@example.com', '13900009001', NULL, NULL, NULL), (9002, 'y@example.com', '13900009002', NULL, NULL, NULL);
+CALL cdp_sync('till');
+SELECT what, count(*) FROM heard GROUP BY 1 ORDER BY 1;
+INSERT INTO till VALUES (9003, 'x@example.com', '13900009002', NULL, NULL, NULL);
+CALL cdp_sync('till');
+SELECT what, count(*) FROM heard GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM fast.node_move WHERE note = 'moved' AND move_id > (SELECT max(move_id) FROM plainly.node_move);
+SELECT note, count(*) FROM fast.profile_value WHERE note IS NOT NULL AND profile_id > (SELECT max(profile_id) FROM plainly.profile) GROUP BY 1;
+INSERT INTO till VALUES (9999, 'z@example.com', '13900009002', NULL, NULL, NULL);
+CALL cdp_sync('till');
+SELECT bt_index_check('fast.lower_reason', true);
+
+DROP SCHEMA fast, plainly CASCADE;
+DROP TABLE till, web, crm, heard;
+DROP FUNCTION hear, differ;
+DROP PROCEDURE fill, live;
+DROP EXTENSION amcheck, pg_cdp;
