@@ -1,13 +1,17 @@
 //! Landing the events of a batch. A key of a source is one event: the same row again changes nothing, a changed row replaces what it said.
 
-use super::{partition, seen};
+use super::many::{self, Months};
+use super::{one, partition, seen};
 use crate::error::CdpError;
+use crate::expr::catalog::Catalog;
+use crate::guc;
 use crate::pg::{spi, temp};
 use crate::store::column::day_sql;
 use crate::store::days;
 use crate::store::emit::{self as cells, DayColumn};
 use crate::workspace::Workspace;
-use pgrx::datum::DatumWithOid;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use serde_json::{Map, Value};
 
 /// Makes the temporary tables in which a batch collects what changes.
 pub fn prepare() -> Result<(), CdpError> {
@@ -24,8 +28,12 @@ pub fn prepare() -> Result<(), CdpError> {
 }
 
 /// Enters the events of the batch, and writes all changes of events, merges included, to the day columns. `first` tells that no event of their keys
-/// can be there already, and that each key occurs once.
-pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError> {
+/// can be there already, and that each key occurs once. Returns how many were new or other than before.
+pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<i64, CdpError> {
+    if first && let Some(new) = from_memory(ws, source_id)? {
+        emit(ws)?;
+        return Ok(new);
+    }
     let (which, order) =
         if first { ("", "") } else { ("DISTINCT ON (r.event_key)", "ORDER BY r.event_key, r.rn DESC") };
     spi::run(
@@ -56,7 +64,78 @@ pub fn land(ws: &Workspace, source_id: i32, first: bool) -> Result<(), CdpError>
         )),
         &[],
     )?;
-    emit(ws)
+    emit(ws)?;
+    Ok(spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_event_new", &[])?.unwrap_or(0))
+}
+
+/// An event of the batch, as it was read.
+struct Read {
+    name: String,
+    node_id: i64,
+    profile_id: i64,
+    at: TimestampWithTimeZone,
+    key: String,
+    properties: Map<String, Value>,
+    received: Option<TimestampWithTimeZone>,
+    original: Option<TimestampWithTimeZone>,
+}
+
+/// Enters the events of the batch out of memory, none of whose keys is there; returns how many. `None`, and nothing is done: there is one that serde_json does not read, such as one that is
+/// nested too deeply, or the server writes by queries only.
+fn from_memory(ws: &Workspace, source_id: i32) -> Result<Option<i64>, CdpError> {
+    if !guc::direct_write() {
+        return Ok(None);
+    }
+    let read = spi::rows(
+        &ws.sql(
+            "SELECT r.event, j.node_id, coalesce(j.profile_id, (SELECT n.profile_id FROM @ws@.node n WHERE n.node_id = j.node_id)), r.event_at, r.event_key, r.properties::pg_catalog.text, r.received, r.original \
+             FROM pg_temp.cdp_row r JOIN pg_temp.cdp_subject j ON j.rn = r.rn WHERE r.event IS NOT NULL",
+        ),
+        &[],
+        |row| {
+            let Some(properties) = row.get::<&str>(6)?.and_then(|text| serde_json::from_str(text).ok()) else {
+                return Ok(None);
+            };
+            Ok(Some(Read {
+                name: spi::must(row, 1)?,
+                node_id: spi::must(row, 2)?,
+                profile_id: spi::must(row, 3)?,
+                at: spi::must(row, 4)?,
+                key: spi::must(row, 5)?,
+                properties,
+                received: row.get(7)?,
+                original: row.get(8)?,
+            }))
+        },
+    )?;
+    let Some(read) = read.into_iter().collect::<Option<Vec<Read>>>() else { return Ok(None) };
+    let catalog = Catalog::load(ws)?;
+    let mut months = Months::default();
+    let mut events = Vec::with_capacity(read.len());
+    for event in &read {
+        let at = event.at.into();
+        if !months.has(ws, at) {
+            one::ensure_partition(ws, at)?;
+            months = Months::default();
+        }
+        // What the dictionary does not take has no type.
+        let Some(ty) = catalog.events.get(&event.name) else { continue };
+        events.push(many::Event {
+            ty,
+            node_id: event.node_id,
+            profile_id: event.profile_id,
+            at: event.at,
+            key: &event.key,
+            properties: &event.properties,
+            received: event.received,
+            original: event.original,
+        });
+    }
+    if !many::land(ws, source_id, &mut events)? {
+        return Err(CdpError::internal("a batch was landed that does not hold the workspace"));
+    }
+    many::count(ws, &events)?;
+    i64::try_from(events.len()).map(Some).map_err(|_| CdpError::limit("too many events"))
 }
 
 /// Takes back the event of a key. Returns whether there was one.

@@ -1,4 +1,4 @@
-//! Landing many events out of memory, beside others that do the same: what [`super::land`] does for the rows of a batch, for events of which everything is known.
+//! Landing many events out of memory, alone or beside others that do the same: what [`super::land`] does by tables, for events of which everything is known and none was there before.
 
 use super::one;
 use super::partition;
@@ -29,8 +29,8 @@ pub struct Event<'a> {
     pub key: &'a str,
     /// Its properties, in the form of their types.
     pub properties: &'a Map<String, Value>,
-    /// When it was received.
-    pub received: TimestampWithTimeZone,
+    /// When it was received; `None`: it was no message.
+    pub received: Option<TimestampWithTimeZone>,
     /// When it happened by the clock of the client, when that was corrected.
     pub original: Option<TimestampWithTimeZone>,
 }
@@ -55,7 +55,7 @@ impl Months {
 }
 
 /// Enters events of a source and writes them to the day columns of their types. No event of their keys may be there, each key may occur once, and the partitions of their months have to be
-/// there. `false` when a column cannot keep one of them: then the caller has to take all of it back, and to hold the workspace.
+/// there. `false` when a column cannot keep one of them and the caller does not hold the workspace: then it has to take all of it back, and to do so.
 pub fn land(ws: &Workspace, source_id: i32, events: &mut [Event<'_>]) -> Result<bool, CdpError> {
     // Batches beside each other that have a message in common meet it in the same order, so that none waits for one that waits for it.
     events.sort_unstable_by_key(|event| (i64::from(event.at), event.key));
@@ -66,7 +66,7 @@ pub fn land(ws: &Workspace, source_id: i32, events: &mut [Event<'_>]) -> Result<
         types.entry(event.ty.event_type_id).or_insert_with(|| (event.ty, Vec::new())).1.push(came);
     }
     for (ty, came) in types.into_values() {
-        if !days::write_beside(ws, &one::columns(ty), came.into_iter())? {
+        if !days::write_came(ws, &one::columns(ty), came.into_iter())? {
             return Ok(false);
         }
     }
@@ -114,7 +114,7 @@ fn append(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<bool, 
         let text = serde_json::to_string(event.properties).map_err(|e| CdpError::internal(e.to_string()))?;
         properties.push(CString::new(text).map_err(|_| CdpError::internal("JSON has a NUL"))?);
     }
-    let received: Vec<i64> = events.iter().map(|event| event.received.into()).collect();
+    let received: Vec<Option<i64>> = events.iter().map(|event| event.received.map(i64::from)).collect();
     let original: Vec<Option<i64>> = events.iter().map(|event| event.original.map(i64::from)).collect();
     let columns: [Column; COLUMNS] = [
         Column::Int8(&ids),
@@ -124,7 +124,7 @@ fn append(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<bool, 
         Column::Int8(&at),
         Column::Text(&keys),
         Column::Jsonb(&properties),
-        Column::Int8(&received),
+        Column::Int8OrNull(&received),
         Column::Int8OrNull(&original),
     ];
     let shape = Shape { name: &month.partition(), columns: Some(COLUMNS), checks: 0, without: &[] };

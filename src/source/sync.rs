@@ -207,9 +207,7 @@ pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first
             for name in spi::rows(named, &[], |row| spi::must::<String>(row, 1))? {
                 dictionary::ensure(ws, &name, &plan.properties, Mode::Mapped)?;
             }
-            event::land::land(ws, source_id, first)?;
-            let new = spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_event_new", &[])?;
-            tally.repeated = tally.events - new.unwrap_or(0);
+            tally.repeated = tally.events - event::land::land(ws, source_id, first)?;
         }
         None => event::land::emit(ws)?,
     }

@@ -250,9 +250,9 @@ pub fn write(ws: &Workspace, event_type_id: i32, columns: &[DayColumn], changes:
     all.write(ws, columns.keep(ws)?)
 }
 
-/// Writes events of one type that came to its columns, beside others that do; `false`, and nothing is written, when a column cannot keep one of them, for which the caller has to hold the
-/// workspace.
-pub fn write_beside<'a>(
+/// Writes events of one type that came to its columns, as [`write`] does. `false`, and nothing is written, when a column cannot keep one of them and the caller does not hold the workspace:
+/// it may write beside others that do.
+pub fn write_came<'a>(
     ws: &Workspace,
     columns: &[DayColumn],
     events: impl Iterator<Item = Came<'a>>,
@@ -262,7 +262,10 @@ pub fn write_beside<'a>(
     events.for_each(|came| columns.take(&came, &mut all));
     columns.learn(ws)?;
     if !columns.fit() {
-        return Ok(false);
+        if !ws.locked()? {
+            return Ok(false);
+        }
+        columns = columns.keep(ws)?;
     }
     all.write(ws, columns).map(|()| true)
 }

@@ -272,7 +272,7 @@ impl<'a> Part<'a> {
                 at: moment(plan.time.at)?,
                 key: said.key,
                 properties: &event.properties,
-                received: moment(plan.time.received)?,
+                received: Some(moment(plan.time.received)?),
                 original: plan.time.original.and_then(|at| TimestampWithTimeZone::try_from(at).ok()),
             });
         }
