@@ -255,12 +255,15 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
             (table.lookup(by_from, &[is(edge::FROM_NODE, 0)])?, edge::FROM_NODE),
             (table.lookup(by_to, &[is(edge::TO_NODE, 0)])?, edge::TO_NODE),
         ];
-        for &(node_id, most) in nodes {
+        // Neighbours in the indexes are looked up one after the other.
+        let mut sorted = nodes.to_vec();
+        sorted.sort_unstable();
+        for (node_id, most) in sorted {
             let mut count = 0;
             for (lookup, column) in &mut lookups {
-                lookup.rows_while(&[is(*column, node_id)], |_| {
+                lookup.count_while(&[is(*column, node_id)], || {
                     count += 1;
-                    Ok(count <= most)
+                    count <= most
                 })?;
             }
             if count > most {

@@ -459,6 +459,33 @@ impl Lookup<'_> {
         conditions: &[Condition],
         mut read: impl FnMut(&Row) -> Result<bool, CdpError>,
     ) -> Result<(), CdpError> {
+        let (table, slot) = (self.table, self.slot);
+        self.slots_while(conditions, || {
+            // SAFETY: the slot holds a row of the table while it is read.
+            let row = unsafe {
+                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut());
+                let version = table.version(tuple);
+                let mut row =
+                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
+                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
+                pg_sys::heap_deform_tuple(tuple, (*table.relation).rd_att, values, nulls);
+                row
+            };
+            read(&row)
+        })
+    }
+
+    /// As [`rows_while`](Self::rows_while), without a look at the rows.
+    pub fn count_while(&mut self, conditions: &[Condition], mut another: impl FnMut() -> bool) -> Result<(), CdpError> {
+        self.slots_while(conditions, || Ok(another()))
+    }
+
+    /// Calls `read` with each visible row that meets the conditions in the slot, for as long as it wants another one.
+    fn slots_while(
+        &mut self,
+        conditions: &[Condition],
+        mut read: impl FnMut() -> Result<bool, CdpError>,
+    ) -> Result<(), CdpError> {
         if conditions.len() != self.keys.len() {
             return Err(CdpError::internal("rows are looked up by other columns than was said"));
         }
@@ -486,13 +513,7 @@ impl Lookup<'_> {
                 if seen.is_multiple_of(1024) {
                     pgrx::check_for_interrupts!();
                 }
-                let tuple = pg_sys::ExecFetchSlotHeapTuple(self.slot, false, std::ptr::null_mut());
-                let version = self.table.version(tuple);
-                let mut row =
-                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
-                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
-                pg_sys::heap_deform_tuple(tuple, (*self.table.relation).rd_att, values, nulls);
-                match read(&row) {
+                match read() {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
@@ -540,7 +561,7 @@ impl Lookup<'_> {
         mut read: impl FnMut(pg_sys::HeapTuple) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
         let slot = self.slot;
-        self.rows_while(conditions, |_| {
+        self.slots_while(conditions, || {
             // SAFETY: the slot holds the row while it is read.
             let tuple = unsafe { pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut()) };
             read(tuple).map(|()| false)

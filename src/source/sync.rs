@@ -18,7 +18,7 @@ const BATCH_ROWS: i64 = 50_000;
 
 /// Those of a batch of rows that show identifiers and nothing else. They take little memory and time, and the more of them are taken together, the fewer profiles are made that the next batch
 /// merges.
-const PLAIN_BATCH_ROWS: i64 = 200_000;
+const PLAIN_BATCH_ROWS: i64 = 100_000;
 
 /// The sources to take, by name; all when none is named.
 #[pg_extern(volatile, parallel_unsafe)]
