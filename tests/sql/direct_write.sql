@@ -13,7 +13,15 @@ CREATE TABLE till (id int PRIMARY KEY, email text, phone text, member text, devi
 CREATE TABLE web (id int PRIMARY KEY, at timestamptz, cookie text, email text, device text);
 CREATE TABLE crm (id int PRIMARY KEY, at timestamptz, member text, email text, city text);
 
+CREATE TABLE visit (id int PRIMARY KEY, at timestamptz, cookie text, email text, page text, price numeric, items bigint, sale boolean);
+
 CREATE PROCEDURE fill(round int) LANGUAGE sql AS $$
+    -- Over months, and before the first and after the last that has a partition of its own; some a second time, changed or not.
+    INSERT INTO visit SELECT 1000 * round + i, CASE WHEN i = 7 THEN timestamptz '1950-05-05' WHEN i = 8 THEN timestamptz '2150-05-05' ELSE timestamptz '2026-01-30' + (i * 37 % 400 + 50 * round) * interval '6 hours' END, 'c' || i * 17 % 290,
+            CASE WHEN i % 9 = 0 THEN 'p' || i * 3 % 211 || '@example.com' END, CASE WHEN i % 5 > 0 THEN 'page ' || i % 7 END, CASE WHEN i % 4 > 0 THEN i * 25 % 1300 / 100.0 END, CASE WHEN i % 3 > 0 THEN i END, CASE WHEN i % 6 > 0 THEN i % 2 = 0 END
+        FROM generate_series(1, 500) i;
+    UPDATE visit SET page = 'page 9', at = at + interval '1 day' WHERE round > 1 AND id % 50 = 3;
+    UPDATE visit SET price = price + 0.001 WHERE round > 1 AND id = 2011;
     INSERT INTO till SELECT 1000 * round + i, CASE WHEN i % 3 > 0 THEN 'p' || i * 7 % 211 || '@example.com' END, CASE WHEN i % 5 > 1 THEN '139' || lpad((i * 11 % 307)::text, 8, '0') END,
             CASE WHEN i % 4 = 0 THEN 'M' || i * round % 97 END, CASE WHEN i % 7 = 0 THEN 'kiosk' WHEN i % 11 = 0 THEN 'd' || i % 23 END, '10.0.0.' || i % 9
         FROM generate_series(1, 400) i;
@@ -29,13 +37,15 @@ CREATE PROCEDURE live(workspace text, direct text) LANGUAGE plpgsql AS $$
 DECLARE pair record;
 BEGIN
     PERFORM set_config('cdp.workspace', workspace, false), set_config('cdp.direct_write', direct, false);
-    TRUNCATE till, web, crm;
+    TRUNCATE till, web, crm, visit;
     PERFORM cdp_init(workspace, 'UTC');
     PERFORM cdp_identifier_type_alter('member_no', '{"max_per_profile": 2}');
     PERFORM cdp_identifier_type_alter('device_id', '{"degree_cap": 30}');
     PERFORM cdp_source_create('till', 'till', '{"identifiers": {"email": "email", "phone": "phone", "member_no": "member", "device_id": "device", "ip": "ip"}}', trust => 90);
     PERFORM cdp_source_create('web', 'web', '{"key": "id::text", "updated_at": "at", "overlap": "1000 days", "identifiers": {"cookie": "cookie", "email": "email", "device_id": "device"}}', trust => 30);
     PERFORM cdp_source_create('crm', 'crm', '{"updated_at": "at", "overlap": "1000 days", "identifiers": {"member_no": "member", "email": "email"}, "traits": {"city": "city"}}');
+    PERFORM cdp_source_create('visit', 'visit', '{"key": "id::text", "identifiers": {"cookie": "cookie", "email": "email"},
+        "event": {"name": "CASE WHEN id % 13 = 0 THEN ''buy'' ELSE ''visit'' END", "at": "at", "properties": {"page": "page", "price": "price", "items": "items", "sale": "sale"}}}');
     FOR round IN 1..3 LOOP
         CALL fill(round);
         UPDATE till SET phone = NULL WHERE id % 10 = 3;
@@ -67,7 +77,7 @@ RESET cdp.direct_write;
 SELECT count(*) > 500 AS nodes, count(*) FILTER (WHERE quarantine IS NOT NULL) > 0 AS hubs, count(*) FILTER (WHERE profile_id IS NULL) > 0 AS weak FROM fast.node;
 SELECT state, count(*) > 5 AS some FROM fast.edge GROUP BY 1 ORDER BY 1;
 SELECT (SELECT count(*) FROM fast.profile_merge) > 50 AS merges, (SELECT count(*) FROM fast.profile_split) > 5 AS splits, (SELECT count(*) FROM fast.node_move) > 100 AS moves,
-    (SELECT count(*) FROM fast.reject) > 0 AS rejects, (SELECT count(*) FROM fast.source_row) AS taken;
+    (SELECT count(*) FROM fast.reject) > 0 AS rejects, (SELECT count(*) FROM fast.event) AS events, (SELECT count(DISTINCT tableoid) FROM fast.event) AS partitions, (SELECT count(*) FROM fast.source_row) AS taken;
 
 -- Times of the transaction apart, the tables are equal.
 CREATE FUNCTION differ(of text, columns text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -81,11 +91,11 @@ SELECT t.name, differ(t.name, t.columns) AS differ FROM (VALUES
     ('edge', 'from_node, to_node, source_id, trust, state, reason, CASE WHEN first_seen < ''2026-06-01'' THEN first_seen END, CASE WHEN last_seen < ''2026-06-01'' THEN last_seen END'),
     ('profile', 'profile_id, entity, founding_node, merged_into, contested'), ('profile_value', '*'), ('profile_merge', 'merge_id, retired_id, survivor_id, from_node, to_node, source_id, operation_id'),
     ('profile_split', 'split_id, profile_id, from_id, created, source_id, operation_id'), ('node_move', 'node_id, from_profile, to_profile'), ('source_row', '*'),
-    ('reject', 'source_id, key, payload, kind, code, reason'), ('chunk', '*'), ('data_quality_field', 'source_id, kind, event, name, rows, present')) t(name, columns);
+    ('reject', 'source_id, key, payload, kind, code, reason'), ('chunk', '*'), ('event', '*'), ('event_seen', '*'), ('store_column', '*'), ('dictionary', '*'), ('data_quality_field', 'source_id, kind, event, name, rows, present')) t(name, columns);
 SELECT w.workspace, count(*) FILTER (WHERE NOT v.ok) AS wrong FROM (VALUES ('fast'), ('plainly')) w(workspace)
     CROSS JOIN LATERAL (SELECT set_config('cdp.workspace', w.workspace, false)) s CROSS JOIN LATERAL cdp_identity_verify() v GROUP BY 1 ORDER BY 1;
 SELECT c.relname AS index, bt_index_check(c.oid, true) FROM pg_class c WHERE c.relnamespace = 'fast'::regnamespace AND c.relkind = 'i'
-    AND c.relname ~ '^(node|edge|profile|node_move|profile_value|source_row)_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1;
+    AND c.relname ~ '^(node|edge|profile|node_move|profile_value|source_row|event_y2026m0[1-4])_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1;
 
 -- What only a query knows of is left to it: here triggers, columns of somebody's, an index on an expression, a constraint.
 SET cdp.workspace = 'fast';
@@ -93,6 +103,7 @@ CREATE TABLE heard (what text, n bigint);
 CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.heard VALUES (TG_TABLE_NAME || ' ' || TG_OP, 1); RETURN NULL; END $$;
 CREATE TRIGGER hear AFTER INSERT OR UPDATE ON fast.node FOR EACH ROW EXECUTE FUNCTION hear();
 CREATE TRIGGER hear AFTER INSERT ON fast.profile FOR EACH ROW EXECUTE FUNCTION hear();
+CREATE TRIGGER hear AFTER INSERT ON fast.event FOR EACH ROW EXECUTE FUNCTION hear();
 CREATE INDEX lower_reason ON fast.edge (lower(reason));
 ALTER TABLE fast.node_move ADD note text DEFAULT 'moved';
 ALTER TABLE fast.profile_value ADD note text DEFAULT 'born';
@@ -108,9 +119,14 @@ SELECT note, count(*) FROM fast.profile_value WHERE note IS NOT NULL AND profile
 INSERT INTO till VALUES (9999, 'z@example.com', '13900009002', NULL, NULL, NULL);
 CALL cdp_sync('till');
 SELECT bt_index_check('fast.lower_reason', true);
+-- Events of a source that is new are landed out of memory; the trigger hears of them.
+TRUNCATE heard;
+SELECT cdp_source_create('again', 'visit', '{"key": "id::text", "filter": "id < 1100", "identifiers": {"cookie": "cookie"}, "event": {"name": "''again''", "at": "at", "properties": {"price": "price"}}}');
+CALL cdp_sync('again');
+SELECT count(*) AS heard, (SELECT count(*) FROM fast.events WHERE event = 'again') AS events FROM heard WHERE what LIKE 'event%';
 
 DROP SCHEMA fast, plainly CASCADE;
-DROP TABLE till, web, crm, heard;
+DROP TABLE till, web, crm, visit, heard;
 DROP FUNCTION hear, differ;
 DROP PROCEDURE fill, live;
 DROP EXTENSION amcheck, pg_cdp;

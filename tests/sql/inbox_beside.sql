@@ -71,18 +71,23 @@ SELECT fill('many', 0, 600);
 CALL cdp_process_inbox();
 SELECT fill('many', 600, 6000);
 CALL cdp_process_inbox();
+-- Whatever way tables are read and written.
 SET cdp.workspace = 'several';
+SET cdp.direct_read = off;
 CALL cdp_process_inbox(1000);
 SELECT fill('several', 0, 600);
 CALL cdp_process_inbox(300);
 SELECT fill('several', 600, 6000);
 CALL cdp_process_inbox(300);
+RESET cdp.direct_read;
 SET cdp.workspace = 'few';
+SET cdp.direct_write = off;
 CALL cdp_process_inbox(1000);
 SELECT fill('few', 0, 600);
 CALL cdp_process_inbox(11);
 SELECT fill('few', 600, 6000);
 CALL cdp_process_inbox(11);
+RESET cdp.direct_write;
 -- Some of it was written beside others, and all of it was taken.
 SELECT (SELECT count(*) > 0 FROM many.inbox_batch) AS many, (SELECT count(*) > 0 FROM several.inbox_batch) AS several, (SELECT count(*) > 0 FROM few.inbox_batch) AS few, (SELECT count(*) FROM alone.inbox_batch) AS alone,
     (SELECT count(*) FROM many.inbox) + (SELECT count(*) FROM several.inbox) + (SELECT count(*) FROM few.inbox) AS waiting;
