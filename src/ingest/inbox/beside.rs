@@ -1,7 +1,7 @@
 //! Messages that are written beside other batches: those that say nothing new of who is who, bring no traits, need nothing to be defined and break no rule. What they write are events, and when
 //! somebody was seen. All that batches write in common (figures, times) is written last, by one after the other.
 
-use super::{Waiting, identifiers, keys, read_one};
+use super::{Outcome, Waiting, identifiers, keys, put_back, read_one};
 use crate::error::CdpError;
 use crate::event::many::{self, Months};
 use crate::event::validate::Bounds;
@@ -12,7 +12,7 @@ use crate::identity::overridden;
 use crate::identity::rules::Rules;
 use crate::ingest::plan::{self, Plan, Trouble, moment};
 use crate::ingest::{door, figures, policy};
-use crate::pg::{spi, subtransaction, transaction};
+use crate::pg::{subtransaction, transaction};
 use crate::quality::tally::Tally;
 use crate::workspace::{Workspace, job};
 use pg_cdp_core::json::canonical;
@@ -90,6 +90,8 @@ struct Known<'a> {
     rules: &'a Rules,
     bounds: Bounds,
     months: Months,
+    /// Messages, or rows of a source that is not known, that lack a definition and nothing else.
+    undefined: usize,
 }
 
 /// Why a batch is given up that cannot be written beside others, so that all it did is taken back.
@@ -97,22 +99,34 @@ fn give_up() -> CdpError {
     CdpError::serialization("the batch has to be written while nobody else writes")
 }
 
-/// Takes rows beside other batches, and marks those that have to be taken alone. `false` when all of them have to: then nothing was written.
-pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<bool, CdpError> {
+/// Takes rows beside other batches, and marks those that have to be taken alone; nothing is written when most of them have to.
+pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<Outcome, CdpError> {
+    if waiting.is_empty() {
+        return Ok(Outcome::Taken);
+    }
     let mut read = Vec::with_capacity(waiting.len());
     for row in waiting {
         pgrx::check_for_interrupts!();
         read.push(Read::of(row));
     }
-    match subtransaction::run(|| Ok(write(ws, job_id, waiting, &read)?)) {
-        Ok(()) => Ok(true),
+    let mut undefined = 0;
+    match subtransaction::run(|| Ok(write(ws, job_id, waiting, &read, &mut undefined)?)) {
+        Ok(()) => Ok(Outcome::Taken),
+        Err(_) if undefined * 2 > waiting.len() => Ok(Outcome::Undefined),
         // The same message in another batch, or a value that PostgreSQL refuses: whoever takes the batch alone finds out.
-        Err(failure) if failure.is_of_a_value() || failure.sqlstate().starts_with("40") => Ok(false),
+        Err(failure) if failure.is_of_a_value() || failure.sqlstate().starts_with("40") => Ok(Outcome::Alone),
         Err(failure) => Err(failure.into()),
     }
 }
 
-fn write(ws: &Workspace, job_id: i64, waiting: &[Waiting], read: &[Read]) -> Result<(), CdpError> {
+/// Writes the batch, or gives it up. `undefined` gets the number of messages that only lack definitions, as far as they are known before anything is written.
+fn write(
+    ws: &Workspace,
+    job_id: i64,
+    waiting: &[Waiting],
+    read: &[Read],
+    undefined: &mut usize,
+) -> Result<(), CdpError> {
     ws.lock_jointly()?;
     // Others may have been at work until now.
     let ws = &Workspace::named(&ws.name)?;
@@ -120,8 +134,14 @@ fn write(ws: &Workspace, job_id: i64, waiting: &[Waiting], read: &[Read]) -> Res
         return Err(give_up());
     }
     let (catalog, rules) = (Catalog::load(ws)?, Rules::load(ws)?);
-    let mut known =
-        Known { ws, catalog: &catalog, rules: &rules, bounds: Bounds::load(ws)?, months: Months::default() };
+    let mut known = Known {
+        ws,
+        catalog: &catalog,
+        rules: &rules,
+        bounds: Bounds::load(ws)?,
+        months: Months::default(),
+        undefined: 0,
+    };
     let mut sources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (row, waits) in waiting.iter().enumerate() {
         sources.entry(&waits.source).or_default().push(row);
@@ -137,6 +157,7 @@ fn write(ws: &Workspace, job_id: i64, waiting: &[Waiting], read: &[Read]) -> Res
     let aside = beside.iter().filter(|beside| !**beside).count();
     // Reading them twice has to be worth it.
     if aside * 2 > waiting.len() {
+        *undefined = known.undefined;
         return Err(give_up());
     }
     let mut events = Vec::with_capacity(parts.len());
@@ -163,31 +184,9 @@ fn write(ws: &Workspace, job_id: i64, waiting: &[Waiting], read: &[Read]) -> Res
         tally.write(ws, part.source_id)?;
     }
     let rows = waiting.iter().zip(&beside);
-    set_aside(ws, rows.filter(|(_, beside)| !**beside).map(|(row, _)| row))?;
+    put_back(ws, rows.filter(|(_, beside)| !**beside).map(|(row, _)| row), true)?;
     let taken = i64::try_from(waiting.len() - aside).map_err(|_| CdpError::limit("too many rows"))?;
     job::progress(ws, job_id, taken, 0)
-}
-
-/// Puts rows back that have to be taken alone.
-fn set_aside<'a>(ws: &Workspace, rows: impl Iterator<Item = &'a Waiting>) -> Result<(), CdpError> {
-    let (mut ids, mut payloads, mut sources, mut received) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for row in rows {
-        ids.push(row.inbox_id);
-        payloads.push(row.payload.as_str());
-        sources.push(row.source.as_str());
-        received.push(row.received);
-    }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.inbox (inbox_id, payload, source, received_at, alone) OVERRIDING SYSTEM VALUE \
-             SELECT x.id, x.payload, x.source, x.received, true FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.timestamptz[]) AS x(id, payload, source, received)",
-        ),
-        &[ids.into(), payloads.into(), sources.into(), received.into()],
-    )?;
-    Ok(())
 }
 
 impl<'a> Part<'a> {
@@ -202,7 +201,12 @@ impl<'a> Part<'a> {
     ) -> Result<Option<(Self, SettledSights)>, CdpError> {
         let ws = known.ws;
         let Some((source_id, trust)) = origin::named(ws, source)? else {
-            rows.iter().filter_map(|row| beside.get_mut(*row).map(|beside| *beside = false)).for_each(drop);
+            for row in rows {
+                if let Some(beside) = beside.get_mut(*row) {
+                    known.undefined += usize::from(*beside);
+                    *beside = false;
+                }
+            }
             return Ok(None);
         };
         let policy = policy::of(ws, Some(source_id))?;
@@ -303,7 +307,11 @@ impl Known<'_> {
             Err(Trouble::Fault(_)) => return Ok(None),
             Err(Trouble::Error(error)) => return Err(error),
         };
-        if plan.defines() || !plan.traits.is_empty() || !plan.refused.is_empty() {
+        if !plan.traits.is_empty() || !plan.refused.is_empty() {
+            return Ok(None);
+        }
+        if plan.defines() {
+            self.undefined += 1;
             return Ok(None);
         }
         if let Some(event) = &plan.event

@@ -12,7 +12,7 @@ use super::door::key_of;
 use crate::error::{CdpError, quoted};
 use crate::identity::origin;
 use crate::pg::halving::halving;
-use crate::pg::spi;
+use crate::pg::{settings, spi};
 use crate::workspace::{Workspace, job};
 use batch::Batch;
 use pg_cdp_core::message::{Envelope, Fault, Message, read};
@@ -71,9 +71,30 @@ pub fn take(ws: &Workspace, job_id: i64, rows: i32, beside: bool) -> Result<i64,
     if !waiting.is_empty() {
         return alone(ws, job_id, waiting);
     }
-    let waiting = claim(ws, "WHERE NOT i.alone", rows)?;
-    let count = count(waiting.len())?;
-    if count == 0 || beside::take(ws, job_id, &waiting)? { Ok(count) } else { alone(ws, job_id, waiting) }
+    let mut waiting = claim(ws, "WHERE NOT i.alone", rows)?;
+    match beside::take(ws, job_id, &waiting)? {
+        Outcome::Taken => count(waiting.len()),
+        Outcome::Alone => alone(ws, job_id, waiting),
+        Outcome::Undefined => {
+            // What the first of them bring to be known need not be found out by all.
+            let others = waiting.split_off(waiting.len().min(FEW));
+            put_back(ws, others.iter(), false)?;
+            alone(ws, job_id, waiting)
+        }
+    }
+}
+
+/// So many rows are taken alone of a batch most of which only lacks definitions.
+const FEW: usize = 1000;
+
+/// What can be done with a batch.
+enum Outcome {
+    /// It was taken beside others, but for rows that were marked.
+    Taken,
+    /// It has to be taken while nobody else writes.
+    Alone,
+    /// So it has, because most of it tells what is not defined yet, such as a new type of event.
+    Undefined,
 }
 
 fn count(n: usize) -> Result<i64, CdpError> {
@@ -82,22 +103,47 @@ fn count(n: usize) -> Result<i64, CdpError> {
 
 /// Takes rows that no other run has in hand out of the inbox.
 fn claim(ws: &Workspace, which: &str, rows: i32) -> Result<Vec<Waiting>, CdpError> {
-    spi::rows(
-        &ws.sql(&format!(
-            "WITH claimed AS MATERIALIZED (SELECT i.inbox_id FROM @ws@.inbox i {which} ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED), \
-             taken AS (DELETE FROM @ws@.inbox i USING claimed c WHERE i.inbox_id = c.inbox_id RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
-             SELECT t.inbox_id, t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id"
-        )),
-        &[rows.into()],
-        |row| {
-            Ok(Waiting {
-                inbox_id: spi::must(row, 1)?,
-                payload: spi::must(row, 2)?,
-                source: spi::must(row, 3)?,
-                received: spi::must(row, 4)?,
-            })
-        },
-    )
+    // An inbox that was empty a moment ago is thought to be small: its rows are found by the index, and deleted where they lie, whatever statistics say.
+    settings::scoped(&[("enable_seqscan", "off"), ("enable_sort", "off")], || {
+        spi::rows(
+            &ws.sql(&format!(
+                "WITH taken AS (DELETE FROM @ws@.inbox i WHERE i.ctid = ANY (ARRAY( \
+                     SELECT i.ctid FROM @ws@.inbox i {which} ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
+                 SELECT t.inbox_id, t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id"
+            )),
+            &[rows.into()],
+            |row| {
+                Ok(Waiting {
+                    inbox_id: spi::must(row, 1)?,
+                    payload: spi::must(row, 2)?,
+                    source: spi::must(row, 3)?,
+                    received: spi::must(row, 4)?,
+                })
+            },
+        )
+    })
+}
+
+/// Puts rows back; `alone` marks those that have to be taken while nobody else writes.
+fn put_back<'a>(ws: &Workspace, rows: impl Iterator<Item = &'a Waiting>, alone: bool) -> Result<(), CdpError> {
+    let (mut ids, mut payloads, mut sources, mut received) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        ids.push(row.inbox_id);
+        payloads.push(row.payload.as_str());
+        sources.push(row.source.as_str());
+        received.push(row.received);
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    spi::run(
+        &ws.sql(
+            "INSERT INTO @ws@.inbox (inbox_id, payload, source, received_at, alone) OVERRIDING SYSTEM VALUE \
+             SELECT x.id, x.payload, x.source, x.received, $5 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.timestamptz[]) AS x(id, payload, source, received)",
+        ),
+        &[ids.into(), payloads.into(), sources.into(), received.into(), alone.into()],
+    )?;
+    Ok(())
 }
 
 /// Takes rows as the workspace's only writer; returns how many.
