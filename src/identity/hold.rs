@@ -110,7 +110,7 @@ fn is(column: usize, number: i64) -> Condition<'static> {
     Condition::Int8Is(column as i16, number)
 }
 
-/// An identifier that is kept: its number, why it links nobody, and its profile with when that was created and whether a rule keeps it from linking further.
+/// An identifier that is kept.
 pub struct Known {
     /// Its number.
     pub node_id: i64,
@@ -168,13 +168,12 @@ pub fn ages(ws: &Workspace, profiles: &[i64]) -> Result<Option<NumberMap<(i64, b
     })
 }
 
+/// When something was seen first and last, in microseconds since 2000.
+pub type Times = (i64, i64);
+
 /// When a source showed some pairs of identifiers first and last, the smaller of each given first; `None` for those that it did not show. The outer `None`: that has to be asked
 /// for by a query.
-pub fn shown(
-    ws: &Workspace,
-    pairs: &[(i64, i64)],
-    source_id: i32,
-) -> Result<Option<Vec<Option<(i64, i64)>>>, CdpError> {
+pub fn shown(ws: &Workspace, pairs: &[(i64, i64)], source_id: i32) -> Result<Option<Vec<Option<Times>>>, CdpError> {
     direct(ws, ("edge", edge::COLUMNS), ["edge_pkey"], |table, [by_ends]| {
         let ends = |(a, b)| {
             [is(edge::FROM_NODE, a), is(edge::TO_NODE, b), Condition::Int4Is(edge::SOURCE_ID as i16, source_id)]

@@ -275,7 +275,7 @@ pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> 
             let empty = partial && without.contains(&oid);
             plain &= empty
                 || !partial
-                    && (*(*opened).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+                    && (*(*opened).rd_rel).relam == pg_sys::BTREE_AM_OID
                     && (*info).ii_Expressions.is_null()
                     && (*info).ii_ExclusionOps.is_null()
                     && (*info).ii_ReadyForInserts
