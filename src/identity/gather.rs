@@ -3,8 +3,11 @@
 //! Each distinct identifier of the batch is cleaned, looked up and numbered once. New ones are not written yet: the stitch knows their profile a moment later, and a
 //! node that is written with it is not updated.
 
+mod edges;
+mod nodes;
 mod settled;
 
+pub use nodes::{Unwritten, write};
 pub use settled::{Place, SettledSights};
 
 use super::blocked::Blocked;
@@ -13,9 +16,7 @@ use super::rules::Rules;
 use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::guc;
-use crate::pg::append::{self, Column};
-use crate::pg::{sequence, spi, temp, transaction};
+use crate::pg::{sequence, spi, temp};
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
 use pgrx::datum::TimestampWithTimeZone;
@@ -95,17 +96,6 @@ impl Identifier {
             ),
         });
     }
-}
-
-/// A new identifier that is not written yet.
-pub struct Unwritten {
-    /// Its number.
-    pub node_id: i64,
-    /// Number of its type.
-    pub type_id: i32,
-    /// The value as it is kept.
-    pub value: String,
-    span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
 }
 
 /// A row with its identifiers, by place.
@@ -443,73 +433,6 @@ impl Sights {
         Ok(())
     }
 
-    /// Enters an edge for every two identifiers that a row shows together. Gives the pairs of strong ones that the source had not shown before.
-    pub fn edges(
-        &self,
-        ws: &Workspace,
-        rules: &Rules,
-        source_id: i32,
-        trust: i32,
-    ) -> Result<Vec<(i64, i64)>, CdpError> {
-        let mut shown: Vec<(u32, u32, Option<TimestampWithTimeZone>)> = Vec::new();
-        let node = |place: u32| self.identifiers.get(place as usize).map_or(0, |i| i.node_id);
-        for row in &self.rows {
-            for (nth, a) in row.places.iter().enumerate() {
-                for b in row.places.iter().skip(nth + 1).filter(|b| *b != a) {
-                    let (a, b) = if node(*a) < node(*b) { (*a, *b) } else { (*b, *a) };
-                    shown.push((a, b, row.seen));
-                }
-            }
-        }
-        shown.sort_unstable_by_key(|(a, b, seen)| (node(*a), node(*b), seen.map(micros)));
-        let mut fresh = Vec::new();
-        let (mut new, mut known) = (Edges::default(), Edges::default());
-        for group in shown.chunk_by(|x, y| (x.0, x.1) == (y.0, y.1)) {
-            let Some((a, b, _)) = group.first() else { continue };
-            let ends = (self.identifiers.get(*a as usize), self.identifiers.get(*b as usize));
-            let (Some(a), Some(b)) = ends else { continue };
-            let strong = a.strong && b.strong;
-            let hindered = [a, b].into_iter().find_map(|end| Some((end.type_id, end.quarantine.as_ref()?)));
-            let reason = match hindered.filter(|_| strong) {
-                Some((type_id, quarantine)) => Some(format!("{}: {quarantine}", rules.get(type_id)?.name)),
-                None => None,
-            };
-            // None comes first in the order.
-            let times: Vec<TimestampWithTimeZone> = group.iter().filter_map(|(.., seen)| *seen).collect();
-            let span = times.first().copied().zip(times.last().copied());
-            if a.fresh || b.fresh {
-                new.push(a.node_id, b.node_id, strong, reason, span);
-                if strong {
-                    fresh.push((a.node_id, b.node_id));
-                }
-            } else {
-                known.push(a.node_id, b.node_id, strong, reason, span);
-            }
-        }
-        // An edge of a new identifier is new.
-        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
-        let known = known.show(ws, source_id, trust, &mut fresh)?;
-        // What is entered as accepted may still be judged otherwise. Only the first time a row is written has it no deleting transaction.
-        spi::through_indexes(|| {
-            known.write(
-            ws,
-            source_id,
-            trust,
-            "WHERE x.first IS NOT NULL OR NOT EXISTS (SELECT FROM @ws@.edge k WHERE k.from_node = x.a AND k.to_node = x.b AND k.source_id = $7) \
-             ON CONFLICT (from_node, to_node, source_id) DO UPDATE SET first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen) \
-             WHERE excluded.first_seen < e.first_seen OR excluded.last_seen > e.last_seen \
-             RETURNING e.from_node, e.to_node, e.xmax = 0 AND e.state <> 'weak'",
-            |row| {
-                if spi::must::<bool>(row, 3)? {
-                    fresh.push((spi::must(row, 1)?, spi::must(row, 2)?));
-                }
-                Ok(())
-            },
-        )
-        })?;
-        Ok(fresh)
-    }
-
     /// The identifiers.
     pub fn identifiers(&self) -> &[Identifier] {
         &self.identifiers
@@ -571,211 +494,9 @@ impl Sights {
         temp::analyze("cdp_subject", "node_id")?;
         Ok(())
     }
-
-    /// The new identifiers, to be written by [`write`] when it is known whose they are.
-    pub fn unwritten(&self) -> Vec<Unwritten> {
-        let shown = self.identifiers.iter().filter(|i| i.fresh && i.node_id > 0);
-        let mut unwritten: Vec<Unwritten> = shown
-            .map(|i| Unwritten { node_id: i.node_id, type_id: i.type_id, value: i.value.clone(), span: i.span })
-            .collect();
-        unwritten.sort_unstable_by_key(|u| u.node_id);
-        unwritten
-    }
 }
 
 /// Microseconds since 2000-01-01 UTC.
 fn micros(at: TimestampWithTimeZone) -> i64 {
     i64::from(at)
-}
-
-/// Edges to be entered, column by column.
-#[derive(Default)]
-struct Edges {
-    from: Vec<i64>,
-    to: Vec<i64>,
-    strong: Vec<bool>,
-    reasons: Vec<Option<String>>,
-    first: Vec<Option<TimestampWithTimeZone>>,
-    last: Vec<Option<TimestampWithTimeZone>>,
-}
-
-impl Edges {
-    fn push(
-        &mut self,
-        from: i64,
-        to: i64,
-        strong: bool,
-        reason: Option<String>,
-        span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
-    ) {
-        self.from.push(from);
-        self.to.push(to);
-        self.strong.push(strong);
-        self.reasons.push(reason);
-        self.first.push(span.map(|s| s.0));
-        self.last.push(span.map(|s| s.1));
-    }
-
-    /// Writes those that no rule keeps from linking without a query, if that is possible; gives the others. None of them may be there already.
-    fn add(self, ws: &Workspace, source_id: i32, trust: i32) -> Result<Self, CdpError> {
-        let now = transaction::started_at();
-        let times =
-            |of: &[Option<TimestampWithTimeZone>]| -> Vec<i64> { of.iter().map(|at| at.map_or(now, micros)).collect() };
-        let (first, last) = (times(&self.first), times(&self.last));
-        let mut rest = Self::default();
-        for (strong, state) in [(true, "accepted"), (false, "weak")] {
-            let is = |nth: &usize| self.strong[*nth] == strong && self.reasons[*nth].is_none();
-            let some: Vec<usize> = (0..self.from.len()).filter(is).collect();
-            let of = |values: &[i64]| -> Vec<i64> { some.iter().map(|nth| values[*nth]).collect() };
-            let (from, to, first, last) = (of(&self.from), of(&self.to), of(&first), of(&last));
-            let columns = [
-                Column::Int8(&from),
-                Column::Int8(&to),
-                Column::EachInt4(source_id),
-                Column::EachFloat4((f64::from(trust) / 100.0) as f32),
-                Column::EachText(state),
-                Column::Null,
-                Column::Int8(&first),
-                Column::Int8(&last),
-            ];
-            if !append::append(&ws.name, &hold::edge::SHAPE, &columns, some.len())? {
-                some.into_iter().for_each(|nth| self.copy(nth, &mut rest));
-            }
-        }
-        (0..self.from.len()).filter(|nth| self.reasons[*nth].is_some()).for_each(|nth| self.copy(nth, &mut rest));
-        Ok(rest)
-    }
-
-    /// Enters those that the source had not shown before without a query, if that is possible; `fresh` gets the strong ones of them. Gives those that a query has to enter, or whose times it
-    /// has to move. Their ends are all known.
-    fn show(self, ws: &Workspace, source_id: i32, trust: i32, fresh: &mut Vec<(i64, i64)>) -> Result<Self, CdpError> {
-        let pairs: Vec<(i64, i64)> = self.from.iter().copied().zip(self.to.iter().copied()).collect();
-        if pairs.is_empty() || !guc::direct_write() {
-            return Ok(self);
-        }
-        let Some(shown) = hold::shown(ws, &pairs, source_id)? else { return Ok(self) };
-        let (mut new, mut moved) = (Self::default(), Self::default());
-        for (nth, (pair, shown)) in pairs.iter().zip(shown).enumerate() {
-            let Some((first, last)) = shown else {
-                self.copy(nth, &mut new);
-                if self.strong[nth] {
-                    fresh.push(*pair);
-                }
-                continue;
-            };
-            let outside = |at: &Option<TimestampWithTimeZone>| at.map(micros).is_some_and(|at| at < first || last < at);
-            if outside(&self.first[nth]) || outside(&self.last[nth]) {
-                self.copy(nth, &mut moved);
-            }
-        }
-        new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
-        Ok(moved)
-    }
-
-    /// Copies an edge.
-    fn copy(&self, nth: usize, into: &mut Self) {
-        let span = self.first[nth].zip(self.last[nth]);
-        into.push(self.from[nth], self.to[nth], self.strong[nth], self.reasons[nth].clone(), span);
-    }
-
-    /// Writes them; `rest` ends the statement.
-    fn write(
-        self,
-        ws: &Workspace,
-        source_id: i32,
-        trust: i32,
-        rest: &str,
-        read: impl FnMut(&pgrx::spi::SpiHeapTupleData) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        if self.from.is_empty() {
-            return Ok(());
-        }
-        spi::rows(
-            &ws.sql(&format!(
-                "INSERT INTO @ws@.edge AS e (from_node, to_node, source_id, trust, state, reason, first_seen, last_seen) \
-                 SELECT x.a, x.b, $7, $8 / 100.0, CASE WHEN NOT x.strong THEN 'weak' WHEN x.reason IS NULL THEN 'accepted' ELSE 'suspended' END, x.reason, coalesce(x.first, now()), coalesce(x.last, now()) \
-                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.bool[], $4::pg_catalog.text[], $5::pg_catalog.timestamptz[], $6::pg_catalog.timestamptz[]) \
-                     AS x(a, b, strong, reason, first, last) {rest}"
-            )),
-            &[
-                self.from.into(),
-                self.to.into(),
-                self.strong.into(),
-                self.reasons.into(),
-                self.first.into(),
-                self.last.into(),
-                source_id.into(),
-                trust.into(),
-            ],
-            read,
-        )?;
-        Ok(())
-    }
-}
-
-/// Writes new identifiers with their profiles, of whom `home` tells.
-pub fn write(
-    ws: &Workspace,
-    mut unwritten: Vec<Unwritten>,
-    source_id: i32,
-    home: impl Fn(i64) -> Option<i64>,
-) -> Result<(), CdpError> {
-    if unwritten.is_empty() {
-        return Ok(());
-    }
-    if add(ws, &unwritten, source_id, &home)? {
-        return Ok(());
-    }
-    // The index of values is by far the largest: its pages are visited one after the other, each once.
-    unwritten.sort_unstable_by(|a, b| (a.type_id, &a.value).cmp(&(b.type_id, &b.value)));
-    let count = unwritten.len();
-    let (mut ids, mut types) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut values, mut homes) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut first, mut last) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for new in unwritten {
-        ids.push(new.node_id);
-        types.push(new.type_id);
-        values.push(new.value);
-        homes.push(home(new.node_id));
-        first.push(new.span.map(|s| s.0));
-        last.push(new.span.map(|s| s.1));
-    }
-    spi::run(
-        &ws.sql(
-            "INSERT INTO @ws@.node (node_id, type_id, value, profile_id, source_id, first_seen, last_seen) OVERRIDING SYSTEM VALUE \
-             SELECT x.node_id, x.type_id, x.value, x.profile_id, $7, coalesce(x.first, now()), coalesce(x.last, now()) \
-             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int4[], $3::pg_catalog.text[], $4::pg_catalog.int8[], $5::pg_catalog.timestamptz[], $6::pg_catalog.timestamptz[]) \
-                 AS x(node_id, type_id, value, profile_id, first, last)",
-        ),
-        &[ids.into(), types.into(), values.into(), homes.into(), first.into(), last.into(), source_id.into()],
-    )?;
-    Ok(())
-}
-
-/// Does so without a query, if that is possible.
-fn add(
-    ws: &Workspace,
-    unwritten: &[Unwritten],
-    source_id: i32,
-    home: &impl Fn(i64) -> Option<i64>,
-) -> Result<bool, CdpError> {
-    let now = transaction::started_at();
-    let ids: Vec<i64> = unwritten.iter().map(|new| new.node_id).collect();
-    let types: Vec<i32> = unwritten.iter().map(|new| new.type_id).collect();
-    let values: Vec<&str> = unwritten.iter().map(|new| new.value.as_str()).collect();
-    let homes: Vec<Option<i64>> = ids.iter().map(|id| home(*id)).collect();
-    let first: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.0))).collect();
-    let last: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.1))).collect();
-    let columns = [
-        Column::Int8(&ids),
-        Column::Int4(&types),
-        Column::Text(&values),
-        Column::Int8OrNull(&homes),
-        Column::EachInt4(source_id),
-        Column::Int8(&first),
-        Column::Int8(&last),
-        Column::EachInt8(now),
-        Column::Null,
-    ];
-    append::append(&ws.name, &hold::node::SHAPE, &columns, ids.len())
 }
