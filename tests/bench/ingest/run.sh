@@ -45,6 +45,8 @@ begin=$(now)
 run -c "CALL cdp_sync('accounts')"
 printf 'taken in %.0f s\n' "$(awk -v a="$begin" -v b="$(now)" 'BEGIN { print b - a }')"
 [ "$(value -c "SELECT count(*) FROM cdp.node")" = $((people * 2)) ] || die "not every identifier is there"
+# As after the first minutes of its life, when autovacuum has been over it.
+run -c "VACUUM ANALYZE"
 
 # The inbox. A tenth of the messages are of new visitors, three of each; a tenth of all say who it is too, so that some of the new visitors become one with somebody known, at once or later.
 visitors=$((messages / 30 < people ? messages / 30 + 1 : people))
