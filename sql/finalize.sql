@@ -17,6 +17,7 @@ COMMENT ON FUNCTION _cdp_shards_members(text, text, integer[], bytea[]) IS 'memb
 COMMENT ON FUNCTION _cdp_set_has(bytea, integer) IS 'whether an offset is in a set chunk';
 COMMENT ON FUNCTION _cdp_set_members(bytea, integer) IS 'the profiles of a set chunk';
 COMMENT ON FUNCTION _cdp_inbox_batch(bigint, integer, boolean) IS 'takes one batch of the inbox';
+COMMENT ON FUNCTION _cdp_written_tables() IS 'tables to which rows are added without a query, as far as that is possible';
 COMMENT ON FUNCTION _cdp_direct_tables() IS 'tables that single messages read without a query, as far as that is possible';
 COMMENT ON FUNCTION _cdp_inbox_begin() IS 'begins a run of cdp_process_inbox()';
 COMMENT ON FUNCTION _cdp_inbox_end(bigint, text) IS 'ends a run of cdp_process_inbox()';

@@ -92,7 +92,12 @@ fn enter(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<Vec<i64
 }
 
 /// A partition, as new events see it (sql/workspace/50_event.sql).
-const COLUMNS: usize = 9;
+pub const COLUMNS: usize = 9;
+
+/// A partition by its name.
+pub fn shape(name: &str) -> Shape<'_> {
+    Shape { name, columns: Some(COLUMNS), checks: 0, without: &[] }
+}
 
 /// Gives events their numbers.
 const EVENT_IDS: &str = "event_event_id_seq";
@@ -127,8 +132,7 @@ fn append(ws: &Workspace, source_id: i32, events: &[Event<'_>]) -> Result<bool, 
         Column::Int8OrNull(&received),
         Column::Int8OrNull(&original),
     ];
-    let shape = Shape { name: &month.partition(), columns: Some(COLUMNS), checks: 0, without: &[] };
-    append::append_to_partition(&ws.name, &shape, &columns, events.len())
+    append::append_to_partition(&ws.name, &shape(&month.partition()), &columns, events.len())
 }
 
 /// Writes events by a query.

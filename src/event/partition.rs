@@ -14,6 +14,15 @@ pub fn exists(ws: &Workspace, name: &str) -> bool {
     names::relation(&ws.name, name).is_some()
 }
 
+/// Names of the partitions of months.
+pub fn months(ws: &Workspace) -> Result<Vec<String>, CdpError> {
+    spi::rows(
+        "SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::pg_catalog.regnamespace AND c.relispartition AND c.relname ~ '^event_y\\d{4}m\\d\\d$' AND c.relkind = 'r' ORDER BY 1",
+        &[ws.schema().into()],
+        |row| spi::must::<String>(row, 1),
+    )
+}
+
 /// Makes the partitions for the months (UTC) of the events in `cdp_event_new`, as far as they are missing. Times outside 1970 to 2100 have
 /// a partition each, so that a few wrong clocks cannot make thousands of tables.
 pub fn ensure(ws: &Workspace) -> Result<(), CdpError> {

@@ -288,10 +288,10 @@ const NODE: rewrite::Change = rewrite::Change {
 };
 
 /// As new rows see it (sql/workspace/30_identity.sql).
-const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };
+pub const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };
 
 /// As new rows see it; the columns of attributes follow (sql/workspace/40_attribute.sql).
-const PROFILE_VALUE: Shape = Shape { name: "profile_value", columns: None, checks: 0, without: &[] };
+pub const PROFILE_VALUE: Shape = Shape { name: "profile_value", columns: None, checks: 0, without: &[] };
 
 /// Identifiers that leave a profile for another.
 fn moves(change: &Change) -> (Vec<i64>, Vec<i64>, Vec<i64>) {

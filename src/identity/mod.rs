@@ -2,6 +2,8 @@
 //!
 //! Invariant: every strong node has exactly one live profile, and two nodes have the same one if and only if accepted edges connect them.
 
+use crate::pg::append::Shape;
+
 mod api;
 pub use api::{find, resolve};
 mod arrive;
@@ -40,3 +42,12 @@ pub const DIRECT: [(&str, i32); 5] = [
 ];
 
 pub use graph::overridden;
+
+/// Tables to which rows are added without a query, with how many columns are given.
+pub const WRITTEN: [(&Shape, usize); 5] = [
+    (&hold::node::SHAPE, hold::node::COLUMNS as usize),
+    (&hold::profile::SHAPE, hold::profile::COLUMNS as usize),
+    (&hold::edge::SHAPE, hold::edge::COLUMNS as usize),
+    (&follow::NODE_MOVE, 5),
+    (&follow::PROFILE_VALUE, 1),
+];

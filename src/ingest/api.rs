@@ -2,9 +2,12 @@
 
 use super::{door, inbox};
 use crate::error::given;
+use crate::event::{self, many};
 use crate::identity;
+use crate::pg::append;
 use crate::pg::json::JsonText;
 use crate::pg::scan::Table;
+use crate::source::batch::SOURCE_ROW;
 use crate::workspace;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -30,6 +33,22 @@ fn _cdp_direct_tables() -> Result<TableIterator<'static, (name!(name, &'static s
             (*name, table.map(Table::close).is_some())
         };
         Ok(TableIterator::new(tables.map(open).collect::<Vec<_>>()))
+    })?)
+}
+
+/// Tables to which rows are added without a query, and the partitions of events, each with whether that is possible now: that it is not goes unnoticed otherwise, as queries write the same, more slowly.
+#[pg_extern(stable, parallel_unsafe)]
+fn _cdp_written_tables() -> Result<TableIterator<'static, (name!(name, String), name!(direct, bool))>, ErrorReport> {
+    Ok(workspace::enter_reading(|ws| {
+        let shapes = identity::WRITTEN.iter().chain([&(&SOURCE_ROW, 7)]);
+        let mut tables: Vec<(String, bool)> = shapes
+            .map(|(shape, given)| (shape.name.to_owned(), append::is_possible(&ws.name, shape, *given)))
+            .collect();
+        for name in event::partition::months(ws)? {
+            let direct = append::is_possible(&ws.name, &many::shape(&name), many::COLUMNS);
+            tables.push((name, direct));
+        }
+        Ok(TableIterator::new(tables))
     })?)
 }
 

@@ -147,6 +147,24 @@ pub fn append_to_partition(schema: &str, shape: &Shape, columns: &[Column], rows
     add(schema, shape, true, columns, rows)
 }
 
+/// Whether rows with so many columns could be added now.
+pub fn is_possible(schema: &str, shape: &Shape, given: usize) -> bool {
+    if !guc::direct_write() {
+        return false;
+    }
+    let Some(oid) = super::names::relation(schema, shape.name) else { return false };
+    // SAFETY: the relation is opened and closed here, its indexes in between.
+    unsafe {
+        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let plain = is_plain(relation, shape, given, pg_sys::ACL_INSERT);
+        let indexes = if plain { open_indexes(relation, shape) } else { None };
+        let possible = indexes.is_some();
+        indexes.into_iter().flatten().for_each(Index::close);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        possible
+    }
+}
+
 fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
     if !guc::direct_write() {
         return Ok(false);

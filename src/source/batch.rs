@@ -418,4 +418,4 @@ fn enter(ws: &Workspace, source_id: i32, after: i64, upto: i64) -> Result<bool, 
 }
 
 /// As new rows see it (sql/workspace/20_source.sql).
-const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(7), checks: 0, without: &[] };
+pub const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(7), checks: 0, without: &[] };

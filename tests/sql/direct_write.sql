@@ -97,6 +97,10 @@ SELECT w.workspace, count(*) FILTER (WHERE NOT v.ok) AS wrong FROM (VALUES ('fas
 SELECT c.relname AS index, bt_index_check(c.oid, true) FROM pg_class c WHERE c.relnamespace = 'fast'::regnamespace AND c.relkind = 'i'
     AND c.relname ~ '^(node|edge|profile|node_move|profile_value|source_row|event_y2026m0[1-4])_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1;
 
+-- That is the one way and the other.
+SET cdp.workspace = 'fast';
+SELECT name, direct FROM _cdp_written_tables() WHERE NOT direct OR name NOT LIKE 'event%' ORDER BY 1;
+SELECT count(*) FROM _cdp_written_tables() WHERE name LIKE 'event%';
 -- What only a query knows of is left to it: here triggers, columns of somebody's, an index on an expression, a constraint.
 SET cdp.workspace = 'fast';
 CREATE TABLE heard (what text, n bigint);
@@ -108,6 +112,7 @@ CREATE INDEX lower_reason ON fast.edge (lower(reason));
 ALTER TABLE fast.node_move ADD note text DEFAULT 'moved';
 ALTER TABLE fast.profile_value ADD note text DEFAULT 'born';
 ALTER TABLE fast.source_row ADD CHECK (key <> '9999');
+SELECT name FROM _cdp_written_tables() WHERE direct ORDER BY 1;
 INSERT INTO till VALUES (9001, 'x@example.com', '13900009001', NULL, NULL, NULL), (9002, 'y@example.com', '13900009002', NULL, NULL, NULL);
 CALL cdp_sync('till');
 SELECT what, count(*) FROM heard GROUP BY 1 ORDER BY 1;

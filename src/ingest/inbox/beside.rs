@@ -71,7 +71,7 @@ struct Said<'a> {
 
 impl Said<'_> {
     /// Whether it is the first of its key.
-    fn new(&self) -> bool {
+    fn is_new(&self) -> bool {
         !self.known && self.repeats.is_none()
     }
 }
@@ -232,7 +232,7 @@ impl<'a> Part<'a> {
         for said in &mut said {
             said.known = taken.contains(said.key);
         }
-        let new = (0i64..).zip(&said).filter(|(_, said)| said.new() && is_beside(said.row, beside));
+        let new = (0i64..).zip(&said).filter(|(_, said)| said.is_new() && is_beside(said.row, beside));
         let new = new.filter_map(|(rn, said)| Some((rn, said.message, said.plan.as_ref()?.time.at)));
         let (asked, types) = identifiers::rows(ws, known.rules, new)?;
         let mut sights = SettledSights::of(ws, known.rules, &types, &asked, source_id)?;
@@ -257,7 +257,7 @@ impl<'a> Part<'a> {
 
     /// The messages that are taken now and were not before.
     fn told(&self, beside: &[bool]) -> impl Iterator<Item = &Said<'a>> {
-        self.said.iter().filter(|said| said.new() && beside.get(said.row) == Some(&true))
+        self.said.iter().filter(|said| said.is_new() && beside.get(said.row) == Some(&true))
     }
 
     /// The events that they tell, whose facts go to these places.
@@ -286,7 +286,7 @@ impl<'a> Part<'a> {
     /// What they add to the figures of the source.
     fn tally(&self, known: &Known, beside: &[bool]) -> Result<Tally, CdpError> {
         let taken = self.said.iter().filter(|said| beside.get(said.row) == Some(&true));
-        let repeated = taken.filter(|said| !said.new() && said.message.event.is_some()).count();
+        let repeated = taken.filter(|said| !said.is_new() && said.message.event.is_some()).count();
         let told: Vec<(&Message, &Plan)> =
             self.told(beside).filter_map(|said| Some((said.message, said.plan.as_ref()?))).collect();
         let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many messages"));
