@@ -65,7 +65,18 @@ SELECT cdp_segment('name = ANY (ARRAY[''a'', ''b''])');
 SELECT cdp_segment('lower(labels) = ''vip''');
 SELECT cdp_segment('cardinality(name) = 1');
 SELECT cdp_segment('''v%'' LIKE ANY (labels)');
+-- Nothing is in an empty set, NULL included: whoever has no such event is found too, by the bits and by the SQL, from which PostgreSQL 14 made an inner join.
+CREATE TABLE wearer AS SELECT i AS id, CASE WHEN i % 2 = 0 THEN '{}' ELSE '{hat}'::text[] END AS wears FROM generate_series(1, 6) i;
+CREATE TABLE look AS SELECT * FROM (VALUES (1, 1, timestamptz '2024-01-01', 'hat'), (2, 2, '2024-01-01', 'hat'), (3, 3, '2024-01-01', 'coat')) v(id, wearer, at, item);
+SELECT cdp_source_create('wearer', 'wearer', '{"key": "id", "identifiers": {"user_id": "id::text"}, "traits": {"wears": "wears"}}');
+SELECT cdp_source_create('look', 'look', '{"key": "id", "identifiers": {"user_id": "wearer::text"}, "event": {"name": "''look''", "at": "at", "properties": {"item": "item"}}}');
+CALL cdp_sync('wearer');
+CALL cdp_sync('look');
+SELECT '(last(look.item) = ANY (wears)) IS FALSE' AS e \gset
+SELECT string_agg(i.value, ' ' ORDER BY i.value) AS bits FROM cdp.identifiers i WHERE i.type = 'user_id' AND i.profile_id = ANY (cdp_segment(:'e')::bigint[]);
+SELECT cdp_segment_sql(:'e') AS q \gset
+SELECT string_agg(i.value, ' ' ORDER BY i.value) AS sql FROM cdp.identifiers i JOIN (:q) s USING (profile_id) WHERE i.type = 'user_id';
 DROP FUNCTION ask;
-DROP TABLE person, asked;
+DROP TABLE person, asked, wearer, look;
 DROP SCHEMA cdp CASCADE;
 DROP EXTENSION pg_cdp;

@@ -145,6 +145,11 @@ pub(super) struct Plain<'a> {
     joins: RefCell<Vec<String>>,
 }
 
+/// Whether a value is made of events, and so comes from an outer join.
+fn measured(e: &Expr) -> bool {
+    matches!(e.node, Node::Aggregate(_)) || walk::children(e).into_iter().any(measured)
+}
+
 impl Style for Plain<'_> {
     fn own(&self, e: &Expr) -> Option<(String, u8)> {
         Some(match &e.node {
@@ -172,6 +177,12 @@ impl Style for Plain<'_> {
                     ),
                     _ => property(name, ty),
                 }
+            }
+            // Nothing is in an empty set, NULL included, which PostgreSQL forgets when it looks for outer joins that may be inner ones: it takes this for NULL then, and whoever has no such
+            // event would be lost below IS FALSE and its like. It does not look into CASE.
+            Node::Any { value, set } if measured(value) => {
+                let (value, set) = (self.text(value, level::RANGE), self.text(set, level::ADD));
+                (format!("CASE WHEN cardinality({set}) = 0 THEN false ELSE {value} = ANY ({set}) END"), level::PRIMARY)
             }
             // A list of its own, so that PostgreSQL reads the members once and not for every profile.
             Node::InSegment(name) => match self.ctx.point.and_then(|point| (point.in_segment)(name)) {

@@ -227,6 +227,7 @@ const LANGUAGE: &[(&str, &str, Type, &str)] = &[
     ("did(purchase, quantity => 2, gift => true, since => '2017-01-01', until => now())", "count(purchase) FILTER (WHERE quantity = 2 AND gift = true AND at >= timestamptz '2017-01-01' AND at < now()) > 0", Boolean, "coalesce(e1.value, 0) > 0"),
     ("did(view) AND NOT did(purchase)", "count(view) > 0 AND NOT count(purchase) > 0", Boolean, "coalesce(e1.value, 0) > 0 AND NOT coalesce(e2.value, 0) > 0"),
     ("'x' = ANY (labels)", "", Boolean, "'x' = ANY (p.labels)"),
+    ("(last(view.category) = ANY (labels)) IS FALSE", "last(view.category) = ANY (labels) IS FALSE", Boolean, "CASE WHEN cardinality(p.labels) = 0 THEN false ELSE e1.value = ANY (p.labels) END IS FALSE"),
     ("NOT 'x' = ANY (labels)", "", Boolean, "NOT 'x' = ANY (p.labels)"),
     ("cardinality(labels) + 1", "", Bigint, "cardinality(p.labels)::bigint + 1"),
     ("has_identifier('email')", "", Boolean, "EXISTS (SELECT FROM cdp.identifiers AS i WHERE i.type = 'email' AND i.profile_id = p.profile_id)"),
