@@ -84,6 +84,9 @@ struct Kept {
     times: (i64, i64),
 }
 
+/// An identifier that was seen at another time, where its row is, and when it was.
+type Moved<'a> = (&'a Identifier, ItemPointerData, (TimestampWithTimeZone, TimestampWithTimeZone));
+
 impl Identifier {
     /// Takes note that a row that speaks of a time shows it.
     fn note(&mut self, seen: Option<TimestampWithTimeZone>) {
@@ -387,7 +390,7 @@ impl Sights {
     ///
     /// Goes straight to the rows that change, in the order in which they lie. One that another batch has changed since is another version in another place: it is looked for by its number.
     pub fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
-        let mut moved: Vec<(&Identifier, ItemPointerData, (TimestampWithTimeZone, TimestampWithTimeZone))> = Vec::new();
+        let mut moved: Vec<Moved> = Vec::new();
         for identifier in &self.identifiers {
             let (Some(span), Some(Kept { place, times })) = (identifier.span, identifier.kept) else { continue };
             if micros(span.0) < times.0 || micros(span.1) > times.1 {
@@ -398,17 +401,19 @@ impl Sights {
             return Ok(());
         }
         moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
+        let ids = |of: &[Moved]| -> Vec<i64> { of.iter().map(|(identifier, ..)| identifier.node_id).collect() };
+        let spans = |of: &[Moved]| -> (Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>) {
+            of.iter().map(|(.., span)| *span).unzip()
+        };
         let places: Vec<ItemPointerData> = moved.iter().map(|(_, place, _)| *place).collect();
-        let ids: Vec<i64> = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
-        let first: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.0).collect();
-        let last: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.1).collect();
+        let (first, last) = spans(&moved);
         let found: HashSet<i64> = spi::rows(
             &ws.sql(
                 "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
                  FROM unnest($1::pg_catalog.tid[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.timestamptz[]) AS x(place, node_id, first, last) \
                  WHERE n.ctid = x.place AND n.node_id = x.node_id RETURNING n.node_id",
             ),
-            &[places.into(), ids.into(), first.into(), last.into()],
+            &[places.into(), ids(&moved).into(), first.into(), last.into()],
             |row| spi::must::<i64>(row, 1),
         )?
         .into_iter()
@@ -417,9 +422,7 @@ impl Sights {
             return Ok(());
         }
         moved.retain(|(identifier, ..)| !found.contains(&identifier.node_id));
-        let ids: Vec<i64> = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
-        let first: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.0).collect();
-        let last: Vec<TimestampWithTimeZone> = moved.iter().map(|(.., span)| span.1).collect();
+        let (first, last) = spans(&moved);
         spi::through_indexes(|| {
             spi::run(
                 &ws.sql(
@@ -427,7 +430,7 @@ impl Sights {
                      FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
                      WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
                 ),
-                &[ids.into(), first.into(), last.into()],
+                &[ids(&moved).into(), first.into(), last.into()],
             )
         })?;
         Ok(())

@@ -5,6 +5,7 @@
 
 use super::arrive;
 use super::blocked::Blocked;
+use super::enter;
 use super::follow::{self, Change, Created, Redirected};
 use super::govern::{self, Cause};
 use super::graph;
@@ -17,7 +18,7 @@ use super::value::{self, MOST_BYTES};
 use super::{hub, operate};
 use crate::error::{CdpError, given};
 use crate::guc;
-use crate::pg::append::{self, Column};
+use crate::pg::append::Column;
 use crate::pg::json::JsonText;
 use crate::pg::spi::{self, Together};
 use crate::pg::{sequence, transaction};
@@ -449,38 +450,20 @@ impl Event<'_> {
         }
         let numbers = sequence::next(schema, NUMBERS, values.len())?;
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        let now = transaction::started_at();
-        let at = self.at.map_or(now, i64::from);
-        let columns = [
-            Column::Int8(&numbers),
-            Column::Int4(types),
-            Column::Text(&values),
-            Column::Int8OrNull(homes),
-            Column::EachInt4(self.source_id),
-            Column::EachInt8(at),
-            Column::EachInt8(at),
-            Column::EachInt8(now),
-            Column::Null,
-        ];
-        let done = append::append(schema, &hold::node::SHAPE, &columns, numbers.len())?;
+        let done = enter::nodes(self.ws, &numbers, types, &values, homes, self.source_id, self.times())?;
         Ok(done.then_some(numbers))
     }
 
     /// Enters edges of a state that is not suspended without a query; `false`: that is not possible.
     fn add_edges(&self, edges: &[(i64, i64)], state: &str) -> Result<bool, CdpError> {
         let (from, to): (Vec<i64>, Vec<i64>) = edges.iter().copied().unzip();
-        let at = self.at.map_or_else(transaction::started_at, i64::from);
-        let columns = [
-            Column::Int8(&from),
-            Column::Int8(&to),
-            Column::EachInt4(self.source_id),
-            Column::EachFloat4((f64::from(self.trust) / 100.0) as f32),
-            Column::EachText(state),
-            Column::Null,
-            Column::EachInt8(at),
-            Column::EachInt8(at),
-        ];
-        append::append(&self.ws.name, &hold::edge::SHAPE, &columns, edges.len())
+        enter::edges(self.ws, &from, &to, self.source_id, self.trust, state, self.times())
+    }
+
+    /// When what is entered was seen first and last.
+    fn times(&self) -> enter::Times<'static> {
+        let at = Column::EachInt8(self.at.map_or_else(transaction::started_at, i64::from));
+        (at, at)
     }
 
     /// Enters an edge for every two identifiers. Gives those between strong ones that the source had not shown before.

@@ -9,6 +9,7 @@ pub use api::{find, resolve};
 mod arrive;
 pub mod blocked;
 mod components;
+mod enter;
 mod entity;
 mod follow;
 pub mod gather;

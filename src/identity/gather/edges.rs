@@ -3,9 +3,9 @@
 use super::{Sights, micros};
 use crate::error::CdpError;
 use crate::guc;
-use crate::identity::hold;
 use crate::identity::rules::Rules;
-use crate::pg::append::{self, Column};
+use crate::identity::{enter, hold};
+use crate::pg::append::Column;
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
@@ -119,17 +119,8 @@ impl Edges {
             let some: Vec<usize> = (0..self.from.len()).filter(is).collect();
             let of = |values: &[i64]| -> Vec<i64> { some.iter().map(|nth| values[*nth]).collect() };
             let (from, to, first, last) = (of(&self.from), of(&self.to), of(&first), of(&last));
-            let columns = [
-                Column::Int8(&from),
-                Column::Int8(&to),
-                Column::EachInt4(source_id),
-                Column::EachFloat4((f64::from(trust) / 100.0) as f32),
-                Column::EachText(state),
-                Column::Null,
-                Column::Int8(&first),
-                Column::Int8(&last),
-            ];
-            if !append::append(&ws.name, &hold::edge::SHAPE, &columns, some.len())? {
+            let times = (Column::Int8(&first), Column::Int8(&last));
+            if !enter::edges(ws, &from, &to, source_id, trust, state, times)? {
                 some.into_iter().for_each(|nth| self.copy(nth, &mut rest));
             }
         }

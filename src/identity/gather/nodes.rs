@@ -2,8 +2,8 @@
 
 use super::{Sights, micros};
 use crate::error::CdpError;
-use crate::identity::hold;
-use crate::pg::append::{self, Column};
+use crate::identity::enter;
+use crate::pg::append::Column;
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
@@ -84,16 +84,5 @@ fn add(
     let homes: Vec<Option<i64>> = ids.iter().map(|id| home(*id)).collect();
     let first: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.0))).collect();
     let last: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.1))).collect();
-    let columns = [
-        Column::Int8(&ids),
-        Column::Int4(&types),
-        Column::Text(&values),
-        Column::Int8OrNull(&homes),
-        Column::EachInt4(source_id),
-        Column::Int8(&first),
-        Column::Int8(&last),
-        Column::EachInt8(now),
-        Column::Null,
-    ];
-    append::append(&ws.name, &hold::node::SHAPE, &columns, ids.len())
+    enter::nodes(ws, &ids, &types, &values, &homes, source_id, (Column::Int8(&first), Column::Int8(&last)))
 }

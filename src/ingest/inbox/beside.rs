@@ -1,7 +1,7 @@
 //! Messages that are written beside other batches: those that say nothing new of who is who, bring no traits, need nothing to be defined and break no rule. What they write are events, and when
 //! somebody was seen. All that batches write in common (figures, times) is written last, by one after the other.
 
-use super::{Outcome, Waiting, identifiers, keys, put_back, read_one};
+use super::{Outcome, Waiting, count, identifiers, keys, put_back, read_one};
 use crate::error::CdpError;
 use crate::event::many::{self, Months};
 use crate::event::validate::Bounds;
@@ -185,8 +185,7 @@ fn write(
     }
     let rows = waiting.iter().zip(&beside);
     put_back(ws, rows.filter(|(_, beside)| !**beside).map(|(row, _)| row), true)?;
-    let taken = i64::try_from(waiting.len() - aside).map_err(|_| CdpError::limit("too many rows"))?;
-    job::progress(ws, job_id, taken, 0)
+    job::progress(ws, job_id, count(waiting.len() - aside)?, 0)
 }
 
 impl<'a> Part<'a> {

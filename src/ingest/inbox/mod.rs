@@ -184,7 +184,7 @@ fn of_source(ws: &Workspace, source: &str, rows: &[Waiting]) -> Result<i64, CdpE
         rejected += Batch::read(ws, source, part(after, upto))?.write(ws)?;
         Ok(())
     };
-    halving(0, i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?, take, |row, failure| {
+    halving(0, count(rows.len())?, take, |row, failure| {
         faults.push((row, failure.message));
         Ok(())
     })?;
