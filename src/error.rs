@@ -166,6 +166,11 @@ impl CdpError {
         Self::new(Kind::Serialization, message)
     }
 
+    /// Why a batch is given up that was to be written beside others, so that all it did is taken back (40001): whoever takes it alone goes on from there.
+    pub fn not_beside() -> Self {
+        Self::serialization("the batch has to be written while nobody else writes")
+    }
+
     /// The schema `name` exists already (42P06).
     pub fn duplicate_schema(name: &str) -> Self {
         Self::new(Kind::DuplicateSchema, format!("schema {} already exists", quoted(name)))

@@ -30,19 +30,19 @@ COMMENT ON COLUMN @workspace@.inbox.source IS 'name of the source it counts for'
 COMMENT ON COLUMN @workspace@.inbox.received_at IS 'when it was received';
 COMMENT ON COLUMN @workspace@.inbox.alone IS 'a run has found that it says something new of who is who, or brings traits, so that it is taken while nobody else writes';
 
--- Runs of the inbox that write beside each other cannot see what the others are about to commit. Each leaves the keys of its messages here, for those that began before it ended.
-CREATE TABLE @workspace@.inbox_batch (
+-- Batches that are written beside each other cannot see what the others are about to commit. Each leaves the keys of its events here, for those that began before it ended.
+CREATE TABLE @workspace@.event_batch (
     xact bigint NOT NULL DEFAULT pg_catalog.pg_current_xact_id()::pg_catalog.text::bigint,
     source_id integer NOT NULL,
     keys bytea NOT NULL,
     past_from bigint
 );
-ALTER TABLE @workspace@.inbox_batch ALTER COLUMN keys SET STORAGE EXTERNAL;
-COMMENT ON TABLE @workspace@.inbox_batch IS 'batches of the inbox that were taken beside others: the last one, and those that a run may not have seen';
-COMMENT ON COLUMN @workspace@.inbox_batch.xact IS 'the transaction that took it: whoever cannot see it must not change identities';
-COMMENT ON COLUMN @workspace@.inbox_batch.source_id IS 'the source';
-COMMENT ON COLUMN @workspace@.inbox_batch.keys IS 'hashes of the keys of its messages, eight bytes each, ascending';
-COMMENT ON COLUMN @workspace@.inbox_batch.past_from IS 'transactions from this number on began when it was committed; null: not known yet';
+ALTER TABLE @workspace@.event_batch ALTER COLUMN keys SET STORAGE EXTERNAL;
+COMMENT ON TABLE @workspace@.event_batch IS 'batches of the inbox and of sources that were taken beside others: the last one, and those that a run may not have seen';
+COMMENT ON COLUMN @workspace@.event_batch.xact IS 'the transaction that took it: whoever cannot see it must not change identities';
+COMMENT ON COLUMN @workspace@.event_batch.source_id IS 'the source';
+COMMENT ON COLUMN @workspace@.event_batch.keys IS 'hashes of the keys of its messages or events, eight bytes each, ascending';
+COMMENT ON COLUMN @workspace@.event_batch.past_from IS 'transactions from this number on began when it was committed; null: not known yet';
 
 CREATE TABLE @workspace@.source_policy (
     source_id integer PRIMARY KEY REFERENCES @workspace@.source ON DELETE CASCADE,

@@ -115,6 +115,15 @@ pub fn ensure(ws: &Workspace, event: &str, properties: &[Property], known_by: Mo
     found.ok_or_else(|| CdpError::internal("an event type is gone"))
 }
 
+/// Whether an event type is known, with these properties, of these types: then [`ensure`] has nothing to do, and nothing to say.
+pub fn is_known(ws: &Workspace, event: &str, properties: &[Property]) -> Result<bool, CdpError> {
+    let Some(found) = look_up(ws, event, properties)? else { return Ok(false) };
+    let known = |property: &Property| {
+        found.properties.iter().any(|known| known.name == property.name && known.ty == property.ty)
+    };
+    Ok(properties.iter().all(known))
+}
+
 /// Whether a property can have this name.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES && !name.contains('\0')

@@ -2,6 +2,7 @@
 
 mod alter;
 pub mod dictionary;
+pub mod keys;
 pub mod land;
 pub mod many;
 pub mod one;

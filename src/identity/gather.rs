@@ -16,6 +16,7 @@ use super::rules::Rules;
 use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
+use crate::pg::touch::{self, Span, Touched};
 use crate::pg::{sequence, spi, temp};
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
@@ -401,39 +402,33 @@ impl Sights {
             return Ok(());
         }
         moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
-        let ids = |of: &[Moved]| -> Vec<i64> { of.iter().map(|(identifier, ..)| identifier.node_id).collect() };
-        let spans = |of: &[Moved]| -> (Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>) {
-            of.iter().map(|(.., span)| *span).unzip()
-        };
+        let touched: Vec<Touched> = moved
+            .iter()
+            .map(|(identifier, place, span)| Touched {
+                place: *place,
+                key: identifier.node_id,
+                first: micros(span.0),
+                last: micros(span.1),
+            })
+            .collect();
+        if let Some(left) = touch::widen(&ws.name, &NODE, &touched)? {
+            return note_by_number(ws, &left.into_iter().filter_map(|nth| moved.get(nth).copied()).collect::<Vec<_>>());
+        }
         let places: Vec<ItemPointerData> = moved.iter().map(|(_, place, _)| *place).collect();
-        let (first, last) = spans(&moved);
+        let (ids, first, last) = columns(&moved);
         let found: HashSet<i64> = spi::rows(
             &ws.sql(
                 "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
                  FROM unnest($1::pg_catalog.tid[], $2::pg_catalog.int8[], $3::pg_catalog.timestamptz[], $4::pg_catalog.timestamptz[]) AS x(place, node_id, first, last) \
                  WHERE n.ctid = x.place AND n.node_id = x.node_id RETURNING n.node_id",
             ),
-            &[places.into(), ids(&moved).into(), first.into(), last.into()],
+            &[places.into(), ids.into(), first.into(), last.into()],
             |row| spi::must::<i64>(row, 1),
         )?
         .into_iter()
         .collect();
-        if found.len() == moved.len() {
-            return Ok(());
-        }
         moved.retain(|(identifier, ..)| !found.contains(&identifier.node_id));
-        let (first, last) = spans(&moved);
-        spi::through_indexes(|| {
-            spi::run(
-                &ws.sql(
-                    "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
-                     FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
-                     WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
-                ),
-                &[ids(&moved).into(), first.into(), last.into()],
-            )
-        })?;
-        Ok(())
+        note_by_number(ws, &moved)
     }
 
     /// The identifiers.
@@ -498,6 +493,41 @@ impl Sights {
         Ok(())
     }
 }
+
+/// Numbers, first and last times of identifiers that were seen at another time.
+fn columns(moved: &[Moved]) -> (Vec<i64>, Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>) {
+    let ids = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
+    let (first, last) = moved.iter().map(|(.., span)| *span).unzip();
+    (ids, first, last)
+}
+
+/// Moves the times of identifiers that are not where they were found.
+fn note_by_number(ws: &Workspace, moved: &[Moved]) -> Result<(), CdpError> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let (ids, first, last) = columns(moved);
+    spi::through_indexes(|| {
+        spi::run(
+            &ws.sql(
+                "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
+                 FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[], $3::pg_catalog.timestamptz[]) AS x(node_id, first, last) \
+                 WHERE n.node_id = x.node_id AND (x.first < n.first_seen OR x.last > n.last_seen)",
+            ),
+            &[ids.into(), first.into(), last.into()],
+        )
+    })?;
+    Ok(())
+}
+
+/// An identifier is seen at another time.
+const NODE: Span = Span {
+    shape: hold::node::SHAPE,
+    key: hold::node::NODE_ID,
+    first: hold::node::FIRST_SEEN,
+    last: hold::node::LAST_SEEN,
+    unless: hold::node::QUARANTINE,
+};
 
 /// Microseconds since 2000-01-01 UTC.
 fn micros(at: TimestampWithTimeZone) -> i64 {

@@ -42,8 +42,6 @@ pub const DIRECT: [(&str, i32); 5] = [
     ("store_column", hold::store_column::COLUMNS),
 ];
 
-pub use graph::overridden;
-
 /// Tables to which rows are added without a query, with how many columns are given.
 pub const WRITTEN: [(&Shape, usize); 5] = [
     (&hold::node::SHAPE, hold::node::COLUMNS as usize),

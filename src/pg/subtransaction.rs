@@ -35,6 +35,11 @@ impl SqlFailure {
         matches!(self.sqlstate().get(..2), Some("21" | "22" | "23" | "2F" | "54" | "P0"))
     }
 
+    /// Whether what failed beside others may come to something when nobody else writes: a value may be to blame, which is found out there, or another transaction.
+    pub fn may_pass_alone(&self) -> bool {
+        self.is_of_a_value() || self.sqlstate().starts_with("40")
+    }
+
     /// Whether it comes from the server or from another transaction, such as a full disk, a deadlock or a lock that was not to be had, and not from what was
     /// asked: then what was asked may be right, and going on without it would leave it undone.
     pub fn is_of_the_server(&self) -> bool {

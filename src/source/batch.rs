@@ -1,6 +1,7 @@
 //! One batch of a source: the rows of the spool as identifiers, traits and events. A row whose expressions fail is found by halving and rejected alone.
 
 use super::describe::as_text;
+use super::mapping::EventMapping;
 use super::spool::Source;
 use crate::error::CdpError;
 use crate::event::dictionary::{NAME_BYTES, Property};
@@ -54,6 +55,11 @@ impl Plan {
     /// Whether the rows show identifiers and nothing else that is kept: then they need not be mapped into a table.
     pub fn plain(&self) -> bool {
         self.traits.is_empty() && self.source.mapping.event.is_none() && !self.source.mapping.retract
+    }
+
+    /// Whether the rows are events, and say nothing else but whose they are.
+    pub fn events_only(&self) -> bool {
+        self.traits.is_empty() && self.source.mapping.event.is_some() && !self.source.mapping.retract
     }
 }
 
@@ -223,22 +229,10 @@ fn map_sql(plan: &Plan) -> String {
     let event = match &plan.source.mapping.event {
         None => "NULL, NULL, NULL, NULL".to_owned(),
         Some(event) => {
-            let mut properties: Vec<String> = Vec::new();
-            for (property, (_, expression)) in plan.properties.iter().zip(&event.properties) {
-                properties.push(format!(
-                    "{}, (\n{expression}\n)::pg_catalog.{}",
-                    quote_literal(&property.name),
-                    crate::store::column::pg_type(&property.ty)
-                ));
-            }
-            let id =
-                event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
-            format!(
-                "(\n{name}\n)::pg_catalog.text, (\n{at}\n)::pg_catalog.timestamptz, {id}, {properties}",
-                name = event.name,
-                at = event.at,
-                properties = object_sql(&properties)
-            )
+            let properties: Vec<String> = properties_sql(plan, event)
+                .map(|(property, value)| format!("{}, {value}", quote_literal(&property.name)))
+                .collect();
+            format!("{}, {}", event_sql(event), object_sql(&properties))
         }
     };
     let traits = object_sql(&traits);
@@ -248,6 +242,38 @@ fn map_sql(plan: &Plan) -> String {
          FROM {spooled}",
         identifiers = identifiers.join(", "),
         spooled = spooled()
+    )
+}
+
+/// SQL giving name, time and key of the event that a row is, in this order.
+fn event_sql(event: &EventMapping) -> String {
+    let id = event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
+    format!("(\n{}\n)::pg_catalog.text, (\n{}\n)::pg_catalog.timestamptz, {id}", event.name, event.at)
+}
+
+/// SQL giving the properties of the event that a row is, each in its type.
+fn properties_sql<'a>(plan: &'a Plan, event: &'a EventMapping) -> impl Iterator<Item = (&'a Property, String)> {
+    plan.properties.iter().zip(&event.properties).map(|(property, (_, expression))| {
+        (property, format!("(\n{expression}\n)::pg_catalog.{}", crate::store::column::pg_type(&property.ty)))
+    })
+}
+
+/// The type of properties that [`read_sql`] gives as they are.
+pub const PLAIN_TEXT: &str = "text";
+
+/// The statement that gives the rows of the spool with `$1 < rn <= $2` of a source that is [`Plan::events_only`], in their order: number, time they speak of, name, time and key of the event,
+/// then each identifier as text, then each property: a text as it is, any other as the text of its jsonb.
+pub fn read_sql(plan: &Plan, event: &EventMapping) -> String {
+    let identifiers = plan.identifiers.iter().map(|i| format!(", (\n{}\n)::pg_catalog.text", i.expression));
+    let properties = properties_sql(plan, event).map(|(property, value)| {
+        if property.ty == PLAIN_TEXT { format!(", {value}") } else { format!(", to_jsonb({value})::pg_catalog.text") }
+    });
+    format!(
+        "SELECT \"cdp$rn\", \"cdp$seen\", {}{}{} FROM {} ORDER BY \"cdp$rn\"",
+        event_sql(event),
+        identifiers.collect::<String>(),
+        properties.collect::<String>(),
+        spooled()
     )
 }
 
@@ -368,7 +394,7 @@ pub fn remember(ws: &Workspace, plan: &Plan, job_id: Option<i64>, after: i64, up
         let finite = if order.timed { "AND s.seen IS NOT NULL" } else { "" };
         spi::run(
             &ws.sql(&format!(
-                "UPDATE @ws@.source x SET watermark = n.u FROM (SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL {finite} ORDER BY s.rn DESC LIMIT 1) n \
+                "UPDATE @ws@.source x SET watermark = n.u::pg_catalog.text FROM (SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL {finite} ORDER BY s.rn DESC LIMIT 1) n \
                  WHERE x.source_id = $1 AND (x.watermark IS NULL OR n.u::{ty} >= x.watermark::{ty})"
             )),
             &[source_id.into(), after.into(), upto.into()],

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod batch;
+mod beside;
 mod columns;
 mod describe;
 mod mapping;

@@ -89,7 +89,7 @@ fn primary_key(relation: &str) -> Result<Option<String>, CdpError> {
     )
 }
 
-/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, fresh, r)`: number, from `after` on, key, watermark as text, time the row speaks of (null when it is infinite or not known),
+/// Fills the temporary table `cdp_spool (rn, k, u, seen, h, fresh, r)`: number, from `after` on, key, watermark, time the row speaks of (null when it is infinite or not known),
 /// hash and whether no run had taken it (full compare only), and the row; and `cdp_vanished` with the rows that are there no more, numbered before them, of a source whose rows take back what they
 /// said. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
@@ -117,7 +117,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
             };
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
-                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u::pg_catalog.text AS u, {seen} AS seen, NULL::pg_catalog.uuid AS h, false AS fresh, x.r \
+                 SELECT {after} + row_number() OVER (ORDER BY x.u NULLS FIRST, x.k) AS rn, x.k, x.u, {seen} AS seen, NULL::pg_catalog.uuid AS h, false AS fresh, x.r \
                  FROM (SELECT {key} AS k, (\n{updated_at}\n) AS u, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter} {since}) x"
             )
         }

@@ -2,7 +2,7 @@
 
 use super::batch::{self, Identifier, Plan, Trait};
 use super::spool::Source;
-use super::{columns, describe, spool, withdraw};
+use super::{beside, columns, describe, spool, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
@@ -106,19 +106,24 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
         return Ok(Some(upto));
     }
     let source_id = source_of(ws, job_id)?;
-    let most = if plan(ws, source_id)?.plain() { PLAIN_BATCH_ROWS } else { BATCH_ROWS };
+    let seen = plan(ws, source_id)?;
+    let most = if seen.plain() { PLAIN_BATCH_ROWS } else { BATCH_ROWS };
     let upto = spi::one::<i64>(
         "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
         &[after.into(), most.into()],
     )?;
     let Some(upto) = upto else { return again(ws, job_id, after) };
-    ws.lock()?;
-    let plan = plan(ws, source_id)?;
     let rows = spi::one::<i64>(
         "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2",
         &[after.into(), upto.into()],
     )?
     .unwrap_or(0);
+    if beside::take(ws, job_id, &seen, after, upto, rows)? {
+        tell(ws, job_id)?;
+        return Ok(Some(upto));
+    }
+    ws.lock()?;
+    let plan = plan(ws, source_id)?;
     let first = first_run(ws, job_id, &plan)?;
     let rejected = land(ws, &plan, after, upto, rows, first)?;
     batch::remember(ws, &plan, Some(job_id), after, upto)?;
@@ -236,7 +241,7 @@ fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result
 }
 
 /// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
-fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
+pub fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
     if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some() && event.id != plan.source.mapping.key)
     {
         return Ok(false);
@@ -248,7 +253,8 @@ fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError>
     Ok(earlier.is_none())
 }
 
-fn source_of(ws: &Workspace, job_id: i64) -> Result<i32, CdpError> {
+/// The source that a run is of.
+pub fn source_of(ws: &Workspace, job_id: i64) -> Result<i32, CdpError> {
     spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
         .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))
 }
@@ -298,11 +304,13 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
 }
 
 /// Tables whose statistics a run has made stale: later batches and questions plan by them. A run of few rows leaves those of large tables as they are; autovacuum
-/// goes by the same share.
+/// goes by the same share. Documents and bits are left out: nobody asks how they are spread, and to compare them takes longer than all the rest.
 fn outgrown(ws: &Workspace, job_id: i64) -> Result<Vec<String>, CdpError> {
     spi::rows(
         &ws.sql(
-            "SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c JOIN @ws@.job j ON j.job_id = $1 \
+            "SELECT format('%s (%s)', c.oid::pg_catalog.regclass, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid NOT IN ('pg_catalog.jsonb'::pg_catalog.regtype, 'pg_catalog.bytea'::pg_catalog.regtype))) \
+             FROM pg_catalog.pg_class c JOIN @ws@.job j ON j.job_id = $1 \
              WHERE c.relnamespace = $2::pg_catalog.regnamespace AND c.relname = ANY (ARRAY['node', 'edge', 'event', 'profile_value', 'trait_observation', 'chunk']) \
                AND (c.reltuples <= 0 OR j.rows_done > c.reltuples / 10) ORDER BY c.relname",
         ),

@@ -98,7 +98,7 @@ impl Workspace {
     /// Whether a batch was taken, beside others, that this transaction does not see. The last one is always there, and whoever sees it sees those before it.
     fn unseen_batch(&self) -> Result<bool, CdpError> {
         let Some(sees) = transaction::Sees::active() else { return Ok(false) };
-        let later = self.sql(&format!("SELECT b.xact FROM @ws@.inbox_batch b WHERE b.xact >= {}", sees.from()));
+        let later = self.sql(&format!("SELECT b.xact FROM @ws@.event_batch b WHERE b.xact >= {}", sees.from()));
         let later = transaction::on_latest_snapshot(|| spi::bigints_by_active_snapshot(&later))?;
         Ok(later.into_iter().any(|xact| !sees.transaction(xact)))
     }

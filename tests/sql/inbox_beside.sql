@@ -89,7 +89,7 @@ SELECT fill('few', 600, 6000);
 CALL cdp_process_inbox(11);
 RESET cdp.direct_write;
 -- Some of it was written beside others, and all of it was taken.
-SELECT (SELECT count(*) > 0 FROM many.inbox_batch) AS many, (SELECT count(*) > 0 FROM several.inbox_batch) AS several, (SELECT count(*) > 0 FROM few.inbox_batch) AS few, (SELECT count(*) FROM alone.inbox_batch) AS alone,
+SELECT (SELECT count(*) > 0 FROM many.event_batch) AS many, (SELECT count(*) > 0 FROM several.event_batch) AS several, (SELECT count(*) > 0 FROM few.event_batch) AS few, (SELECT count(*) FROM alone.event_batch) AS alone,
     (SELECT count(*) FROM many.inbox) + (SELECT count(*) FROM several.inbox) + (SELECT count(*) FROM few.inbox) AS waiting;
 -- What they came to. Profiles are compared by the identifiers they hold.
 CREATE FUNCTION state(ws text) RETURNS TABLE (part text, content text) LANGUAGE plpgsql AS $$
@@ -156,23 +156,23 @@ SELECT count(*) FILTER (WHERE event = 'view') AS views, count(*) FILTER (WHERE e
 
 -- 4. Where operators have decided about identities nothing is written beside others, nor inside a transaction block.
 SET cdp.workspace = 'few';
-SELECT max(xact) AS last FROM few.inbox_batch \gset
+SELECT max(xact) AS last FROM few.event_batch \gset
 SELECT cdp_cannot_link('user_id', 'u1', 'user_id', 'u2', 'twins') IS NOT NULL AS decided;
 INSERT INTO few.inbox (payload, source) SELECT jsonb_build_object('messageId', 'd' || i, 'type', 'track', 'event', 'buy', 'userId', 'u' || 1 + i % 200, 'timestamp', '2024-02-02T00:00:00Z')::text, 'app' FROM generate_series(1, 40) i;
 CALL cdp_process_inbox(10);
-SELECT max(xact) = :last AS none, (SELECT count(*) FROM few.event WHERE key LIKE 'd%') AS events FROM few.inbox_batch;
+SELECT max(xact) = :last AS none, (SELECT count(*) FROM few.event WHERE key LIKE 'd%') AS events FROM few.event_batch;
 SET cdp.workspace = 'several';
-SELECT max(xact) AS last FROM several.inbox_batch \gset
+SELECT max(xact) AS last FROM several.event_batch \gset
 INSERT INTO several.inbox (payload, source) SELECT jsonb_build_object('messageId', 'd' || i, 'type', 'track', 'event', 'buy', 'userId', 'u' || 1 + i % 200, 'timestamp', '2024-02-02T00:00:00Z')::text, 'app' FROM generate_series(1, 40) i;
 BEGIN;
 CALL cdp_process_inbox(10);
 COMMIT;
-SELECT max(xact) = :last AS none, (SELECT count(*) FROM several.event WHERE key LIKE 'd%') AS events FROM several.inbox_batch;
+SELECT max(xact) = :last AS none, (SELECT count(*) FROM several.event WHERE key LIKE 'd%') AS events FROM several.event_batch;
 
 -- 5. The keys of batches are kept no longer than a run may not have seen them.
 INSERT INTO several.inbox (payload, source) SELECT jsonb_build_object('messageId', 'e' || i, 'type', 'track', 'event', 'buy', 'userId', 'u' || 1 + i % 200, 'timestamp', '2024-02-02T00:00:00Z')::text, 'app' FROM generate_series(1, 400) i;
 CALL cdp_process_inbox(10);
-SELECT count(*) <= 4 AS few, count(*) FILTER (WHERE xact > :last) > 0 AS new FROM several.inbox_batch;
+SELECT count(*) <= 4 AS few, count(*) FILTER (WHERE xact > :last) > 0 AS new FROM several.event_batch;
 
 DROP TABLE people, stream, told;
 DROP FUNCTION make(text), fill(text, int, int), alone(int), state(text), wrong(text), told(text);

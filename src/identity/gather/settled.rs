@@ -6,9 +6,10 @@
 
 use super::{Kept, NOTHING, Row, Sight, Sights, micros};
 use crate::error::CdpError;
+use crate::identity::graph;
 use crate::identity::hold::{self, Known};
 use crate::identity::rules::Rules;
-use crate::pg::spi;
+use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
 use std::collections::{HashMap, HashSet};
 
@@ -26,6 +27,12 @@ pub struct Place {
 }
 
 impl SettledSights {
+    /// Whether batches may be written beside each other at all, as far as can be seen without a lock. Where operators have decided about identities, or rows are settled as they come, any row
+    /// may matter.
+    pub fn possible(ws: &Workspace) -> Result<bool, CdpError> {
+        Ok(!ws.arrival && !transaction::keeps_its_snapshot() && !graph::overridden(ws)?)
+    }
+
     /// Those of some rows of a source. The others are left out.
     pub fn of(ws: &Workspace, rules: &Rules, types: &[i32], rows: &[Row], source_id: i32) -> Result<Self, CdpError> {
         let mut refused = Vec::new();

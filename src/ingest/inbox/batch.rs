@@ -1,8 +1,8 @@
 //! The messages of a batch of one source, taken by the workspace's only writer: whatever they say.
 
-use super::{Waiting, identifiers, keys, read_one};
+use super::{Waiting, identifiers, read_one};
 use crate::error::CdpError;
-use crate::event::{self, validate};
+use crate::event::{self, keys, validate};
 use crate::expr::catalog::Catalog;
 use crate::identity::gather::{Refused, Sights};
 use crate::identity::rules::Rules;

@@ -1,30 +1,24 @@
 //! Messages that are written beside other batches: those that say nothing new of who is who, bring no traits, need nothing to be defined and break no rule. What they write are events, and when
 //! somebody was seen. All that batches write in common (figures, times) is written last, by one after the other.
 
-use super::{Outcome, Waiting, count, identifiers, keys, put_back, read_one};
+use super::{Outcome, Waiting, count, identifiers, put_back, read_one};
 use crate::error::CdpError;
+use crate::event::keys;
 use crate::event::many::{self, Months};
 use crate::event::validate::Bounds;
 use crate::expr::catalog::Catalog;
 use crate::identity::gather::{Place, SettledSights};
 use crate::identity::origin;
-use crate::identity::overridden;
 use crate::identity::rules::Rules;
 use crate::ingest::plan::{self, Plan, Trouble, moment};
 use crate::ingest::{door, figures, policy};
-use crate::pg::{subtransaction, transaction};
+use crate::pg::subtransaction;
 use crate::quality::tally::Tally;
 use crate::workspace::{Workspace, job};
 use pg_cdp_core::json::canonical;
 use pg_cdp_core::message::Message;
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Whether batches may be written beside each other at all, as far as can be seen without a lock. Where operators have decided about identities, or rows are settled as they come, any message
-/// may matter.
-pub fn possible(ws: &Workspace) -> Result<bool, CdpError> {
-    Ok(!ws.arrival && !transaction::keeps_its_snapshot() && !overridden(ws)?)
-}
 
 /// The messages of a row, as far as they can be read.
 struct Read {
@@ -94,11 +88,6 @@ struct Known<'a> {
     undefined: usize,
 }
 
-/// Why a batch is given up that cannot be written beside others, so that all it did is taken back.
-fn give_up() -> CdpError {
-    CdpError::serialization("the batch has to be written while nobody else writes")
-}
-
 /// Takes rows beside other batches, and marks those that have to be taken alone; nothing is written when most of them have to.
 pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<Outcome, CdpError> {
     if waiting.is_empty() {
@@ -114,7 +103,7 @@ pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<Outcome,
         Ok(()) => Ok(Outcome::Taken),
         Err(_) if undefined * 2 > waiting.len() => Ok(Outcome::Undefined),
         // The same message in another batch, or a value that PostgreSQL refuses: whoever takes the batch alone finds out.
-        Err(failure) if failure.is_of_a_value() || failure.sqlstate().starts_with("40") => Ok(Outcome::Alone),
+        Err(failure) if failure.may_pass_alone() => Ok(Outcome::Alone),
         Err(failure) => Err(failure.into()),
     }
 }
@@ -130,8 +119,8 @@ fn write(
     ws.lock_jointly()?;
     // Others may have been at work until now.
     let ws = &Workspace::named(&ws.name)?;
-    if !possible(ws)? {
-        return Err(give_up());
+    if !SettledSights::possible(ws)? {
+        return Err(CdpError::not_beside());
     }
     let (catalog, rules) = (Catalog::load(ws)?, Rules::load(ws)?);
     let mut known = Known {
@@ -158,7 +147,7 @@ fn write(
     // Reading them twice has to be worth it.
     if aside * 2 > waiting.len() {
         *undefined = known.undefined;
-        return Err(give_up());
+        return Err(CdpError::not_beside());
     }
     let mut events = Vec::with_capacity(parts.len());
     for (part, sights) in parts.iter().zip(&sights) {
@@ -166,7 +155,7 @@ fn write(
     }
     for (part, events) in parts.iter().zip(&mut events) {
         if !many::land(ws, part.source_id, events)? {
-            return Err(give_up());
+            return Err(CdpError::not_beside());
         }
     }
     let mut tallies = Vec::with_capacity(parts.len());
@@ -177,7 +166,7 @@ fn write(
     keys::forget(ws)?;
     for (((part, sights), events), tally) in parts.iter().zip(sights).zip(events).zip(tallies) {
         if !keys::leave(ws, part.source_id, part.told(&beside).map(|said| said.key))? {
-            return Err(give_up());
+            return Err(CdpError::not_beside());
         }
         many::count(ws, &events)?;
         sights.write(ws, &rules, part.source_id, part.trust)?;

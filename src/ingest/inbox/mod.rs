@@ -6,10 +6,10 @@
 mod batch;
 mod beside;
 mod identifiers;
-mod keys;
 
 use super::door::key_of;
 use crate::error::{CdpError, quoted};
+use crate::identity::gather::SettledSights;
 use crate::identity::origin;
 use crate::pg::halving::halving;
 use crate::pg::{settings, spi};
@@ -62,7 +62,7 @@ pub fn take(ws: &Workspace, job_id: i64, rows: i32, beside: bool) -> Result<i64,
         return Err(CdpError::invalid_parameter(format!("a batch of {rows} rows is not possible"))
             .with_hint(format!("Give 1 to {MOST_ROWS}; 10000 is a good size.")));
     }
-    if !beside || !beside::possible(ws)? {
+    if !beside || !SettledSights::possible(ws)? {
         let waiting = claim(ws, "", rows)?;
         return alone(ws, job_id, waiting);
     }

@@ -1,4 +1,4 @@
-//! Which messages were taken already, by what is committed, and by batches beside this one.
+//! Which messages and events of a source were taken already, by what is committed, and by batches beside this one.
 
 use crate::error::CdpError;
 use crate::pg::{spi, transaction};
@@ -27,7 +27,7 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-/// Leaves the keys of the messages of a source for those batches that began before this one has committed. `false` when a batch that had not committed when this one began took one of them, or,
+/// Leaves the keys of the events of a source for those batches that began before this one has committed. `false` when a batch that had not committed when this one began took one of them, or,
 /// as good as never, one with the same hash. The caller is the last of those that write beside each other ([`Workspace::lock_last`]).
 ///
 /// A batch is of no use any more when every transaction that runs began after it had committed. That is not known of one's own commit, so the next batch that sees it notes
@@ -37,7 +37,7 @@ pub fn leave<'a>(ws: &Workspace, source_id: i32, keys: impl Iterator<Item = &'a 
     hashes.sort_unstable();
     let others = spi::rows(
         &ws.sql(
-            "SELECT b.keys FROM @ws@.inbox_batch b WHERE b.source_id = $1 AND b.xact <> pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 \
+            "SELECT b.keys FROM @ws@.event_batch b WHERE b.source_id = $1 AND b.xact <> pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 \
                AND (b.past_from IS NULL OR b.past_from > pg_current_xact_id()::pg_catalog.text::pg_catalog.int8)",
         ),
         &[source_id.into()],
@@ -51,7 +51,7 @@ pub fn leave<'a>(ws: &Workspace, source_id: i32, keys: impl Iterator<Item = &'a 
     }
     let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
     spi::run(
-        &ws.sql("INSERT INTO @ws@.inbox_batch (source_id, keys) VALUES ($1, $2)"),
+        &ws.sql("INSERT INTO @ws@.event_batch (source_id, keys) VALUES ($1, $2)"),
         &[source_id.into(), bytes.into()],
     )?;
     Ok(true)
@@ -60,13 +60,13 @@ pub fn leave<'a>(ws: &Workspace, source_id: i32, keys: impl Iterator<Item = &'a 
 /// Forgets batches that are of no use any more. The last one is left: it tells whoever keeps an older snapshot that there was one.
 pub fn forget(ws: &Workspace) -> Result<(), CdpError> {
     spi::run(
-        &ws.sql("DELETE FROM @ws@.inbox_batch b WHERE b.past_from <= pg_snapshot_xmin(pg_current_snapshot())::pg_catalog.text::pg_catalog.int8"),
+        &ws.sql("DELETE FROM @ws@.event_batch b WHERE b.past_from <= pg_snapshot_xmin(pg_current_snapshot())::pg_catalog.text::pg_catalog.int8"),
         &[],
     )?;
     let next = i64::try_from(transaction::next_full_id()).map_err(|_| CdpError::internal("too many transactions"))?;
     spi::run(
         &ws.sql(
-            "UPDATE @ws@.inbox_batch SET past_from = $1 WHERE past_from IS NULL AND xact <> pg_current_xact_id()::pg_catalog.text::pg_catalog.int8",
+            "UPDATE @ws@.event_batch SET past_from = $1 WHERE past_from IS NULL AND xact <> pg_current_xact_id()::pg_catalog.text::pg_catalog.int8",
         ),
         &[next.into()],
     )?;
