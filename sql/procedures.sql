@@ -38,6 +38,10 @@ BEGIN
             END;
             IF failed AND state OPERATOR(pg_catalog.<>) '55006' THEN
                 EXECUTE pg_catalog.format('SELECT %s._cdp_sync_refused($1)', ext) INTO job_id USING source_id;
+            ELSIF failed AND source IS NULL THEN
+                -- Runs of all sources share them.
+                RAISE NOTICE '%; it is left to that run', message;
+                failed := false;
             END IF;
             COMMIT;
         END IF;
@@ -72,7 +76,7 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT %s._cdp_sync_fold()', ext);
 END
 $procedure$;
-COMMENT ON PROCEDURE cdp_sync(text) IS 'takes what is new in one source or in all, in batches that commit and resume';
+COMMENT ON PROCEDURE cdp_sync(text) IS 'takes what is new in one source or in all, in batches that commit and resume; runs of different sources write beside each other';
 
 -- The loop of cdp_process_inbox(): as that of cdp_sync(). Rows that another run has in hand are left to it.
 CREATE PROCEDURE cdp_process_inbox(batch integer DEFAULT 10000)

@@ -37,6 +37,8 @@ struct Batch {
     said: Vec<Option<Said>>,
     /// The names of the events.
     names: Vec<String>,
+    /// The latest time that a row speaks of, in microseconds since 2000.
+    newest: Option<i64>,
 }
 
 /// How the batches of a run have fared. One that has to be taken alone was read in vain, and so probably would be the next: after each so many more are not tried.
@@ -105,7 +107,7 @@ fn write(ws: &Workspace, job_id: i64, after: i64, upto: i64, count: i64) -> Resu
         return Err(CdpError::not_beside());
     }
     let source_id = plan.source.source_id;
-    let first = sync::first_run(ws, job_id, plan)?;
+    let first = sync::first_run(job_id, plan);
     let rules = Rules::load(ws)?;
     let batch = Batch::read(ws, plan, after, upto)?;
     batch.check(ws, plan, first)?;
@@ -141,11 +143,10 @@ impl Batch {
         let width = plan.identifiers.len();
         let Some(event) = &plan.source.mapping.event else { return Err(CdpError::not_beside()) };
         let rows = spi::rows(&batch::read_sql(plan, event), &[after.into(), upto.into()], |row| {
-            let seen = row.get::<TimestampWithTimeZone>(2)?;
+            let (seen, at) = (row.get::<TimestampWithTimeZone>(2)?, row.get::<TimestampWithTimeZone>(4)?);
             let mut said = None;
             if let Some(name) = row.get::<&str>(3)? {
-                let (at, key) = (row.get::<TimestampWithTimeZone>(4)?, row.get::<String>(5)?);
-                let (Some(at), Some(key)) = (at, key) else { return Err(CdpError::not_beside()) };
+                let (Some(at), Some(key)) = (at, row.get::<String>(5)?) else { return Err(CdpError::not_beside()) };
                 // Only those of a month, of which the partition is there: all others have something to be told or to be made.
                 if Month::of(at.into()).is_none() || !months.has(ws, at.into()) {
                     return Err(CdpError::not_beside());
@@ -174,9 +175,10 @@ impl Batch {
             for ordinal in 6..width + 6 {
                 values.push(row.get::<String>(ordinal)?);
             }
-            let seen = seen.or(said.as_ref().map(|said| said.at));
             batch.said.push(said);
-            Ok(Row { rn: spi::must(row, 1)?, seen, values, fault: None })
+            // A row without an event may have its time all the same.
+            batch.newest = batch.newest.max(at.or(seen).map(i64::from).filter(|at| !is_infinite(*at)));
+            Ok(Row { rn: spi::must(row, 1)?, seen: seen.or(at), values, fault: None })
         })?;
         batch.rows = rows;
         Ok(batch)
@@ -249,11 +251,12 @@ impl Batch {
             }
         }
         tally.events = number(self.said.iter().flatten().count())?;
-        let times = self.rows.iter().zip(&self.said).filter_map(|(row, said)| match said {
-            Some(said) => Some(said.at),
-            None => row.seen,
-        });
-        tally.newest = times.max_by_key(|at| i64::from(*at));
+        tally.newest = self.newest.and_then(|at| TimestampWithTimeZone::try_from(at).ok());
         Ok(tally)
     }
+}
+
+/// Whether a time, in microseconds since 2000, is none.
+fn is_infinite(at: i64) -> bool {
+    at == i64::MIN || at == i64::MAX
 }

@@ -1,6 +1,7 @@
 //! The steps of `cdp_sync()`: begin a run of a source, take a batch, end the run. The loop with its commits is the procedure in `sql/procedures.sql`.
 
 use super::batch::{self, Identifier, Plan, Trait};
+use super::mapping::EventMapping;
 use super::spool::Source;
 use super::{beside, columns, describe, spool, withdraw};
 use crate::error::CdpError;
@@ -12,6 +13,7 @@ use crate::workspace::{self, Workspace, job};
 use crate::{event, identity, profile, store};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use std::cell::Cell;
 
 /// Rows of a batch. Large enough that the fixed cost of its statements is small beside its rows, small enough to commit every second or so.
 const BATCH_ROWS: i64 = 50_000;
@@ -45,8 +47,9 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
             &ws.sql("SELECT 'backend ' || j.backend_pid FROM @ws@.job j JOIN @ws@.jobs v USING (job_id) WHERE j.source_id = $1 AND v.state = 'running' AND j.backend_pid <> pg_backend_pid() LIMIT 1"),
             &[source_id.into()],
         )?;
+        let source = spool::source(ws, source_id)?;
         if let Some(backend) = running {
-            return Err(CdpError::in_use(format!("the source is being synced by {backend}"))
+            return Err(CdpError::in_use(format!("source \"{}\" is being synced by {backend}", source.name))
                 .with_hint("Wait for it to finish: see the view jobs of the workspace."));
         }
         spi::run(
@@ -54,8 +57,8 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
             &[source_id.into()],
         )?;
         let job_id = job::begin(ws, "sync", Some(source_id))?;
-        let source = spool::source(ws, source_id)?;
         check(ws, &source)?;
+        note_first(ws, job_id, source_id)?;
         let total = spool::fill(ws, &source, job_id, 0)?;
         spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
         Ok(job_id)
@@ -124,7 +127,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     }
     ws.lock()?;
     let plan = plan(ws, source_id)?;
-    let first = first_run(ws, job_id, &plan)?;
+    let first = first_run(job_id, &plan);
     let rejected = land(ws, &plan, after, upto, rows, first)?;
     batch::remember(ws, &plan, Some(job_id), after, upto)?;
     job::progress(ws, job_id, rows, rejected)?;
@@ -240,17 +243,28 @@ fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result
     Ok(rejected)
 }
 
-/// Whether no earlier run took a row of the source, and a row is an event: then no event of a later batch can be there already.
-pub fn first_run(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {
-    if plan.source.mapping.event.as_ref().is_none_or(|event| event.id.is_some() && event.id != plan.source.mapping.key)
-    {
-        return Ok(false);
-    }
+thread_local! {
+    /// The run that began when no event of its source was there.
+    static FIRST: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// Takes note of whether a run that begins is the first to bring events of its source: no earlier one took a row of it, and no message came under its name.
+fn note_first(ws: &Workspace, job_id: i64, source_id: i32) -> Result<(), CdpError> {
     let earlier = spi::one::<bool>(
-        &ws.sql("SELECT true FROM @ws@.job j WHERE j.source_id = $1 AND j.job_id <> $2 AND j.rows_done > 0 LIMIT 1"),
-        &[plan.source.source_id.into(), job_id.into()],
+        &ws.sql(
+            "SELECT EXISTS (SELECT FROM @ws@.job j WHERE j.source_id = $1 AND j.job_id <> $2 AND j.rows_done > 0) OR EXISTS (SELECT FROM @ws@.event e WHERE e.source_id = $1) \
+                 OR EXISTS (SELECT FROM @ws@.message m WHERE m.source_id = $1)",
+        ),
+        &[source_id.into(), job_id.into()],
     )?;
-    Ok(earlier.is_none())
+    FIRST.set((earlier == Some(false)).then_some(job_id));
+    Ok(())
+}
+
+/// Whether a run is the first to bring events of its source, and a row is an event: then no event of a later batch can be there already.
+pub fn first_run(job_id: i64, plan: &Plan) -> bool {
+    let by_row = |event: &EventMapping| event.id.is_none() || event.id == plan.source.mapping.key;
+    FIRST.get() == Some(job_id) && plan.source.mapping.event.as_ref().is_some_and(by_row)
 }
 
 /// The source that a run is of.
