@@ -90,6 +90,16 @@ run -c "CALL cdp_sync('sales')"
 line "a table, cdp_sync()" "$(rate "$messages" "$begin" "$(now)")" "/s" 50000 "$floor" more
 [ "$(value -c "SELECT count(*) FROM cdp.events WHERE event = 'sale'")" = "$messages" ] || die "not every row became an event"
 run -c "VACUUM ANALYZE"
+# The same in two halves, each a source with a filter, by two runs beside each other.
+for half in 0 1; do
+    run -c "SELECT cdp_source_create('half$half', 'sale', '{\"key\": \"id\", \"filter\": \"id % 2 = $half\", \"updated_at\": \"at\", \"identifiers\": {\"user_id\": \"account\"}, \"event\": {\"name\": \"''sale''\", \"at\": \"at\", \"properties\": {\"category\": \"category\", \"price\": \"price\"}}}')" -o /dev/null
+done
+begin=$(now)
+run -c "CALL cdp_sync('half0')" & run -c "CALL cdp_sync('half1')"
+wait
+line "a table, two runs, each a half" "$(rate "$messages" "$begin" "$(now)")" "/s" 50000 "$floor" more
+[ "$(value -c "SELECT count(*) FROM cdp.events WHERE event = 'sale'")" = $((messages * 2)) ] || die "not every row became an event"
+run -c "VACUUM ANALYZE"
 
 # One at a time.
 cat >"$scratch/one.sql" <<SQL
