@@ -7,6 +7,7 @@
 
 use crate::error::CdpError;
 use crate::guc;
+use crate::pg::{spi, subtransaction};
 use pgrx::{PgList, PgMemoryContexts, pg_sys};
 use std::cmp::Ordering;
 use std::ffi::{CStr, CString};
@@ -210,22 +211,62 @@ fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: u
         let belongs = (*(*relation).rd_rel).relispartition == partition;
         let plain = belongs && is_plain(relation, shape, columns.len(), pg_sys::ACL_INSERT);
         let indexes = if plain { open_indexes(relation, shape) } else { None };
-        let done = match &indexes {
-            Some(indexes) => {
-                let places = heap(relation, columns, rows);
-                for index in indexes {
-                    fill(relation, index, columns, &places, index.unique);
-                }
-                // What comes next sees the rows.
-                pg_sys::CommandCounterIncrement();
-                true
-            }
-            None => false,
+        let Some(mut indexes) = indexes else {
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            return Ok(false);
         };
-        indexes.into_iter().flatten().for_each(Index::close);
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
+        let first = rows >= BUILD_FROM && rows / ROWS_PER_BLOCK >= blocks as usize * TIMES_MORE;
+        let places = heap(relation, columns, rows);
+        let mut built = Vec::new();
+        if first {
+            let oids: Vec<pg_sys::Oid> = indexes.iter().map(|index| (*index.relation).rd_id).collect();
+            // Whoever builds an index must be the only one who has it open.
+            indexes.into_iter().for_each(Index::close);
+            pg_sys::CommandCounterIncrement();
+            built = build(&oids)?;
+            indexes = open_indexes(relation, shape).unwrap_or_default();
+        }
+        for index in indexes {
+            if !built.contains(&(*index.relation).rd_id) {
+                fill(relation, &index, columns, &places, index.unique);
+            }
+            index.close();
+        }
+        // What comes next sees the rows.
+        pg_sys::CommandCounterIncrement();
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
-        Ok(done)
+        Ok(true)
     }
+}
+
+/// The first rows of a table, if there are so many, come before the entries of its indexes, which are built of them: sorted all at once, written page by page, by several processes where the server
+/// has them.
+const BUILD_FROM: usize = 50_000;
+/// They are the first ones when there are so many times more of them than there may be already.
+const TIMES_MORE: usize = 10;
+/// About as many rows lie in a block.
+const ROWS_PER_BLOCK: usize = 50;
+
+/// Builds the indexes anew of all rows of their table; gives those that were built. Nobody can plan a query on the table until the transaction ends; there was hardly anything in it to be read.
+fn build(indexes: &[pg_sys::Oid]) -> Result<Vec<pg_sys::Oid>, CdpError> {
+    let numbers: Vec<pg_sys::Oid> = indexes.to_vec();
+    // Only the owner may.
+    let names = spi::rows(
+        "SELECT c.oid, c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND pg_has_role(c.relowner, 'USAGE') ORDER BY c.oid",
+        &[numbers.into()],
+        |row| Ok((spi::must::<pg_sys::Oid>(row, 1)?, spi::must::<String>(row, 2)?)),
+    )?;
+    let mut built = Vec::with_capacity(names.len());
+    for (oid, name) in names {
+        match subtransaction::run(|| Ok(spi::run(&format!("REINDEX INDEX {name}"), &[])?)) {
+            Ok(_) => built.push(oid),
+            // A cursor of the session reads the table: it gets the entries one by one.
+            Err(failure) if failure.sqlstate() == "55006" => break,
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(built)
 }
 
 /// Whether a statement that writes into a table, which needs a right to it, would do nothing but write rows and entries.

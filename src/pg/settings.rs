@@ -45,6 +45,12 @@ pub fn work_mem_kb() -> i32 {
     unsafe { pg_sys::work_mem }
 }
 
+/// Memory for work on whole tables, in kilobytes.
+pub fn maintenance_work_mem_kb() -> i32 {
+    // SAFETY: reads a setting on PostgreSQL's only thread.
+    unsafe { pg_sys::maintenance_work_mem }
+}
+
 /// Parallel workers that one query of this session may have; 0 when there can be none at all.
 pub fn parallel_workers() -> usize {
     // SAFETY: reads settings on PostgreSQL's only thread.

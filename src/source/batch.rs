@@ -90,14 +90,32 @@ pub fn map(ws: &Workspace, plan: &Plan, after: i64, upto: i64, tally: &mut Tally
     Ok(rejected)
 }
 
-/// Maps the rows of the spool with `after < rn <= upto` of a source that is [`Plan::plain`]; also gives how many were rejected.
+/// How many rows of the spool there are with `after < rn <= upto`.
+pub fn count(after: i64, upto: i64) -> Result<i64, CdpError> {
+    let rows = "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2";
+    Ok(spi::one::<i64>(rows, &[after.into(), upto.into()])?.unwrap_or(0))
+}
+
+/// So many rows are read at a time: PostgreSQL holds all that a query gives.
+const READ_AT_ONCE: i64 = 50_000;
+
+/// So many rows are taken together whatever memory they take, and no more than so many.
+const TOGETHER: std::ops::Range<usize> = 100_000..2_000_000;
+
+/// About how many bytes a row takes until it is written, with what is made of it.
+fn memory_of(row: &Row) -> usize {
+    let identifiers = row.values.iter().flatten().count();
+    250 + 24 * row.values.len() + 300 * identifiers + 75 * identifiers * identifiers.saturating_sub(1)
+}
+
+/// Maps rows of the spool with `after < rn <= upto` of a source that is [`Plan::plain`]: all, or as many as about the given memory holds. Also gives how many were rejected, and the position reached.
 pub fn read(
     ws: &Workspace,
     plan: &Plan,
-    after: i64,
-    upto: i64,
+    (after, upto): (i64, i64),
+    memory: Option<usize>,
     tally: &mut Tally,
-) -> Result<(Vec<Row>, i64), CdpError> {
+) -> Result<(Vec<Row>, i64, i64), CdpError> {
     let columns = plan.identifiers.iter().map(|i| format!(", (\n{}\n)::pg_catalog.text", i.expression));
     let sql = format!(
         "SELECT \"cdp$rn\", \"cdp$seen\"{} FROM {} ORDER BY \"cdp$rn\"",
@@ -106,18 +124,31 @@ pub fn read(
     );
     let mut rows: Vec<Row> = Vec::new();
     let width = plan.identifiers.len();
-    let take = |after: i64, upto: i64| {
-        let some = spi::rows(&sql, &[after.into(), upto.into()], |row| {
-            let mut values = Vec::with_capacity(width);
-            for ordinal in 3..width + 3 {
-                values.push(row.get::<String>(ordinal)?);
-            }
-            Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values, fault: None })
-        })?;
-        rows.extend(some);
-        Ok(())
-    };
-    let rejected = each(ws, plan, after, upto, tally, take)?;
+    let mut rejected = 0;
+    let mut reached = after;
+    let mut used = 0;
+    while reached < upto {
+        let full =
+            rows.len() >= TOGETHER.end || rows.len() >= TOGETHER.start && memory.is_some_and(|most| used >= most);
+        if memory.is_some() && full {
+            break;
+        }
+        let to = upto.min(reached.saturating_add(READ_AT_ONCE));
+        let take = |after: i64, upto: i64| {
+            let some = spi::rows(&sql, &[after.into(), upto.into()], |row| {
+                let mut values = Vec::with_capacity(width);
+                for ordinal in 3..width + 3 {
+                    values.push(row.get::<String>(ordinal)?);
+                }
+                Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values, fault: None })
+            })?;
+            used += some.iter().map(memory_of).sum::<usize>();
+            rows.extend(some);
+            Ok(())
+        };
+        rejected += each(ws, plan, reached, to, tally, take)?;
+        reached = to;
+    }
     let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many rows"));
     if !rows.is_empty() {
         for (nth, identifier) in plan.identifiers.iter().enumerate() {
@@ -125,7 +156,7 @@ pub fn read(
             tally.field("identifier", "", &identifier.name, count(rows.len())?, count(rows.iter().filter(is).count())?);
         }
     }
-    Ok((rows, rejected))
+    Ok((rows, rejected, reached))
 }
 
 /// Calls `take` for the rows of the spool with `after < rn <= upto`, in parts when an expression fails. Returns how many rows were rejected for that.

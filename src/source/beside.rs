@@ -78,8 +78,8 @@ impl Fared {
     }
 }
 
-/// Takes the rows of the spool with `after < rn <= upto`, `rows` of them, beside other batches; `false`, and nothing is done: they have to be taken alone.
-pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result<bool, CdpError> {
+/// Takes the rows of the spool with `after < rn <= upto` beside other batches; `false`, and nothing is done: they have to be taken alone.
+pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64) -> Result<bool, CdpError> {
     if !plan.events_only() || !SettledSights::possible(ws)? {
         return Ok(false);
     }
@@ -87,7 +87,7 @@ pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64, row
     if !fared.tries() {
         return Ok(false);
     }
-    let taken = match subtransaction::run(|| Ok(write(ws, job_id, after, upto, rows)?)) {
+    let taken = match subtransaction::run(|| Ok(write(ws, job_id, after, upto)?)) {
         Ok(()) => true,
         // An expression that fails, a key that another batch has: whoever takes the batch alone finds out.
         Err(failure) if failure.may_pass_alone() => false,
@@ -98,7 +98,7 @@ pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64, row
 }
 
 /// Writes the batch, or gives it up.
-fn write(ws: &Workspace, job_id: i64, after: i64, upto: i64, count: i64) -> Result<(), CdpError> {
+fn write(ws: &Workspace, job_id: i64, after: i64, upto: i64) -> Result<(), CdpError> {
     ws.lock_jointly()?;
     // Others may have been at work until now.
     let ws = &Workspace::named(&ws.name)?;
@@ -121,6 +121,7 @@ fn write(ws: &Workspace, job_id: i64, after: i64, upto: i64, count: i64) -> Resu
     if !many::land(ws, source_id, &mut events)? {
         return Err(CdpError::not_beside());
     }
+    let count = i64::try_from(batch.rows.len()).map_err(|_| CdpError::limit("too many rows"))?;
     let tally = batch.tally(plan, count)?;
     batch::remember(ws, plan, Some(job_id), after, upto)?;
     job::progress(ws, job_id, count, 0)?;

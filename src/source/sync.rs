@@ -7,7 +7,7 @@ use super::{beside, columns, describe, spool, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
-use crate::pg::{spi, temp};
+use crate::pg::{settings, spi, temp};
 use crate::quality::tally::Tally;
 use crate::workspace::{self, Workspace, job};
 use crate::{event, identity, profile, store};
@@ -17,10 +17,6 @@ use std::cell::Cell;
 
 /// Rows of a batch. Large enough that the fixed cost of its statements is small beside its rows, small enough to commit every second or so.
 const BATCH_ROWS: i64 = 50_000;
-
-/// Those of a batch of rows that show identifiers and nothing else. They take little memory and time, and the more of them are taken together, the fewer profiles are made that the next batch
-/// merges.
-const PLAIN_BATCH_ROWS: i64 = 100_000;
 
 /// The sources to take, by name; all when none is named.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -110,29 +106,52 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     }
     let source_id = source_of(ws, job_id)?;
     let seen = plan(ws, source_id)?;
-    let most = if seen.plain() { PLAIN_BATCH_ROWS } else { BATCH_ROWS };
-    let upto = spi::one::<i64>(
-        "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
-        &[after.into(), most.into()],
-    )?;
-    let Some(upto) = upto else { return again(ws, job_id, after) };
-    let rows = spi::one::<i64>(
-        "SELECT count(*) FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2",
-        &[after.into(), upto.into()],
-    )?
-    .unwrap_or(0);
-    if beside::take(ws, job_id, &seen, after, upto, rows)? {
+    let Some(upto) = next(&seen, after)? else { return again(ws, job_id, after) };
+    if beside::take(ws, job_id, &seen, after, upto)? {
         tell(ws, job_id)?;
         return Ok(Some(upto));
     }
     ws.lock()?;
+    // Others may have been at work until now.
     let plan = plan(ws, source_id)?;
-    let first = first_run(job_id, &plan);
-    let rejected = land(ws, &plan, after, upto, rows, first)?;
-    batch::remember(ws, &plan, Some(job_id), after, upto)?;
-    job::progress(ws, job_id, rows, rejected)?;
+    let upto = next(&plan, after)?.unwrap_or(upto);
+    let taken = if plan.plain() {
+        show(ws, &plan, after, upto, Some(most_memory()))?
+    } else {
+        let rows = batch::count(after, upto)?;
+        Taken { upto, rows, rejected: land(ws, &plan, after, upto, rows, first_run(job_id, &plan))? }
+    };
+    batch::remember(ws, &plan, Some(job_id), after, taken.upto)?;
+    job::progress(ws, job_id, taken.rows, taken.rejected)?;
     tell(ws, job_id)?;
-    Ok(Some(upto))
+    Ok(Some(taken.upto))
+}
+
+/// What was taken.
+struct Taken {
+    /// The position reached.
+    upto: i64,
+    /// Rows that were looked at.
+    rows: i64,
+    /// Those that were rejected, or their events.
+    rejected: i64,
+}
+
+/// How far the next batch reaches at most; `None`: nothing is left.
+fn next(plan: &Plan, after: i64) -> Result<Option<i64>, CdpError> {
+    if plan.plain() {
+        return spi::one::<i64>("SELECT max(s.rn) FROM pg_temp.cdp_spool s WHERE s.rn > $1", &[after.into()]);
+    }
+    spi::one::<i64>(
+        "SELECT max(x.rn) FROM (SELECT s.rn FROM pg_temp.cdp_spool s WHERE s.rn > $1 ORDER BY s.rn LIMIT $2) x",
+        &[after.into(), BATCH_ROWS.into()],
+    )
+}
+
+/// How much memory a batch of rows that show identifiers and nothing else may take, in bytes. The more of them are taken together, the fewer profiles are made that a later batch merges, and the
+/// nearer to each other lie the places in indexes where they go.
+fn most_memory() -> usize {
+    usize::try_from(settings::maintenance_work_mem_kb()).unwrap_or(0) * 1024
 }
 
 /// Takes back what the next rows that are gone said. `None`: none is left.
@@ -191,7 +210,7 @@ fn tell(ws: &Workspace, job_id: i64) -> Result<(), CdpError> {
 pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first: bool) -> Result<i64, CdpError> {
     let source_id = plan.source.source_id;
     if plan.plain() {
-        return show(ws, plan, after, upto, rows);
+        return show(ws, plan, after, upto, None).map(|taken| taken.rejected);
     }
     batch::prepare()?;
     let mut tally = Tally::of(rows);
@@ -223,13 +242,15 @@ pub fn land(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64, first
     Ok(rejected)
 }
 
-/// As [`land`], of rows that show identifiers and nothing else.
-fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result<i64, CdpError> {
+/// As [`land`], of rows that show identifiers and nothing else; of so many as the memory holds, if a limit is given.
+fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, memory: Option<usize>) -> Result<Taken, CdpError> {
     let source_id = plan.source.source_id;
     batch::prepare_plain()?;
-    let mut tally = Tally::of(rows);
+    let mut tally = Tally::default();
     let rules = Rules::load(ws)?;
-    let (rows, mut rejected) = batch::read(ws, plan, after, upto, &mut tally)?;
+    let (rows, mut rejected, upto) = batch::read(ws, plan, (after, upto), memory, &mut tally)?;
+    let count = rejected + i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?;
+    tally.rows = count;
     let (mut sights, useless) = batch::sights(ws, plan, &rules, &rows, &mut tally)?;
     rejected += useless;
     drop(rows);
@@ -240,7 +261,7 @@ fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, rows: i64) -> Result
         event::land::emit(ws)?;
     }
     tally.write(ws, source_id)?;
-    Ok(rejected)
+    Ok(Taken { upto, rows: count, rejected })
 }
 
 thread_local! {

@@ -80,10 +80,10 @@ SELECT (SELECT count(*) FROM fast.profile_merge) > 50 AS merges, (SELECT count(*
     (SELECT count(*) FROM fast.reject) > 0 AS rejects, (SELECT count(*) FROM fast.event) AS events, (SELECT count(DISTINCT tableoid) FROM fast.event) AS partitions, (SELECT count(*) FROM fast.source_row) AS taken;
 
 -- Times of the transaction apart, the tables are equal.
-CREATE FUNCTION differ(of text, columns text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION differ(of text, columns text, a text DEFAULT 'fast', b text DEFAULT 'plainly') RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
-    EXECUTE format('SELECT count(*) FROM ((SELECT %2$s FROM fast.%1$I EXCEPT ALL SELECT %2$s FROM plainly.%1$I) UNION ALL (SELECT %2$s FROM plainly.%1$I EXCEPT ALL SELECT %2$s FROM fast.%1$I)) x', of, columns) INTO n;
+    EXECUTE format('SELECT count(*) FROM ((SELECT %2$s FROM %3$I.%1$I EXCEPT ALL SELECT %2$s FROM %4$I.%1$I) UNION ALL (SELECT %2$s FROM %4$I.%1$I EXCEPT ALL SELECT %2$s FROM %3$I.%1$I)) x', of, columns, a, b) INTO n;
     RETURN n;
 END $$;
 SELECT t.name, differ(t.name, t.columns) AS differ FROM (VALUES
@@ -118,7 +118,40 @@ SELECT differ('node', 'node_id, type_id, value, profile_id, CASE WHEN last_seen 
 SELECT c.relname AS index, bt_index_check(c.oid, true) FROM pg_class c WHERE c.relnamespace = 'fast'::regnamespace AND c.relkind = 'i'
     AND c.relname ~ '^(node|edge|profile|node_move|profile_value|source_row|event_y2026m0[1-4])_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY 1;
 
--- That is the one way and the other.
+-- 2. The first rows of a table come before the entries of its indexes, which are built of them, if there are many; not while a cursor of the session reads the table.
+CREATE TABLE crowd (id int PRIMARY KEY, cookie text, email text);
+INSERT INTO crowd SELECT i, 'c' || i % 55000, CASE WHEN i % 3 > 0 THEN 'q' || i * 7 % 58000 || '@example.com' ELSE 'only' || i || '@example.com' END FROM generate_series(1, 60000) i;
+CREATE FUNCTION built(workspace text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c WHERE c.relnamespace = workspace::regnamespace AND c.relkind = 'i' AND c.relname ~ '^(node|edge|profile|source_row)_' AND pg_relation_filenode(c.oid) <> c.oid $$;
+CREATE PROCEDURE crowd(workspace text, direct text) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('cdp.workspace', workspace, false), set_config('cdp.direct_write', direct, false);
+    PERFORM cdp_init(workspace, 'UTC');
+    PERFORM cdp_source_create('crowd', 'crowd', '{"identifiers": {"cookie": "cookie", "email": "email"}}');
+END $$;
+CALL crowd('slow', 'off');
+CALL cdp_sync();
+CALL crowd('read', 'on');
+BEGIN;
+DECLARE reading CURSOR FOR SELECT node_id FROM read.node ORDER BY type_id, value;
+FETCH reading;
+CALL cdp_sync();
+COMMIT;
+CALL crowd('built', 'on');
+CALL cdp_sync();
+SELECT built('slow') AS by_queries, built('read') AS while_read, built('built') AS built;
+SELECT w AS workspace, t.name, differ(t.name, t.columns, 'slow', w) AS differ FROM unnest(ARRAY['read', 'built']) w, (VALUES
+    ('node', 'node_id, type_id, value, profile_id, quarantine'), ('edge', 'from_node, to_node, source_id, state, reason'), ('profile', 'profile_id, founding_node, merged_into, contested'), ('source_row', '*')) t(name, columns) ORDER BY 1, 2;
+SELECT n.nspname, c.relname AS index, bt_index_check(c.oid, true) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('read', 'built') AND c.relkind = 'i'
+    AND c.relname ~ '^(node|edge|profile|source_row)_' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND NOT c.relname ~ '_(merge|split|shelf|value)_' ORDER BY 1, 2;
+-- What comes next finds its place in them.
+INSERT INTO crowd SELECT i, 'c' || i % 55000, 'q' || i || '@example.com' FROM generate_series(60001, 60100) i;
+CALL cdp_sync();
+SELECT count(*) FILTER (WHERE NOT ok) AS wrong FROM cdp_identity_verify();
+RESET cdp.direct_write;
+RESET cdp.workspace;
+
+-- 3. That is the one way and the other.
 SET cdp.workspace = 'fast';
 SELECT name, direct FROM _cdp_written_tables() WHERE NOT direct OR name NOT LIKE 'event%' ORDER BY 1;
 SELECT count(*) FROM _cdp_written_tables() WHERE name LIKE 'event%';
@@ -151,8 +184,8 @@ SELECT cdp_source_create('again', 'visit', '{"key": "id::text", "filter": "id < 
 CALL cdp_sync('again');
 SELECT count(*) AS heard, (SELECT count(*) FROM fast.events WHERE event = 'again') AS events FROM heard WHERE what LIKE 'event%';
 
-DROP SCHEMA fast, plainly CASCADE;
-DROP TABLE till, web, crm, visit, heard;
-DROP FUNCTION hear, differ;
-DROP PROCEDURE fill, live;
+DROP SCHEMA fast, plainly, slow, read, built CASCADE;
+DROP TABLE till, web, crm, visit, heard, crowd;
+DROP FUNCTION hear, differ, built;
+DROP PROCEDURE fill, live, see_again, crowd;
 DROP EXTENSION amcheck, pg_cdp;
