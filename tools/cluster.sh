@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Private database clusters, reached through a Unix socket only.
 #   cluster.sh start NAME [test|bench]   of the server made by server.sh for PG_CONFIG; "test" gives up durability,
-#                                        "bench" takes a sixth of the memory for buffers, 512 MB to 4 GB
+#                                        "bench" takes a sixth of the memory for buffers, 512 MB to 4 GB,
+#                                        and a quarter of that for maintenance
 #   cluster.sh stop [NAME…]              these, or all of this clone
 #   cluster.sh drop NAME                 stop and delete
 #   cluster.sh psql NAME [ARG…]          psql, on the database NAME
@@ -9,18 +10,19 @@
 run_dir
 
 settings() {
-    local buffers=128MB wal=4GB sixth
+    local buffers=128MB maintenance=128MB wal=4GB sixth
     [ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -lt 3000 ] || buffers=512MB
     if [ "${1:-}" = bench ]; then
         sixth=$(awk '/^MemTotal/ { print int($2 / 6144) }' /proc/meminfo)
-        buffers=$((sixth < 512 ? 512 : sixth > 4096 ? 4096 : sixth))MB
+        sixth=$((sixth < 512 ? 512 : sixth > 4096 ? 4096 : sixth))
+        buffers=${sixth}MB maintenance=$((sixth / 4))MB
         wal=16GB
     fi
     cat <<-CONF
 		listen_addresses = ''
 		unix_socket_permissions = 0700
 		shared_buffers = $buffers
-		maintenance_work_mem = 128MB
+		maintenance_work_mem = $maintenance
 		max_wal_size = $wal
 		checkpoint_timeout = 15min
 		max_parallel_workers = 2
