@@ -30,7 +30,7 @@ pub fn nodes(
         Column::EachInt8(transaction::started_at()),
         Column::Null,
     ];
-    append::append(&ws.name, &hold::node::SHAPE, &columns, ids.len())
+    append::load(&ws.name, &hold::node::SHAPE, &columns, ids.len())
 }
 
 /// Adds edges of a state that is not suspended, the smaller end first; `trust` is in hundredths. `false`: that is not possible.
@@ -53,5 +53,7 @@ pub fn edges(
         first,
         last,
     ];
-    append::append(&ws.name, &hold::edge::SHAPE, &columns, from.len())
+    // Beside other batches others enter edges too.
+    let add = if append::may_build(from.len()) && ws.locked()? { append::load } else { append::append };
+    add(&ws.name, &hold::edge::SHAPE, &columns, from.len())
 }

@@ -167,7 +167,7 @@ fn found(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
         Column::Null,
         Column::EachBool(false),
     ];
-    if !append::append(&ws.name, &hold::profile::SHAPE, &columns, ids.len())? {
+    if !append::load(&ws.name, &hold::profile::SHAPE, &columns, ids.len())? {
         together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile (profile_id, founding_node, created_at) \
@@ -275,7 +275,7 @@ fn enter_moves(ws: &Workspace, ids: &[i64], before: &[i64], after: &[i64]) -> Re
         Column::Int8(after),
         Column::EachInt8(transaction::started_at()),
     ];
-    append::append(&ws.name, &NODE_MOVE, &columns, ids.len())
+    append::load(&ws.name, &NODE_MOVE, &columns, ids.len())
 }
 
 /// An identifier goes to another profile.
@@ -380,7 +380,7 @@ fn living(ws: &Workspace, come: &[i64], gone: &[i64], together: &mut Together<'_
     if !gone.is_empty() {
         together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [gone.to_vec().into()]);
     }
-    if !append::append(&ws.name, &PROFILE_VALUE, &[Column::Int8(come)], come.len())? {
+    if !append::load(&ws.name, &PROFILE_VALUE, &[Column::Int8(come)], come.len())? {
         together.add(
             &ws.sql("INSERT INTO @ws@.profile_value (profile_id) SELECT x FROM unnest($1::pg_catalog.int8[]) x"),
             [come.to_vec().into()],

@@ -167,14 +167,35 @@ impl Index {
     }
 }
 
+/// Which table rows are added to, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// A table that others may write at the same time.
+    Table,
+    /// A table that nobody else writes: the first of its rows may come before their entries.
+    Own,
+    /// A partition, to which all of the rows belong.
+    Partition,
+}
+
 /// Adds `rows` rows whose columns are given in the order of the table. `false`: nothing was done, because it has to be done by a statement.
 pub fn append(schema: &str, shape: &Shape, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
-    add(schema, shape, false, columns, rows)
+    add(schema, shape, To::Table, columns, rows)
+}
+
+/// As [`append`], to a table that nobody else writes until the transaction ends: its indexes may be built anew.
+pub fn load(schema: &str, shape: &Shape, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
+    add(schema, shape, To::Own, columns, rows)
+}
+
+/// Whether so many rows are enough for that.
+pub fn may_build(rows: usize) -> bool {
+    rows >= BUILD_FROM
 }
 
 /// As [`append`], to a partition, to which all of the rows belong.
 pub fn append_to_partition(schema: &str, shape: &Shape, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
-    add(schema, shape, true, columns, rows)
+    add(schema, shape, To::Partition, columns, rows)
 }
 
 /// Whether rows with so many columns could be added now.
@@ -195,7 +216,7 @@ pub fn is_possible(schema: &str, shape: &Shape, given: usize) -> bool {
     }
 }
 
-fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
+fn add(schema: &str, shape: &Shape, to: To, columns: &[Column], rows: usize) -> Result<bool, CdpError> {
     if !guc::direct_write() {
         return Ok(false);
     }
@@ -208,7 +229,7 @@ fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: u
     unsafe {
         let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
         let relation = pg_sys::table_open(oid, lock);
-        let belongs = (*(*relation).rd_rel).relispartition == partition;
+        let belongs = (*(*relation).rd_rel).relispartition == (to == To::Partition);
         let plain = belongs && is_plain(relation, shape, columns.len(), pg_sys::ACL_INSERT);
         let indexes = if plain { open_indexes(relation, shape) } else { None };
         let Some(mut indexes) = indexes else {
@@ -216,7 +237,7 @@ fn add(schema: &str, shape: &Shape, partition: bool, columns: &[Column], rows: u
             return Ok(false);
         };
         let blocks = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
-        let first = rows >= BUILD_FROM && rows / ROWS_PER_BLOCK >= blocks as usize * TIMES_MORE;
+        let first = to == To::Own && may_build(rows) && rows / ROWS_PER_BLOCK >= blocks as usize * TIMES_MORE;
         let places = heap(relation, columns, rows);
         let mut built = Vec::new();
         if first {

@@ -471,7 +471,9 @@ fn enter(ws: &Workspace, source_id: i32, after: i64, upto: i64) -> Result<bool, 
         Column::Null,
         Column::EachBool(false),
     ];
-    append::append(&ws.name, &SOURCE_ROW, &columns, keys.len())
+    // Beside other batches others enter rows too.
+    let add = if append::may_build(keys.len()) && ws.locked()? { append::load } else { append::append };
+    add(&ws.name, &SOURCE_ROW, &columns, keys.len())
 }
 
 /// As new rows see it (sql/workspace/20_source.sql).
