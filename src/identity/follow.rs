@@ -13,6 +13,7 @@ use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
+use pgrx::pg_sys::ItemPointerData;
 
 /// An identifier that gets a profile, or another one.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Moved {
     pub before: Option<i64>,
     /// The profile it has now.
     pub after: i64,
+    /// Where its row was read, if it was.
+    pub place: Option<ItemPointerData>,
 }
 
 /// A profile that stops or begins to live, or is redirected to another one.
@@ -88,7 +91,7 @@ pub fn take_over(ws: &Workspace, into: &NumberMap<i64>, change: &mut Change) -> 
     retired.sort_unstable();
     for held in hold::of(ws, &retired, &[])? {
         let Some(&after) = into.get(&held.profile_id) else { continue };
-        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after });
+        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after, place: held.place });
     }
     for (profile_id, before) in hold::leading_to(ws, &retired)? {
         let Some(&after) = into.get(&before) else { continue };
@@ -233,13 +236,14 @@ fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
     if change.moved.is_empty() {
         return Ok(());
     }
-    let mut homes: Vec<(i64, i64)> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
-    homes.sort_unstable();
+    let of = |m: &Moved| rewrite::New { key: m.node_id, value: m.after, place: m.place };
+    let mut homes: Vec<rewrite::New> = change.moved.iter().map(of).collect();
+    homes.sort_unstable_by_key(|home| home.key);
     if let Some(left) = rewrite::rewrite(&ws.name, &NODE, &homes)? {
         homes = left;
     }
     if !homes.is_empty() {
-        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
+        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().map(|home| (home.key, home.value)).unzip();
         together.add(
             &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
             [ids.into(), homes.into()],

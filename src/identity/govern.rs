@@ -104,7 +104,7 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
     for (place, node) in (0u32..).zip(&graph.nodes).filter(|(_, node)| node.whole) {
         let Some(&after) = home.get(&root(&verdict, place)) else { continue };
         if node.profile != Some(after) {
-            moved.push(Moved { node_id: node.node_id, before: node.profile, after });
+            moved.push(Moved { node_id: node.node_id, before: node.profile, after, place: node.place });
         }
     }
     let mut redirected = Vec::new();

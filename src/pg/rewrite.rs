@@ -22,6 +22,17 @@ pub struct Change<'a> {
     pub unless: usize,
 }
 
+/// A row and its new value.
+#[derive(Debug, Clone, Copy)]
+pub struct New {
+    /// The key of the row.
+    pub key: i64,
+    /// The value.
+    pub value: i64,
+    /// Where this transaction has read the row, if it has: it is looked for there first.
+    pub place: Option<pg_sys::ItemPointerData>,
+}
+
 /// The values of a column that some rows have.
 enum Kept {
     Int8(Vec<Option<i64>>),
@@ -29,9 +40,9 @@ enum Kept {
     Text(Vec<String>),
 }
 
-/// Gives the rows with these keys new values. Gives the keys, with their values, of those that a statement has to change: which another transaction has changed meanwhile, or that are
-/// excepted. `None`: nothing was done, because a statement has to do it all.
-pub fn rewrite(schema: &str, change: &Change, pairs: &[(i64, i64)]) -> Result<Option<Vec<(i64, i64)>>, CdpError> {
+/// Gives rows new values. Gives those that a statement has to change: which another transaction has changed meanwhile, or that are excepted. `None`: nothing was done, because a
+/// statement has to do it all.
+pub fn rewrite(schema: &str, change: &Change, rows: &[New]) -> Result<Option<Vec<New>>, CdpError> {
     if !guc::direct_write() || !guc::direct_read() {
         return Ok(None);
     }
@@ -50,7 +61,7 @@ pub fn rewrite(schema: &str, change: &Change, pairs: &[(i64, i64)]) -> Result<Op
         let left = match &indexes {
             Some(indexes) => match kept(relation, indexes) {
                 Some(kept) => {
-                    let (left, places, kept) = heap(schema, relation, by_key, change, pairs, kept)?;
+                    let (left, places, kept) = heap(schema, relation, by_key, change, rows, kept)?;
                     entries(relation, indexes, change, &kept, &places);
                     pg_sys::CommandCounterIncrement();
                     Some(left)
@@ -90,8 +101,8 @@ unsafe fn kept(relation: pg_sys::Relation, indexes: &[Index]) -> Option<Vec<(usi
     Some(kept)
 }
 
-/// What became of the rows: the keys that are left, the places of the new versions, and what indexes want of them.
-type Rewritten = (Vec<(i64, i64)>, Vec<pg_sys::ItemPointerData>, Vec<(usize, Kept)>);
+/// What became of the rows: those that are left, the places of the new versions, and what indexes want of them.
+type Rewritten = (Vec<New>, Vec<pg_sys::ItemPointerData>, Vec<(usize, Kept)>);
 
 /// So many rows are changed before the memory that they took is given back.
 const AT_ONCE: usize = 1000;
@@ -105,36 +116,82 @@ unsafe fn heap(
     relation: pg_sys::Relation,
     by_key: u32,
     change: &Change,
-    pairs: &[(i64, i64)],
+    rows: &[New],
     mut kept: Vec<(usize, Kept)>,
 ) -> Result<Rewritten, CdpError> {
-    let (mut left, mut places) = (Vec::new(), Vec::with_capacity(pairs.len()));
+    let (mut left, mut places) = (Vec::new(), Vec::with_capacity(rows.len()));
     let mut memory = PgMemoryContexts::new("rows to be changed");
     scan::now(|| {
         let Some(table) = Table::open(schema, change.shape.name) else {
             return Err(CdpError::internal("a table cannot be read any more"));
         };
-        let mut lookup = table.lookup(by_key, &[Condition::Int8Is(change.key as i16, 0)])?;
-        for some in pairs.chunks(AT_ONCE) {
+        let mut lookup = None;
+        for some in rows.chunks(AT_ONCE) {
             pgrx::check_for_interrupts!();
-            for (key, value) in some {
-                lookup.first_tuple(&[Condition::Int8Is(change.key as i16, *key)], |old| {
+            for row in some {
+                let mut write = |old| {
                     // SAFETY: what is made of a row lives until the memory is given back, after its last use; the caller's promise.
-                    match unsafe { memory.switch_to(|_| version(relation, change, old, *value, &mut kept)) }? {
+                    match unsafe { memory.switch_to(|_| version(relation, change, old, row.value, &mut kept)) }? {
                         Some(place) => places.push(place),
-                        None => left.push((*key, *value)),
+                        None => left.push(*row),
                     }
                     Ok(())
-                })?;
+                };
+                // SAFETY: the caller's promise; a snapshot is active while the table is read.
+                if unsafe { there(relation, change, row, &mut write)? } {
+                    continue;
+                }
+                let is = [Condition::Int8Is(change.key as i16, row.key)];
+                match &mut lookup {
+                    Some(lookup) => lookup,
+                    None => lookup.insert(table.lookup(by_key, &is)?),
+                }
+                .first_tuple(&is, write)?;
             }
             // SAFETY: nothing of it is used any more.
             unsafe { memory.reset() };
         }
-        lookup.close();
+        if let Some(lookup) = lookup {
+            lookup.close();
+        }
         table.close();
         Ok(())
     })?;
     Ok((left, places, kept))
+}
+
+/// Calls `write` with a row that is still where it was read; `false`: it is not, or nobody has said where that was.
+///
+/// # Safety
+/// The relation is open, and a snapshot is active.
+unsafe fn there(
+    relation: pg_sys::Relation,
+    change: &Change,
+    row: &New,
+    write: &mut impl FnMut(pg_sys::HeapTuple) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let Some(place) = row.place else { return Ok(false) };
+    let mut tuple = pg_sys::HeapTupleData { t_self: place, ..Default::default() };
+    let mut buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
+    // SAFETY: the lock that reading the table took keeps the block there. The block of a row that is visible is held until it is given back below, or by the abort of the (sub)transaction.
+    unsafe {
+        let snapshot = pg_sys::GetActiveSnapshot();
+        #[cfg(feature = "pg14")]
+        let visible = pg_sys::heap_fetch(relation, snapshot, &mut tuple, &mut buffer);
+        #[cfg(not(feature = "pg14"))]
+        let visible = pg_sys::heap_fetch(relation, snapshot, &mut tuple, &mut buffer, false);
+        if !visible {
+            return Ok(false);
+        }
+        let mut null = false;
+        let key = pg_sys::heap_getattr(&mut tuple, change.key as i32, (*relation).rd_att, &mut null);
+        let same = !null && key.value() as i64 == row.key;
+        if same {
+            write(&mut tuple)?;
+        }
+        pg_sys::ReleaseBuffer(buffer);
+        Ok(same)
+    }
 }
 
 /// The most columns of a table whose rows are changed here.
