@@ -261,6 +261,14 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
         let mut sorted = nodes.to_vec();
         sorted.sort_unstable();
         for (node_id, most) in sorted {
+            // Most have few, which the indexes tell by themselves.
+            let mut few = true;
+            for (lookup, column) in &mut lookups {
+                few = few && !lookup.has_more_entries(&[is(*column, node_id)], most / 2)?;
+            }
+            if few && most >= 0 {
+                continue;
+            }
             let mut count = 0;
             for (lookup, column) in &mut lookups {
                 lookup.count_while(&[is(*column, node_id)], || {

@@ -1,5 +1,5 @@
-//! Changing one column of many rows of an ordinary table without a query: as in [`super::append`], each index gets its entries in the order of its keys. A key that stays what it is
-//! is not asked whether it is the only one: the row that had it is the row that has it.
+//! Changing columns of rows of an ordinary table, or deleting rows, without a query: as in [`super::append`], each index gets its entries in the order of its keys. A key that stays what
+//! it is is not asked whether it is the only one: the row that had it is the row that has it. A row that stays in its block with all its keys needs no entries.
 
 use super::append::{self, Column, Index, Shape};
 use super::scan::{self, Condition, Table};
@@ -16,10 +16,60 @@ pub struct Change<'a> {
     pub index: &'a str,
     /// That column.
     pub key: usize,
-    /// The bigint column that is changed.
-    pub column: usize,
+    /// What is changed.
+    pub what: What,
     /// Rows in which this column is not NULL are left to a statement.
     pub unless: usize,
+}
+
+/// What the value given for a row does.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// It becomes that of a bigint column.
+    Set(usize),
+    /// Two timestamptz columns, first and last, come to span it.
+    Widen(usize, usize),
+}
+
+impl What {
+    /// Enters it among the values of a row, and which of them change.
+    fn apply<const N: usize>(self, value: i64, values: &mut [pg_sys::Datum; N], nulls: &mut [bool; N]) -> [bool; N] {
+        let mut changed = [false; N];
+        let (earlier, later) = match self {
+            Self::Set(_) => (false, false),
+            Self::Widen(first, last) => {
+                let is = |column: usize| values[column - 1].value() as i64;
+                (value < is(first), is(last) < value)
+            }
+        };
+        let mut set = |column: usize| {
+            let nth = column - 1;
+            // Nothing changes for a column that has the value.
+            if nulls[nth] || values[nth].value() as i64 != value {
+                (values[nth], nulls[nth], changed[nth]) = (pg_sys::Datum::from(value), false, true);
+            }
+        };
+        match self {
+            Self::Set(column) => set(column),
+            Self::Widen(first, last) => {
+                if earlier {
+                    set(first);
+                }
+                if later {
+                    set(last);
+                }
+            }
+        }
+        changed
+    }
+
+    /// The columns that may change, from 1.
+    fn columns(self) -> [usize; 2] {
+        match self {
+            Self::Set(column) => [column; 2],
+            Self::Widen(first, last) => [first, last],
+        }
+    }
 }
 
 /// A row and its new value.
@@ -132,8 +182,9 @@ unsafe fn heap(
                 let mut write = |old| {
                     // SAFETY: what is made of a row lives until the memory is given back, after its last use; the caller's promise.
                     match unsafe { memory.switch_to(|_| version(relation, change, old, row.value, &mut kept)) }? {
-                        Some(place) => places.push(place),
-                        None => left.push(*row),
+                        Written::Elsewhere(place) => places.push(place),
+                        Written::Here => {}
+                        Written::Not => left.push(*row),
                     }
                     Ok(())
                 };
@@ -158,6 +209,58 @@ unsafe fn heap(
         Ok(())
     })?;
     Ok((left, places, kept))
+}
+
+/// Deletes the rows with these keys, values of the first column, of which `index` is the unique index. Gives the keys of those that a statement has to delete: which another transaction has
+/// changed meanwhile. `None`: nothing was done, because a statement has to do it all.
+pub fn delete(schema: &str, shape: &Shape, index: &str, keys: &[i64]) -> Result<Option<Vec<i64>>, CdpError> {
+    const KEY: i16 = 1;
+    if !guc::direct_write() || !guc::direct_read() {
+        return Ok(None);
+    }
+    let Some(table) = Table::open(schema, shape.name) else { return Ok(None) };
+    let by_key = table.whole_index(index);
+    table.close();
+    let (Some(by_key), Some(oid)) = (by_key, super::names::relation(schema, shape.name)) else {
+        return Ok(None);
+    };
+    // SAFETY: the relation is opened and closed here; an error that is raised closes it with the (sub)transaction.
+    unsafe {
+        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let columns = usize::try_from((*(*relation).rd_att).natts).unwrap_or(usize::MAX);
+        let plain = columns <= MOST_COLUMNS && append::is_plain(relation, shape, columns, pg_sys::ACL_DELETE);
+        let mut left = Vec::new();
+        if plain {
+            scan::now(|| {
+                let Some(table) = Table::open(schema, shape.name) else {
+                    return Err(CdpError::internal("a table cannot be read any more"));
+                };
+                let mut lookup = table.lookup(by_key, &[Condition::Int8Is(KEY, 0)])?;
+                for (nth, key) in keys.iter().enumerate() {
+                    if nth.is_multiple_of(AT_ONCE) {
+                        pgrx::check_for_interrupts!();
+                    }
+                    lookup.first_tuple(&[Condition::Int8Is(KEY, *key)], |row| {
+                        let mut failure = pg_sys::TM_FailureData::default();
+                        let (mut place, none) = ((*row).t_self, std::ptr::null_mut());
+                        let command = pg_sys::GetCurrentCommandId(true);
+                        let result =
+                            pg_sys::heap_delete(relation, &mut place, command, none, true, &mut failure, false);
+                        if result != pg_sys::TM_Result::TM_Ok {
+                            left.push(*key);
+                        }
+                        Ok(())
+                    })?;
+                }
+                lookup.close();
+                table.close();
+                Ok(())
+            })?;
+            pg_sys::CommandCounterIncrement();
+        }
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        Ok(plain.then_some(left))
+    }
 }
 
 /// Calls `write` with a row that is still where it was read; `false`: it is not, or nobody has said where that was.
@@ -197,7 +300,17 @@ unsafe fn there(
 /// The most columns of a table whose rows are changed here.
 const MOST_COLUMNS: usize = 12;
 
-/// Writes a new version of a row, and takes note of what indexes want of it; gives its place. `None`: that was not possible.
+/// What became of a row.
+enum Written {
+    /// It has what it should have, and its entries lead there.
+    Here,
+    /// Its new version is at this place, to which no entry leads.
+    Elsewhere(pg_sys::ItemPointerData),
+    /// It could not be written.
+    Not,
+}
+
+/// Writes a new version of a row, and takes note of what indexes want of it if it needs entries.
 ///
 /// # Safety
 /// The relation is open, and the row is one of its rows, whose block is held.
@@ -207,27 +320,25 @@ unsafe fn version(
     old: pg_sys::HeapTuple,
     value: i64,
     kept: &mut [(usize, Kept)],
-) -> Result<Option<pg_sys::ItemPointerData>, CdpError> {
+) -> Result<Written, CdpError> {
     let width = change.shape.columns.unwrap_or(MOST_COLUMNS);
-    if width > MOST_COLUMNS || change.column > width || change.unless > width {
+    let [one, other] = change.what.columns();
+    if width > MOST_COLUMNS || one.max(other).max(change.unless) > width {
         return Err(CdpError::internal("a table with so many columns is not written directly"));
     }
     let mut values = [pg_sys::Datum::from(0usize); MOST_COLUMNS];
     let mut nulls = [false; MOST_COLUMNS];
-    let mut changed = [false; MOST_COLUMNS];
     // SAFETY: the arrays hold the columns of the table, as was checked when it was opened.
     unsafe {
         let shape = (*relation).rd_att;
         pg_sys::heap_deform_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr());
         if nulls.get(change.unless - 1) == Some(&false) {
-            return Ok(None);
+            return Ok(Written::Not);
         }
-        let nth = change.column - 1;
-        // Nothing would change, and the row would stay where its entries are.
-        if !nulls[nth] && values[nth].value() as i64 == value {
-            return Ok(None);
+        let mut changed = change.what.apply(value, &mut values, &mut nulls);
+        if !changed.contains(&true) {
+            return Ok(Written::Here);
         }
-        (values[nth], nulls[nth], changed[nth]) = (pg_sys::Datum::from(value), false, true);
         let new = pg_sys::heap_modify_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr(), changed.as_mut_ptr());
         let mut failure = pg_sys::TM_FailureData::default();
         let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
@@ -241,10 +352,10 @@ unsafe fn version(
             pg_sys::heap_update(relation, &mut place, new, command, none, true, &mut failure, &mut mode, &mut indexes)
         };
         if result != pg_sys::TM_Result::TM_Ok {
-            return Ok(None);
+            return Ok(Written::Not);
         }
         if (*(*new).t_data).t_infomask2 & (pg_sys::HEAP_ONLY_TUPLE as u16) != 0 {
-            return Err(CdpError::internal("a row was changed in place though its column has an index"));
+            return Ok(Written::Here);
         }
         for (column, kept) in kept {
             let (value, null) = (values[*column], nulls[*column]);
@@ -258,7 +369,7 @@ unsafe fn version(
                 }
             }
         }
-        Ok(Some((*new).t_self))
+        Ok(Written::Elsewhere((*new).t_self))
     }
 }
 
@@ -287,8 +398,8 @@ unsafe fn entries(
             };
         }
     }
-    for index in indexes {
-        let check = index.unique && index.columns.contains(&(change.column - 1));
+    for index in indexes.iter().filter(|_| !places.is_empty()) {
+        let check = index.unique && change.what.columns().iter().any(|column| index.columns.contains(&(column - 1)));
         // SAFETY: the caller's promise; the columns were made of the rows at these places.
         unsafe { append::fill(relation, index, &columns, places, check) };
     }
