@@ -94,6 +94,9 @@ struct EdgeRow {
     reason: Option<Box<str>>,
 }
 
+/// What operators decided about a pair: the kind of the decision, the pair, the first operation that says so.
+type Decision = (String, (i64, i64), i64);
+
 /// From so many identifiers on all decisions are read, and not those about each.
 const MANY: usize = 10_000;
 
@@ -221,8 +224,8 @@ impl Graph {
         Ok(front)
     }
 
-    /// What operators decided about pairs with identifiers that have just become whole: the kind of the decision, the pair, the first operation that says so.
-    fn overrides(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<(String, (i64, i64), i64)>, CdpError> {
+    /// What operators decided about pairs with identifiers that have just become whole.
+    fn overrides(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<Decision>, CdpError> {
         // Decisions are few: beside so many identifiers it takes less to read them all.
         let all = ids.len() > MANY;
         let here = if all { "" } else { "AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1))" };

@@ -132,7 +132,8 @@ pub fn see(
 ) -> Result<i64, CdpError> {
     if sight.known.contains(&None) {
         let blocked = Blocked::load(ws)?;
-        for (w, _) in wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none()) {
+        let suspects = wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none());
+        for (w, _) in suspects.filter(|(w, _)| blocked.suspects(&w.plain)) {
             let value = w.plain.to_lowercase();
             if let Some(reason) = blocked.reason(w.type_id, &value) {
                 let name = &rules.get(w.type_id)?.name;
