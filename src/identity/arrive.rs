@@ -121,12 +121,12 @@ pub fn arrive(
             .ok_or_else(|| CdpError::internal("a profile that was taken over is named as living")),
     };
     for (node_id, owner) in &changes.joined {
-        change.moved.push(Moved { node_id: *node_id, before: None, after: number_of(*owner)? });
+        change.moved.push(Moved { node_id: *node_id, before: None, after: number_of(*owner)?, place: None });
     }
     for node in homeless {
         let profile_id = number()?;
         change.created.push(Created { profile_id, founding: node, from: None });
-        change.moved.push(Moved { node_id: node, before: None, after: profile_id });
+        change.moved.push(Moved { node_id: node, before: None, after: profile_id, place: None });
     }
     let mut into: NumberMap<i64> = NumberMap::default();
     for (retired, owner) in &changes.retired {

@@ -13,6 +13,7 @@ use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
+use pgrx::pg_sys::ItemPointerData;
 
 /// An identifier that gets a profile, or another one.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Moved {
     pub before: Option<i64>,
     /// The profile it has now.
     pub after: i64,
+    /// Where its row was read, if it was.
+    pub place: Option<ItemPointerData>,
 }
 
 /// A profile that stops or begins to live, or is redirected to another one.
@@ -88,7 +91,7 @@ pub fn take_over(ws: &Workspace, into: &NumberMap<i64>, change: &mut Change) -> 
     retired.sort_unstable();
     for held in hold::of(ws, &retired, &[])? {
         let Some(&after) = into.get(&held.profile_id) else { continue };
-        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after });
+        change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after, place: held.place });
     }
     for (profile_id, before) in hold::leading_to(ws, &retired)? {
         let Some(&after) = into.get(&before) else { continue };
@@ -116,7 +119,7 @@ pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> R
     }
     let mut together = Together::default();
     found(ws, change, &mut together)?;
-    profiles(ws, cause, change, &mut together);
+    profiles(ws, cause, change, &mut together)?;
     nodes(ws, change, &mut together)?;
     living(ws, &come, &gone, &mut together)?;
     together.run(|_| Ok(()))?;
@@ -180,7 +183,7 @@ fn found(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
 }
 
 /// Redirects of profile records, and the history of merges and splits.
-fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) {
+fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) -> Result<(), CdpError> {
     let source_id = cause.source_id;
     if !change.redirected.is_empty() {
         let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
@@ -194,15 +197,14 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Togeth
             [ids.into(), into.into()],
         );
     }
-    let (mut retired, mut survivors, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for r in change.redirected.iter().filter(|r| r.before.is_none()) {
-        let (Some(survivor), Some(edge)) = (r.after, r.cause) else { continue };
-        retired.push(r.profile_id);
-        survivors.push(survivor);
-        from.push(edge.0);
-        to.push(edge.1);
-    }
-    if !retired.is_empty() {
+    let of = |r: &Redirected| Some((r.profile_id, r.after?, r.cause?));
+    let mut merges: Vec<(i64, i64, (i64, i64))> =
+        change.redirected.iter().filter(|r| r.before.is_none()).filter_map(of).collect();
+    merges.sort_unstable();
+    let retired: Vec<i64> = merges.iter().map(|merge| merge.0).collect();
+    let survivors: Vec<i64> = merges.iter().map(|merge| merge.1).collect();
+    let (from, to): (Vec<i64>, Vec<i64>) = merges.iter().map(|merge| merge.2).unzip();
+    if !retired.is_empty() && !enter_merges(ws, cause, [&retired, &survivors, &from, &to])? {
         together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_merge (retired_id, survivor_id, from_node, to_node, source_id, operation_id) SELECT x.r, x.s, x.f, x.t, $5, $6 \
@@ -226,6 +228,27 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Togeth
             [ids.into(), from.into(), created.into(), source_id.into(), cause.operation_id.into()],
         );
     }
+    Ok(())
+}
+
+/// Enters which profiles were taken over, by whom and for which edge, without a query; `false`: that is not possible.
+fn enter_merges(ws: &Workspace, cause: Cause, [retired, survivors, from, to]: [&[i64]; 4]) -> Result<bool, CdpError> {
+    const NUMBERS: &str = "profile_merge_merge_id_seq";
+    if !guc::direct_write() || !sequence::is_usable(&ws.name, NUMBERS) {
+        return Ok(false);
+    }
+    let numbers = sequence::next(&ws.name, NUMBERS, retired.len())?;
+    let columns = [
+        Column::Int8(&numbers),
+        Column::Int8(retired),
+        Column::Int8(survivors),
+        Column::Int8(from),
+        Column::Int8(to),
+        Column::EachInt4(cause.source_id),
+        cause.operation_id.map_or(Column::Null, Column::EachInt8),
+        Column::EachInt8(transaction::clock()),
+    ];
+    append::append(&ws.name, &PROFILE_MERGE, &columns, retired.len())
 }
 
 /// The identifiers themselves, and where they were before.
@@ -233,13 +256,14 @@ fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
     if change.moved.is_empty() {
         return Ok(());
     }
-    let mut homes: Vec<(i64, i64)> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
-    homes.sort_unstable();
+    let of = |m: &Moved| rewrite::New { key: m.node_id, values: [m.after; 2], place: m.place };
+    let mut homes: Vec<rewrite::New> = change.moved.iter().map(of).collect();
+    homes.sort_unstable_by_key(|home| home.key);
     if let Some(left) = rewrite::rewrite(&ws.name, &NODE, &homes)? {
         homes = left;
     }
     if !homes.is_empty() {
-        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
+        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().map(|home| (home.key, home.values[0])).unzip();
         together.add(
             &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
             [ids.into(), homes.into()],
@@ -283,9 +307,12 @@ const NODE: rewrite::Change = rewrite::Change {
     shape: hold::node::SHAPE,
     index: "node_pkey",
     key: hold::node::NODE_ID,
-    column: hold::node::PROFILE_ID,
+    what: rewrite::What::Set(hold::node::PROFILE_ID),
     unless: hold::node::QUARANTINE,
 };
+
+/// As new rows see it (sql/workspace/30_identity.sql).
+pub const PROFILE_MERGE: Shape = Shape { name: "profile_merge", columns: Some(8), checks: 0, without: &[] };
 
 /// As new rows see it (sql/workspace/30_identity.sql).
 pub const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };
@@ -378,7 +405,11 @@ fn take_out(ws: &Workspace, gone: &[i64]) -> Result<(), CdpError> {
 /// Who lives: the wide table has a row for each, and the column of live profiles has them.
 fn living(ws: &Workspace, come: &[i64], gone: &[i64], together: &mut Together<'_>) -> Result<(), CdpError> {
     if !gone.is_empty() {
-        together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [gone.to_vec().into()]);
+        let left = rewrite::delete(&ws.name, &PROFILE_VALUE, "profile_value_pkey", gone)?;
+        let left = left.unwrap_or_else(|| gone.to_vec());
+        if !left.is_empty() {
+            together.add(&ws.sql("DELETE FROM @ws@.profile_value v WHERE v.profile_id = ANY ($1)"), [left.into()]);
+        }
     }
     if !append::load(&ws.name, &PROFILE_VALUE, &[Column::Int8(come)], come.len())? {
         together.add(

@@ -13,10 +13,10 @@ pub use settled::{Place, SettledSights};
 use super::blocked::Blocked;
 use super::hold;
 use super::rules::Rules;
-use super::sight::Home;
+use super::sight::{Home, TIMES};
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::pg::touch::{self, Span, Touched};
+use crate::pg::rewrite::{self, New};
 use crate::pg::{sequence, spi, temp};
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
@@ -402,17 +402,15 @@ impl Sights {
             return Ok(());
         }
         moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
-        let touched: Vec<Touched> = moved
-            .iter()
-            .map(|(identifier, place, span)| Touched {
-                place: *place,
-                key: identifier.node_id,
-                first: micros(span.0),
-                last: micros(span.1),
-            })
-            .collect();
-        if let Some(left) = touch::widen(&ws.name, &NODE, &touched)? {
-            return note_by_number(ws, &left.into_iter().filter_map(|nth| moved.get(nth).copied()).collect::<Vec<_>>());
+        let new = |(identifier, place, span): &Moved| New {
+            key: identifier.node_id,
+            values: [micros(span.0), micros(span.1)],
+            place: Some(*place),
+        };
+        if let Some(left) = rewrite::rewrite(&ws.name, &TIMES, &moved.iter().map(new).collect::<Vec<_>>())? {
+            let left: HashSet<i64> = left.into_iter().map(|row| row.key).collect();
+            moved.retain(|(identifier, ..)| left.contains(&identifier.node_id));
+            return note_by_number(ws, &moved);
         }
         let places: Vec<ItemPointerData> = moved.iter().map(|(_, place, _)| *place).collect();
         let (ids, first, last) = columns(&moved);
@@ -519,15 +517,6 @@ fn note_by_number(ws: &Workspace, moved: &[Moved]) -> Result<(), CdpError> {
     })?;
     Ok(())
 }
-
-/// An identifier is seen at another time.
-const NODE: Span = Span {
-    shape: hold::node::SHAPE,
-    key: hold::node::NODE_ID,
-    first: hold::node::FIRST_SEEN,
-    last: hold::node::LAST_SEEN,
-    unless: hold::node::QUARANTINE,
-};
 
 /// Microseconds since 2000-01-01 UTC.
 fn micros(at: TimestampWithTimeZone) -> i64 {

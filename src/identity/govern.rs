@@ -71,21 +71,16 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
     let (records, kept) = records(ws, &graph)?;
     let homes = homes(&verdict.component, &records);
     // The live profile of each component, by its smallest place; new ones get a number.
-    let mut home: HashMap<u32, i64> = HashMap::new();
+    let mut home: Vec<Option<i64>> = homes.survivor;
     let mut founders: BTreeMap<i64, u32> = BTreeMap::new();
     let mut founder_of: HashMap<u32, (i32, i64)> = HashMap::new();
     for (place, node) in (0u32..).zip(&graph.nodes).filter(|(_, node)| node.whole) {
         let root = root(&verdict, place);
-        match homes.survivor.get(root as usize).copied().flatten() {
-            Some(profile) => {
-                home.insert(root, profile);
-            }
-            None => {
-                // On the most telling one: a shared device would take the number along when it moves on.
-                let telling = (rules.at(node.rule)?.priority, node.node_id);
-                let founder = founder_of.entry(root).or_insert(telling);
-                *founder = (*founder).min(telling);
-            }
+        if home.get(root as usize).copied().flatten().is_none() {
+            // On the most telling one: a shared device would take the number along when it moves on.
+            let telling = (rules.at(node.rule)?.priority, node.node_id);
+            let founder = founder_of.entry(root).or_insert(telling);
+            *founder = (*founder).min(telling);
         }
     }
     for (root, (_, founder)) in founder_of {
@@ -95,16 +90,18 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
     let numbers = follow::numbers(ws, founding.len())?;
     let mut created = Vec::new();
     for ((founder, root), profile_id) in founders.iter().zip(numbers) {
-        home.insert(*root, profile_id);
+        if let Some(slot) = home.get_mut(*root as usize) {
+            *slot = Some(profile_id);
+        }
         let before = graph.place(*founder).and_then(|place| graph.nodes.get(place as usize)?.profile);
         created.push(Created { profile_id, founding: *founder, from: before });
     }
 
     let mut moved = Vec::new();
     for (place, node) in (0u32..).zip(&graph.nodes).filter(|(_, node)| node.whole) {
-        let Some(&after) = home.get(&root(&verdict, place)) else { continue };
+        let Some(after) = home.get(root(&verdict, place) as usize).copied().flatten() else { continue };
         if node.profile != Some(after) {
-            moved.push(Moved { node_id: node.node_id, before: node.profile, after });
+            moved.push(Moved { node_id: node.node_id, before: node.profile, after, place: node.place });
         }
     }
     let mut redirected = Vec::new();
@@ -354,15 +351,20 @@ fn contested(
     ws: &Workspace,
     graph: &Graph,
     verdict: &Verdict,
-    home: &HashMap<u32, i64>,
+    home: &[Option<i64>],
     records: &[Record],
     kept: &[Kept],
 ) -> Result<(), CdpError> {
     let was: HashMap<i64, bool> = records.iter().zip(kept).map(|(r, k)| (r.profile_id, k.contested)).collect();
     let mut is: BTreeMap<i64, bool> = BTreeMap::new();
-    for (place, _) in (0u32..).zip(&graph.nodes).filter(|(_, node)| node.whole) {
-        if let Some(profile) = home.get(&root(verdict, place)) {
-            *is.entry(*profile).or_default() |= verdict.contested.get(place as usize).copied().unwrap_or(false);
+    for ((place, _), contested) in
+        (0u32..).zip(&graph.nodes).zip(&verdict.contested).filter(|((_, node), _)| node.whole)
+    {
+        // What holds of one of a component holds of all.
+        if root(verdict, place) == place
+            && let Some(profile) = home.get(place as usize).copied().flatten()
+        {
+            is.insert(profile, *contested);
         }
     }
     for value in [true, false] {

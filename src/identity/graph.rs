@@ -12,6 +12,7 @@ use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::{NumberMap, NumberSet};
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::ItemPointerData;
 use pgrx::spi::SpiHeapTupleData;
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,8 +31,12 @@ pub struct Node {
     pub first_seen: i64,
     /// Why it links nobody.
     pub quarantine: Option<Box<str>>,
+    /// Where its row is, if it was looked at there.
+    pub place: Option<ItemPointerData>,
     /// Whether all its edges are here. The others are only the far ends of edges that nobody follows.
     pub whole: bool,
+    /// Whether its edges are being read.
+    fresh: bool,
 }
 
 /// Two identifiers seen together, all sources taken together.
@@ -79,6 +84,8 @@ pub struct Graph {
 /// An edge as a row has it; state and reason as they are kept.
 struct EdgeRow {
     ends: (i64, i64),
+    /// Their places, as far as they have one.
+    places: [Option<u32>; 2],
     source_id: i32,
     trust: f32,
     first_seen: i64,
@@ -86,6 +93,12 @@ struct EdgeRow {
     accepted: bool,
     reason: Option<Box<str>>,
 }
+
+/// What operators decided about a pair: the kind of the decision, the pair, the first operation that says so.
+type Decision = (String, (i64, i64), i64);
+
+/// From so many identifiers on all decisions are read, and not those about each.
+const MANY: usize = 10_000;
 
 const NODE: &str =
     "SELECT n.node_id, n.type_id, n.value, n.profile_id, n.first_seen, n.quarantine FROM @ws@.node n WHERE ";
@@ -120,17 +133,7 @@ impl Graph {
                 front.iter().filter_map(|place| Some(graph.nodes.get(*place as usize)?.node_id)).collect();
             let mut unlinked: HashMap<(i64, i64), i64> = HashMap::new();
             if overridden {
-                for (kind, pair, operation) in spi::rows_cached(
-                    &ws.sql(
-                        "SELECT o.kind, o.node_id, o.other_id, min(o.operation_id) FROM @ws@.identity_override o \
-                         WHERE o.kind IN ('unlink', 'cannot_link') AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1)) GROUP BY 1, 2, 3",
-                    ),
-                    &[ids.clone().into()],
-                    |row| {
-                        let pair = (spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?);
-                        Ok((spi::must::<String>(row, 1)?, pair, spi::must::<i64>(row, 4)?))
-                    },
-                )? {
+                for (kind, pair, operation) in graph.overrides(ws, &ids)? {
                     if kind == "unlink" {
                         unlinked.insert(pair, operation);
                     } else {
@@ -140,19 +143,22 @@ impl Graph {
             }
             wanted = Vec::new();
             let rows = graph.edges(ws, &ids)?;
-            let mut far: Vec<i64> = rows
-                .iter()
-                .flat_map(|row| [row.ends.0, row.ends.1])
-                .filter(|id| !graph.places.contains_key(id))
-                .collect();
+            for place in front {
+                if let Some(node) = graph.nodes.get_mut(place as usize) {
+                    node.fresh = false;
+                }
+            }
+            let ends = rows.iter().flat_map(|row| [(row.ends.0, row.places[0]), (row.ends.1, row.places[1])]);
+            let mut far: Vec<i64> = ends.filter(|(_, place)| place.is_none()).map(|(id, _)| id).collect();
             if !far.is_empty() {
                 far.sort_unstable();
                 far.dedup();
                 graph.nodes(ws, rules, false, By::Number, &far)?;
             }
             for same in rows.chunk_by(|a, b| a.ends == b.ends) {
-                let Some(&EdgeRow { ends, .. }) = same.first() else { continue };
-                let (Some(from), Some(to)) = (graph.place(ends.0), graph.place(ends.1)) else { continue };
+                let Some(&EdgeRow { ends, places: [from, to], .. }) = same.first() else { continue };
+                let (from, to) = (from.or_else(|| graph.place(ends.0)), to.or_else(|| graph.place(ends.1)));
+                let (Some(from), Some(to)) = (from, to) else { continue };
                 let mut pair = pair_of(from, to, same);
                 pair.unlinked = unlinked.get(&ends).copied();
                 if graph.followed(&pair) {
@@ -182,6 +188,10 @@ impl Graph {
         self.places.get(&node_id).copied()
     }
 
+    fn node(&self, node_id: i64) -> Option<&Node> {
+        self.nodes.get(self.place(node_id)? as usize)
+    }
+
     /// Whether a pair ties its ends for the walk.
     fn followed(&self, pair: &Pair) -> bool {
         let quarantined = |place: u32| self.nodes.get(place as usize).is_none_or(|node| node.quarantine.is_some());
@@ -196,7 +206,7 @@ impl Graph {
             if whole && !rules.at(node.rule)?.strong {
                 return Ok(());
             }
-            node.whole = whole;
+            (node.whole, node.fresh) = (whole, whole);
             front.extend(self.enter(node)?);
             Ok(())
         };
@@ -214,17 +224,49 @@ impl Graph {
         Ok(front)
     }
 
+    /// What operators decided about pairs with identifiers that have just become whole.
+    fn overrides(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<Decision>, CdpError> {
+        // Decisions are few: beside so many identifiers it takes less to read them all.
+        let all = ids.len() > MANY;
+        let here = if all { "" } else { "AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1))" };
+        let args = if all { Vec::new() } else { vec![ids.to_vec().into()] };
+        let mut found = spi::rows_cached(
+            &ws.sql(&format!(
+                "SELECT o.kind, o.node_id, o.other_id, min(o.operation_id) FROM @ws@.identity_override o \
+                 WHERE o.kind IN ('unlink', 'cannot_link') {here} GROUP BY 1, 2, 3"
+            )),
+            &args,
+            |row| {
+                let pair = (spi::must::<i64>(row, 2)?, spi::must::<i64>(row, 3)?);
+                Ok((spi::must::<String>(row, 1)?, pair, spi::must::<i64>(row, 4)?))
+            },
+        )?;
+        if all {
+            let fresh = |id: i64| self.node(id).is_some_and(|node| node.fresh);
+            found.retain(|(_, (a, b), _)| fresh(*a) || fresh(*b));
+        }
+        Ok(found)
+    }
+
     /// The edges at identifiers that have just become whole, but those that have been read from their other end before: by their ends.
     fn edges(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<EdgeRow>, CdpError> {
-        let fresh: NumberSet = ids.iter().copied().collect();
-        let read_before = |id: i64| !fresh.contains(&id) && self.is_whole(id);
+        // Where an edge lies, if it is one of them.
+        let places = |ends: (i64, i64)| {
+            let places = [self.place(ends.0), self.place(ends.1)];
+            let [from, to] = places.map(|place| self.nodes.get(place? as usize));
+            let fresh = |end: Option<&Node>| end.is_some_and(|node| node.fresh);
+            let read_before = |end: Option<&Node>| end.is_some_and(|node| node.whole && !node.fresh);
+            ((fresh(from) || fresh(to)) && !read_before(from) && !read_before(to)).then_some(places)
+        };
         let mut rows = Vec::new();
-        let looked = hold::each_edge(ws, ids, &fresh, |row| {
+        let looked = hold::each_edge(ws, ids, |row| {
             let ends = (row.int8(edge::FROM_NODE), row.int8(edge::TO_NODE));
+            let Some(places) = places(ends) else { return Ok(()) };
             let state = row.read_text(edge::STATE, |state| (state == "weak", state == "accepted"))?;
-            if !state.0 && !read_before(ends.0) && !read_before(ends.1) {
+            if !state.0 {
                 rows.push(EdgeRow {
                     ends,
+                    places,
                     source_id: row.int4(edge::SOURCE_ID),
                     trust: row.float4(edge::TRUST),
                     first_seen: row.int8(edge::FIRST_SEEN),
@@ -238,7 +280,7 @@ impl Graph {
         if !looked {
             for side in ["e.from_node = ANY ($1)", "e.to_node = ANY ($1)"] {
                 let found = spi::rows_cached(&ws.sql(&format!("{EDGE}{side}")), &[ids.to_vec().into()], read_edge)?;
-                rows.extend(found.into_iter().filter(|row| !read_before(row.ends.0) && !read_before(row.ends.1)));
+                rows.extend(found.into_iter().filter_map(|row| Some(EdgeRow { places: places(row.ends)?, ..row })));
             }
         }
         rows.sort_unstable_by_key(|row| (row.ends, row.source_id));
@@ -246,16 +288,12 @@ impl Graph {
         Ok(rows)
     }
 
-    fn is_whole(&self, node_id: i64) -> bool {
-        self.place(node_id).and_then(|place| self.nodes.get(place as usize)).is_some_and(|node| node.whole)
-    }
-
     /// Enters an identifier; gives its place when it was not as whole before.
     fn enter(&mut self, node: Node) -> Result<Option<u32>, CdpError> {
         if let Some(&place) = self.places.get(&node.node_id) {
             let known = self.nodes.get_mut(place as usize);
             return Ok(known.filter(|known| node.whole && !known.whole).map(|known| {
-                known.whole = true;
+                (known.whole, known.fresh) = (true, true);
                 place
             }));
         }
@@ -336,7 +374,9 @@ fn look_at_node(row: &scan::Row, rules: &Rules) -> Result<Node, CdpError> {
         profile: row.int8_or_null(node::PROFILE_ID),
         first_seen: row.int8(node::FIRST_SEEN),
         quarantine: row.text_or_null(node::QUARANTINE)?.map(String::into_boxed_str),
+        place: Some(row.version().place()),
         whole: false,
+        fresh: false,
     })
 }
 
@@ -348,13 +388,16 @@ fn read_node(row: &SpiHeapTupleData, rules: &Rules) -> Result<Node, CdpError> {
         profile: row.get(4)?,
         first_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),
         quarantine: row.get::<String>(6)?.map(String::into_boxed_str),
+        place: None,
         whole: false,
+        fresh: false,
     })
 }
 
 fn read_edge(row: &SpiHeapTupleData) -> Result<EdgeRow, CdpError> {
     Ok(EdgeRow {
         ends: (spi::must(row, 1)?, spi::must(row, 2)?),
+        places: [None; 2],
         source_id: spi::must(row, 3)?,
         trust: spi::must(row, 4)?,
         first_seen: i64::from(spi::must::<TimestampWithTimeZone>(row, 5)?),

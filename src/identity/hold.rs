@@ -6,11 +6,11 @@ use crate::pg::append::Shape;
 use crate::pg::scan::{self, Condition, Row, Table};
 use crate::pg::spi;
 use crate::workspace::Workspace;
-use pg_cdp_core::numbers::{NumberMap, NumberSet};
+use pg_cdp_core::numbers::NumberMap;
 use pgrx::pg_sys::ItemPointerData;
 
 /// An identifier of a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Held {
     /// The identifier.
     pub node_id: i64,
@@ -20,6 +20,8 @@ pub struct Held {
     pub type_id: i32,
     /// Its value, if its type is one that was asked for.
     pub value: Option<String>,
+    /// Where its row is, if it was looked at there.
+    pub place: Option<ItemPointerData>,
 }
 
 // Columns, from 1 (sql/workspace/30_identity.sql).
@@ -197,7 +199,8 @@ pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, 
             lookup.rows(&[is(node::PROFILE_ID, profile_id)], |row| {
                 let type_id = row.int4(node::TYPE_ID);
                 let value = if types.contains(&type_id) { Some(row.text(node::VALUE)?) } else { None };
-                found.push(Held { node_id: row.int8(node::NODE_ID), profile_id, type_id, value });
+                let place = Some(row.version().place());
+                found.push(Held { node_id: row.int8(node::NODE_ID), profile_id, type_id, value, place });
                 Ok(())
             })?;
         }
@@ -213,7 +216,7 @@ pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, 
         ),
         &[profiles.to_vec().into(), types.to_vec().into()],
         |row| {
-            Ok(Held { node_id: spi::must(row, 1)?, profile_id: spi::must(row, 2)?, type_id: spi::must(row, 3)?, value: row.get(4)? })
+            Ok(Held { node_id: spi::must(row, 1)?, profile_id: spi::must(row, 2)?, type_id: spi::must(row, 3)?, value: row.get(4)?, place: None })
         },
     )
 }
@@ -258,6 +261,14 @@ pub fn many(ws: &Workspace, nodes: &[(i64, i64)]) -> Result<Vec<i64>, CdpError> 
         let mut sorted = nodes.to_vec();
         sorted.sort_unstable();
         for (node_id, most) in sorted {
+            // Most have few, which the indexes tell by themselves.
+            let mut few = true;
+            for (lookup, column) in &mut lookups {
+                few = few && !lookup.has_more_entries(&[is(*column, node_id)], most / 2)?;
+            }
+            if few && most >= 0 {
+                continue;
+            }
             let mut count = 0;
             for (lookup, column) in &mut lookups {
                 lookup.count_while(&[is(*column, node_id)], || {
@@ -348,20 +359,16 @@ const EDGES_PER_BLOCK: usize = 100;
 const EDGES_PER_LOOK: usize = 20;
 
 /// Calls `read` with the row of each edge at some identifiers, weak ones and those that are reached from both ends twice included; `false` when they have to be
-/// read by a query. `set` holds the same identifiers: when they are a good part of all, the whole table is read.
+/// read by a query. When the identifiers are a good part of all, the whole table is read: then `read` is called with the others too.
 pub fn each_edge(
     ws: &Workspace,
     ids: &[i64],
-    set: &NumberSet,
     mut read: impl FnMut(&Row) -> Result<(), CdpError>,
 ) -> Result<bool, CdpError> {
     let indexes = ["edge_pkey", "edge_to_node"];
     let looked = direct(ws, ("edge", edge::COLUMNS), indexes, |table, indexes| {
         if table.blocks() as usize * EDGES_PER_BLOCK < ids.len() * EDGES_PER_LOOK {
-            return table.rows(0, &[], |row| {
-                let here = set.contains(&row.int8(edge::FROM_NODE)) || set.contains(&row.int8(edge::TO_NODE));
-                if here { read(row) } else { Ok(()) }
-            });
+            return table.rows(0, &[], read);
         }
         let [by_from, by_to] = indexes;
         let mut lookups = [

@@ -132,7 +132,8 @@ pub fn see(
 ) -> Result<i64, CdpError> {
     if sight.known.contains(&None) {
         let blocked = Blocked::load(ws)?;
-        for (w, _) in wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none()) {
+        let suspects = wanted.iter().zip(&sight.known).filter(|(_, known)| known.is_none());
+        for (w, _) in suspects.filter(|(w, _)| blocked.suspects(&w.plain)) {
             let value = w.plain.to_lowercase();
             if let Some(reason) = blocked.reason(w.type_id, &value) {
                 let name = &rules.get(w.type_id)?.name;
@@ -402,8 +403,8 @@ impl Event<'_> {
         let mut seen: Vec<Seen> = self.sight.entered().cloned().collect();
         if let Some(at) = self.at {
             let outside = |times: (i64, i64)| i64::from(at) < times.0 || times.1 < i64::from(at);
-            let ids: Vec<i64> = seen.iter().filter(|s| outside(s.times)).map(|s| s.node_id).collect();
-            sight::seen_at(self.ws, ids, at, together);
+            let moved: Vec<&Seen> = seen.iter().filter(|s| outside(s.times)).collect();
+            sight::saw(self.ws, &moved, at, together)?;
         }
         let (mut types, mut values, mut homes) = (Vec::new(), Vec::new(), Vec::new());
         for w in self.fresh() {
@@ -413,7 +414,7 @@ impl Event<'_> {
         }
         if let Some(numbers) = self.add_nodes(&types, &values, &homes)? {
             for (node_id, type_id) in numbers.into_iter().zip(types) {
-                seen.push(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) });
+                seen.push(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0), place: None });
             }
         } else if !values.is_empty() {
             let mut together = std::mem::take(together);
@@ -435,7 +436,7 @@ impl Event<'_> {
             );
             seen.extend(together.run(|row| {
                 let (node_id, type_id) = (spi::must(row, 1)?, spi::must(row, 2)?);
-                Ok(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0) })
+                Ok(Seen { node_id, type_id, home: None, quarantine: None, times: (0, 0), place: None })
             })?);
         }
         Ok(seen)

@@ -9,10 +9,13 @@ use super::rules::Rules;
 use super::value::Forms;
 use crate::error::CdpError;
 use crate::guc;
+use crate::pg::rewrite::{self, New, What};
 use crate::pg::scan::{self, Condition, Table};
 use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::itemptr::{item_pointer_get_both, item_pointer_set_all};
+use pgrx::pg_sys::ItemPointerData;
 use pgrx::spi::SpiHeapTupleData;
 use std::collections::HashMap;
 
@@ -64,6 +67,8 @@ pub struct Seen {
     pub quarantine: Option<String>,
     /// When it was seen first and last, in microseconds since 2000.
     pub times: (i64, i64),
+    /// Where its row is, if it was looked at there: block and number.
+    pub place: Option<(u32, u16)>,
 }
 
 /// The edges of a source between some identifiers, by their ends, the smaller first: when each was seen first and last.
@@ -153,6 +158,7 @@ impl Sight {
                     home: None,
                     quarantine: row.text_or_null(node::QUARANTINE)?,
                     times: (row.int8(node::FIRST_SEEN), row.int8(node::LAST_SEEN)),
+                    place: Some(item_pointer_get_both(row.version().place())),
                 };
                 Ok((seen, row.int8_or_null(node::PROFILE_ID)))
             })?;
@@ -211,7 +217,7 @@ impl Sight {
                     None => None,
                 };
                 let times = (time(row, 5)?, time(row, 6)?);
-                let seen = Seen { node_id: spi::must(row, 1)?, type_id: spi::must(row, 2)?, home, quarantine: row.get(4)?, times };
+                let seen = Seen { node_id: spi::must(row, 1)?, type_id: spi::must(row, 2)?, home, quarantine: row.get(4)?, times, place: None };
                 Ok((spi::must::<String>(row, 3)?, seen))
             },
         )? {
@@ -318,6 +324,39 @@ pub struct Settled {
     pub nodes: Vec<i64>,
     /// And edges.
     pub edges: Vec<(i64, i64)>,
+}
+
+/// When an identifier was seen comes to span another time.
+pub(super) const TIMES: rewrite::Change = rewrite::Change {
+    shape: node::SHAPE,
+    index: "node_pkey",
+    key: node::NODE_ID,
+    what: What::Widen(node::FIRST_SEEN, node::LAST_SEEN),
+    unless: node::QUARANTINE,
+};
+
+/// Writes that identifiers were seen at another time; what a statement has to write of it is added to `together`.
+pub fn saw(
+    ws: &Workspace,
+    seen: &[&Seen],
+    at: TimestampWithTimeZone,
+    together: &mut Together<'_>,
+) -> Result<(), CdpError> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let of = |s: &&Seen| {
+        let place = s.place.map(|(block, number)| {
+            let mut place = ItemPointerData::default();
+            item_pointer_set_all(&mut place, block, number);
+            place
+        });
+        New { key: s.node_id, values: [i64::from(at); 2], place }
+    };
+    let rows: Vec<New> = seen.iter().map(of).collect();
+    let left = rewrite::rewrite(&ws.name, &TIMES, &rows)?.unwrap_or(rows);
+    seen_at(ws, left.into_iter().map(|row| row.key).collect(), at, together);
+    Ok(())
 }
 
 /// Adds to `together` that identifiers were seen at another time.

@@ -345,7 +345,12 @@ fn joined(
                 profile_id
             }
         };
-        change.moved.extend(component.newcomers.iter().map(|node| Moved { node_id: *node, before: None, after: home }));
+        change.moved.extend(component.newcomers.iter().map(|node| Moved {
+            node_id: *node,
+            before: None,
+            after: home,
+            place: None,
+        }));
         for gone in &component.retired {
             into.insert(gone.profile_id, home);
             let cause = Some(gone.cause);

@@ -128,35 +128,6 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Gives it an entry for a new version of a row that keeps its key, so that nobody has to look whether it is the only one.
-    ///
-    /// # Safety
-    /// It is an index of the table, which is open; the slot holds the version, which lies at `place`.
-    pub(super) unsafe fn enter_same(
-        &self,
-        table: pg_sys::Relation,
-        slot: *mut pg_sys::TupleTableSlot,
-        place: &mut pg_sys::ItemPointerData,
-    ) {
-        let mut values = [pg_sys::Datum::from(0usize); pg_sys::INDEX_MAX_KEYS as usize];
-        let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
-        // SAFETY: the caller's promise. Without expressions no executor is needed to form the values.
-        unsafe {
-            pg_sys::FormIndexDatum(self.info, slot, std::ptr::null_mut(), values.as_mut_ptr(), nulls.as_mut_ptr());
-            let check = pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO;
-            pg_sys::index_insert(
-                self.relation,
-                values.as_mut_ptr(),
-                nulls.as_mut_ptr(),
-                place,
-                table,
-                check,
-                true,
-                self.info,
-            );
-        }
-    }
-
     /// Closes it; the lock stays.
     pub(super) fn close(self) {
         // SAFETY: both were made by open_indexes() and are given back once.

@@ -33,7 +33,6 @@ pub mod stack;
 pub mod subtransaction;
 pub mod temp;
 pub mod toast;
-pub mod touch;
 pub mod transaction;
 pub mod varlena;
 

@@ -443,6 +443,8 @@ impl Table {
     }
 }
 
+const FORWARD: pg_sys::ScanDirection::Type = pg_sys::ScanDirection::ForwardScanDirection;
+
 /// Looks rows up by an index: see [`Table::lookup`].
 pub struct Lookup<'t> {
     table: &'t Table,
@@ -480,17 +482,55 @@ impl Lookup<'_> {
         self.slots_while(conditions, || Ok(another()))
     }
 
+    /// Whether the index has more than so many entries of rows that meet the conditions, visible or not: if not, there are no more such rows, and nobody has looked at the table.
+    pub fn has_more_entries(&mut self, conditions: &[Condition], most: i64) -> Result<bool, CdpError> {
+        let mut found = 0;
+        self.scan_while(conditions, |scan| {
+            // SAFETY: the scan is open.
+            while found <= most && unsafe { !pg_sys::index_getnext_tid(scan, FORWARD).is_null() } {
+                found += 1;
+            }
+            Ok(())
+        })?;
+        Ok(found > most)
+    }
+
     /// Calls `read` with each visible row that meets the conditions in the slot, for as long as it wants another one.
     fn slots_while(
         &mut self,
         conditions: &[Condition],
         mut read: impl FnMut() -> Result<bool, CdpError>,
     ) -> Result<(), CdpError> {
+        let slot = self.slot;
+        self.scan_while(conditions, |scan| {
+            let mut seen = 0u32;
+            // SAFETY: scan and slot are open. A row is only read while the slot holds it.
+            unsafe {
+                while pg_sys::index_getnext_slot(scan, FORWARD, slot) {
+                    seen = seen.wrapping_add(1);
+                    if seen.is_multiple_of(1024) {
+                        pgrx::check_for_interrupts!();
+                    }
+                    if !read()? {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `read` with the scan, which begins at the first entry that meets the conditions.
+    fn scan_while(
+        &mut self,
+        conditions: &[Condition],
+        read: impl FnOnce(pg_sys::IndexScanDesc) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
         if conditions.len() != self.keys.len() {
             return Err(CdpError::internal("rows are looked up by other columns than was said"));
         }
         let mut text = std::ptr::null_mut();
-        // SAFETY: scan, slot and index are open; a text lives until the next look-up, and the scan copies the keys. A row is only read while the slot holds it.
+        // SAFETY: scan, slot and index are open; a text lives until the next look-up, and the scan copies the keys.
         unsafe {
             for (key, condition) in self.keys.iter_mut().zip(conditions) {
                 key.sk_argument = match *condition {
@@ -504,24 +544,8 @@ impl Lookup<'_> {
                     }
                 };
             }
-            let forward = pg_sys::ScanDirection::ForwardScanDirection;
             pg_sys::index_rescan(self.scan, self.keys.as_mut_ptr(), self.keys.len() as i32, std::ptr::null_mut(), 0);
-            let mut result = Ok(());
-            let mut seen = 0u32;
-            while pg_sys::index_getnext_slot(self.scan, forward, self.slot) {
-                seen = seen.wrapping_add(1);
-                if seen.is_multiple_of(1024) {
-                    pgrx::check_for_interrupts!();
-                }
-                match read() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
-                }
-            }
+            let result = read(self.scan);
             pg_sys::ExecClearTuple(self.slot);
             if !text.is_null() {
                 pg_sys::pfree(text.cast());

@@ -27,6 +27,12 @@ pub fn has_written() -> bool {
     unsafe { pg_sys::GetCurrentTransactionIdIfAny() != pg_sys::InvalidTransactionId }
 }
 
+/// The time of this moment, in microseconds since 2000.
+pub fn clock() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
 /// When the transaction began: what `now()` gives, in microseconds since 2000-01-01 UTC.
 pub fn started_at() -> i64 {
     // SAFETY: reads the state of the current transaction.

@@ -128,12 +128,12 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
                 first += spi::one::<i64>("SELECT count(*) FROM pg_temp.cdp_vanished", &[])?.unwrap_or(0);
                 spi::run("UPDATE pg_temp.cdp_vanished SET rn = rn + $1", &[after.into()])?;
             }
-            // The expressions of the mapping are not looked through for places to be filled in.
+            // The expressions of the mapping are not looked through for places to be filled in. OFFSET 0 keeps PostgreSQL from hashing a row anew wherever its hash is named.
             let (taken, hash) = (ws.sql("@ws@.source_row"), ws.sql("@ext@._cdp_hash"));
             format!(
                 "CREATE TEMPORARY TABLE cdp_spool AS \
                  SELECT {first} + row_number() OVER () AS rn, x.k, NULL::pg_catalog.text AS u, CASE WHEN s.hash = x.h THEN s.seen END AS seen, x.h, s.source_id IS NULL AS fresh, x.r \
-                 FROM (SELECT {key} AS k, {hash}({ROW}::pg_catalog.text) AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter}) x \
+                 FROM (SELECT {key} AS k, {hash}({ROW}::pg_catalog.text) AS h, {ROW} AS r FROM {relation} AS {ROW} WHERE {filter} OFFSET 0) x \
                  LEFT JOIN {taken} s ON s.source_id = {source_id} AND s.key = x.k WHERE s.hash IS DISTINCT FROM x.h OR s.again"
             )
         }

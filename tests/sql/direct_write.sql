@@ -53,6 +53,9 @@ BEGIN
         -- Single sights: something new, somebody joined.
         PERFORM cdp_identify(jsonb_build_object('cookie', 'c' || i, 'email', CASE WHEN i % 2 = 0 THEN 'p' || i * round || '@example.com' ELSE 'new' || i * round || '@example.com' END, 'ip', '10.1.0.' || i))
             FROM generate_series(1, 40) i;
+        -- Sights of other times: earlier and later ones in turn, so often that some rows find no room where they are; one identifier links nobody.
+        PERFORM cdp_identify(jsonb_build_object('cookie', 'c' || 13 * (i % 6), 'email', 'p' || 5 * (i % 6) || '@example.com') || CASE WHEN i % 10 = 0 THEN '{"device_id": "kiosk"}' ELSE '{}' END::jsonb, 'api',
+            timestamptz '2026-02-01' + CASE WHEN i % 2 = 0 THEN 1 ELSE -1 END * (i * round % 101) * interval '1 day') FROM generate_series(1, 100) i;
         -- Operators part whom rows joined, and join others.
         FOR pair IN EXECUTE format('SELECT f.type AS ft, f.value AS fv, t.type AS tt, t.value AS tv FROM (SELECT from_type, from_value, to_type, to_value, '
                 'row_number() OVER (ORDER BY from_type, from_value, to_type, to_value) AS n FROM %I.edges WHERE state = %L) e '
@@ -86,6 +89,7 @@ BEGIN
     EXECUTE format('SELECT count(*) FROM ((SELECT %2$s FROM %3$I.%1$I EXCEPT ALL SELECT %2$s FROM %4$I.%1$I) UNION ALL (SELECT %2$s FROM %4$I.%1$I EXCEPT ALL SELECT %2$s FROM %3$I.%1$I)) x', of, columns, a, b) INTO n;
     RETURN n;
 END $$;
+SELECT count(*) FILTER (WHERE first_seen < '2026-01-01') > 5 AS earlier, count(*) FILTER (WHERE last_seen BETWEEN '2026-05-01' AND '2026-05-31') > 5 AS later FROM fast.node;
 SELECT t.name, differ(t.name, t.columns) AS differ FROM (VALUES
     ('node', 'node_id, type_id, value, profile_id, source_id, CASE WHEN first_seen < ''2026-06-01'' THEN first_seen END, CASE WHEN last_seen < ''2026-06-01'' THEN last_seen END, quarantine'),
     ('edge', 'from_node, to_node, source_id, trust, state, reason, CASE WHEN first_seen < ''2026-06-01'' THEN first_seen END, CASE WHEN last_seen < ''2026-06-01'' THEN last_seen END'),
@@ -161,9 +165,11 @@ CREATE TABLE heard (what text, n bigint);
 CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.heard VALUES (TG_TABLE_NAME || ' ' || TG_OP, 1); RETURN NULL; END $$;
 CREATE TRIGGER hear AFTER INSERT OR UPDATE ON fast.node FOR EACH ROW EXECUTE FUNCTION hear();
 CREATE TRIGGER hear AFTER INSERT ON fast.profile FOR EACH ROW EXECUTE FUNCTION hear();
+CREATE TRIGGER hear AFTER DELETE ON fast.profile_value FOR EACH ROW EXECUTE FUNCTION hear();
 CREATE TRIGGER hear AFTER INSERT ON fast.event FOR EACH ROW EXECUTE FUNCTION hear();
 CREATE INDEX lower_reason ON fast.edge (lower(reason));
 ALTER TABLE fast.node_move ADD note text DEFAULT 'moved';
+ALTER TABLE fast.profile_merge ADD note text DEFAULT 'merged';
 ALTER TABLE fast.profile_value ADD note text DEFAULT 'born';
 ALTER TABLE fast.source_row ADD CHECK (key <> '9999');
 SELECT name FROM _cdp_written_tables() WHERE direct ORDER BY 1;
@@ -174,6 +180,9 @@ INSERT INTO till VALUES (9003, 'x@example.com', '13900009002', NULL, NULL, NULL)
 CALL cdp_sync('till');
 SELECT what, count(*) FROM heard GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM fast.node_move WHERE note = 'moved' AND move_id > (SELECT max(move_id) FROM plainly.node_move);
+SELECT count(*) FROM fast.profile_merge WHERE note = 'merged' AND merge_id > (SELECT max(merge_id) FROM plainly.profile_merge);
+SELECT cdp_identify('{"email": "x@example.com"}', 'till', '2001-01-01') = cdp_identify('{"email": "x@example.com"}', 'till') AS same;
+SELECT what, count(*) FROM heard WHERE what LIKE 'node %' GROUP BY 1 ORDER BY 1;
 SELECT note, count(*) FROM fast.profile_value WHERE note IS NOT NULL AND profile_id > (SELECT max(profile_id) FROM plainly.profile) GROUP BY 1;
 INSERT INTO till VALUES (9999, 'z@example.com', '13900009002', NULL, NULL, NULL);
 CALL cdp_sync('till');

@@ -33,6 +33,29 @@ SELECT cdp_unlink('anonymous_id', 'robot', 'anonymous_id', 'robert', 'not the sa
 SELECT * FROM wrong();
 SELECT cdp_segment_count('count(view) = 100500') AS robot, cdp_segment_count('count(view) = 100501') AS both;
 
+-- So many identifiers that all decisions are read, and not those about each: a chain is cut three times, once by a pair that is to stay apart, and mended.
+SELECT cdp_init('chain', 'UTC');
+SET cdp.workspace = 'chain';
+CREATE TABLE link AS SELECT i AS id, 'u' || i / 2 AS u, 'c' || (i + 1) / 2 AS c FROM generate_series(1, 60000) i;
+SELECT cdp_source_create('links', 'link', '{"key": "id::text", "updated_at": "id", "identifiers": {"user_id": "u", "cookie": "c"}}');
+CALL cdp_sync();
+CREATE VIEW part AS SELECT string_agg(n::text, ' ' ORDER BY n) AS identifiers FROM (SELECT count(*) AS n FROM chain.node GROUP BY profile_id) x;
+CREATE VIEW wrong AS SELECT count(*) AS wrong FROM cdp_identity_verify() v WHERE NOT v.ok;
+SELECT * FROM part;
+SELECT cdp_unlink('user_id', 'u15000', 'cookie', 'c15000', 'cut') -> 'moved' AS moved;
+SELECT cdp_unlink('user_id', 'u5000', 'cookie', 'c5000', 'cut') -> 'moved' AS moved;
+SELECT * FROM part, wrong;
+SELECT cdp_cannot_link('user_id', 'u16000', 'user_id', 'u29000', 'two') -> 'suspended' AS suspended;
+SELECT count(*), sum(identifiers) FROM (SELECT count(*) AS identifiers FROM chain.node GROUP BY profile_id) x, wrong WHERE wrong = 0;
+SELECT cdp_identity_revert(3, 'one after all') -> 'accepted' AS accepted;
+SELECT cdp_identity_revert(1, 'mended') -> 'accepted' AS accepted;
+SELECT * FROM part, wrong;
+SELECT cdp_identity_revert(2, 'mended') -> 'accepted' AS accepted;
+SELECT * FROM part, wrong;
+DROP VIEW part, wrong;
+DROP TABLE link;
+DROP SCHEMA chain CASCADE;
+
 DROP FUNCTION wrong;
 DROP TABLE visit;
 DROP SCHEMA cdp CASCADE;
