@@ -1,6 +1,6 @@
 //! One batch of a source: the rows of the spool as identifiers, traits and events. A row whose expressions fail is found by halving and rejected alone.
 
-use super::describe::as_text;
+use super::describe::{ROW, as_text};
 use super::mapping::EventMapping;
 use super::spool::Source;
 use crate::error::CdpError;
@@ -37,6 +37,13 @@ pub struct Identifier {
     pub name: String,
     /// The expression.
     pub expression: String,
+}
+
+impl Identifier {
+    /// SQL giving it as a text.
+    fn sql(&self) -> String {
+        format!("(\n{}\n)::pg_catalog.text", self.expression)
+    }
 }
 
 /// Everything about a source that a batch needs.
@@ -116,12 +123,7 @@ pub fn read(
     memory: Option<usize>,
     tally: &mut Tally,
 ) -> Result<(Vec<Row>, i64, i64), CdpError> {
-    let columns = plan.identifiers.iter().map(|i| format!(", (\n{}\n)::pg_catalog.text", i.expression));
-    let sql = format!(
-        "SELECT \"cdp$rn\", \"cdp$seen\"{} FROM {} ORDER BY \"cdp$rn\"",
-        columns.collect::<String>(),
-        spooled()
-    );
+    let sql = spooled_sql(&[RN, SEEN], plan.identifiers.iter().map(Identifier::sql).map(Value::Of));
     let mut rows: Vec<Row> = Vec::new();
     let width = plan.identifiers.len();
     let mut rejected = 0;
@@ -243,12 +245,9 @@ fn object_sql(pairs: &[String]) -> String {
     format!("jsonb_strip_nulls({})", calls.join(" || "))
 }
 
-/// The statement that evaluates the mapping. The names of its own columns cannot be columns of a relation by accident.
+/// The statement that evaluates the mapping.
 fn map_sql(plan: &Plan) -> String {
-    let mut identifiers: Vec<String> = Vec::new();
-    for Identifier { expression, .. } in &plan.identifiers {
-        identifiers.push(format!("(\n{expression}\n)::pg_catalog.text"));
-    }
+    let identifiers: Vec<String> = plan.identifiers.iter().map(Identifier::sql).collect();
     let mut traits: Vec<String> = Vec::new();
     for t in &plan.traits {
         traits.push(format!(
@@ -257,29 +256,33 @@ fn map_sql(plan: &Plan) -> String {
             as_text(&t.expression, &t.ty)
         ));
     }
-    let event = match &plan.source.mapping.event {
-        None => "NULL, NULL, NULL, NULL".to_owned(),
+    let mut values = vec![
+        Value::Of(format!("ARRAY[{}]::pg_catalog.text[]", identifiers.join(", "))),
+        Value::Of(object_sql(&traits)),
+    ];
+    match &plan.source.mapping.event {
+        None => values.extend(["NULL"; 4].map(Value::Own)),
         Some(event) => {
             let properties: Vec<String> = properties_sql(plan, event)
                 .map(|(property, value)| format!("{}, {value}", quote_literal(&property.name)))
                 .collect();
-            format!("{}, {}", event_sql(event), object_sql(&properties))
+            values.extend(event_values(event));
+            values.push(Value::Of(object_sql(&properties)));
         }
-    };
-    let traits = object_sql(&traits);
+    }
     format!(
-        "INSERT INTO pg_temp.cdp_row (rn, k, seen, identifiers, traits, event, event_at, event_key, properties) \
-         SELECT \"cdp$rn\", \"cdp$k\", \"cdp$seen\", ARRAY[{identifiers}]::pg_catalog.text[], {traits}, {event} \
-         FROM {spooled}",
-        identifiers = identifiers.join(", "),
-        spooled = spooled()
+        "INSERT INTO pg_temp.cdp_row (rn, k, seen, identifiers, traits, event, event_at, event_key, properties) {}",
+        spooled_sql(&[RN, K, SEEN], values.into_iter())
     )
 }
 
-/// SQL giving name, time and key of the event that a row is, in this order.
-fn event_sql(event: &EventMapping) -> String {
-    let id = event.id.as_ref().map_or_else(|| "\"cdp$k\"".to_owned(), |id| format!("(\n{id}\n)::pg_catalog.text"));
-    format!("(\n{}\n)::pg_catalog.text, (\n{}\n)::pg_catalog.timestamptz, {id}", event.name, event.at)
+/// Name, time and key of the event that a row is, in this order.
+fn event_values(event: &EventMapping) -> [Value; 3] {
+    [
+        Value::Of(format!("(\n{}\n)::pg_catalog.text", event.name)),
+        Value::Of(format!("(\n{}\n)::pg_catalog.timestamptz", event.at)),
+        event.id.as_ref().map_or(Value::Own(K), |id| Value::Of(format!("(\n{id}\n)::pg_catalog.text"))),
+    ]
 }
 
 /// SQL giving the properties of the event that a row is, each in its type.
@@ -295,22 +298,50 @@ pub const PLAIN_TEXT: &str = "text";
 /// The statement that gives the rows of the spool with `$1 < rn <= $2` of a source that is [`Plan::events_only`], in their order: number, time they speak of, name, time and key of the event,
 /// then each identifier as text, then each property: a text as it is, any other as the text of its jsonb.
 pub fn read_sql(plan: &Plan, event: &EventMapping) -> String {
-    let identifiers = plan.identifiers.iter().map(|i| format!(", (\n{}\n)::pg_catalog.text", i.expression));
+    let identifiers = plan.identifiers.iter().map(Identifier::sql);
     let properties = properties_sql(plan, event).map(|(property, value)| {
-        if property.ty == PLAIN_TEXT { format!(", {value}") } else { format!(", to_jsonb({value})::pg_catalog.text") }
+        if property.ty == PLAIN_TEXT { value } else { format!("to_jsonb({value})::pg_catalog.text") }
     });
-    format!(
-        "SELECT \"cdp$rn\", \"cdp$seen\", {}{}{} FROM {} ORDER BY \"cdp$rn\"",
-        event_sql(event),
-        identifiers.collect::<String>(),
-        properties.collect::<String>(),
-        spooled()
-    )
+    spooled_sql(&[RN, SEEN], event_values(event).into_iter().chain(identifiers.chain(properties).map(Value::Of)))
 }
 
-/// A FROM item: the rows of the spool with `$1 < rn <= $2` as those of the relation, with what the spool knows of them under names that are none of its columns.
-fn spooled() -> &'static str {
-    "(SELECT s.rn AS \"cdp$rn\", s.k AS \"cdp$k\", s.seen AS \"cdp$seen\", (s.r).* FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2) AS \"cdp$row\""
+// What the spool knows of a row.
+/// Its number.
+const RN: &str = "\"cdp$spool\".\"cdp$rn\"";
+/// Its key.
+const K: &str = "\"cdp$spool\".\"cdp$k\"";
+/// The time that it speaks of.
+const SEEN: &str = "\"cdp$spool\".\"cdp$seen\"";
+
+/// A value that a statement gives of a row.
+enum Value {
+    /// What the spool knows of it.
+    Own(&'static str),
+    /// An expression over its columns.
+    Of(String),
+}
+
+/// The query that gives values of the rows of the spool with `$1 < rn <= $2` in their order: some that the spool knows, then others. Expressions see the columns of the relation first, whatever
+/// those are called.
+fn spooled_sql(own: &[&str], values: impl Iterator<Item = Value>) -> String {
+    let mut given: Vec<String> = own.iter().map(|own| (*own).to_owned()).collect();
+    let mut expressions: Vec<String> = Vec::new();
+    for value in values {
+        given.push(match value {
+            Value::Own(own) => own.to_owned(),
+            Value::Of(expression) => {
+                let name = format!("\"c{}\"", expressions.len());
+                expressions.push(format!("{expression} AS {name}"));
+                format!("\"cdp$of\".{name}")
+            }
+        });
+    }
+    format!(
+        "SELECT {given} FROM (SELECT s.rn AS \"cdp$rn\", s.k AS \"cdp$k\", s.seen AS \"cdp$seen\", s.r AS \"cdp$r\" FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2) AS \"cdp$spool\" \
+         CROSS JOIN LATERAL (SELECT {expressions} FROM (SELECT (\"cdp$spool\".\"cdp$r\").*) AS {ROW}) AS \"cdp$of\" ORDER BY {RN}",
+        given = given.join(", "),
+        expressions = expressions.join(", ")
+    )
 }
 
 /// Events outside this span are rejected: inside it a day before and after each is still a timestamp in every time zone.

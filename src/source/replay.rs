@@ -266,9 +266,9 @@ fn fill(ws: &Workspace, source: &Source, reject_id: Option<i64>, payload: Option
     )?;
     let insert = format!(
         "INSERT INTO pg_temp.cdp_spool (rn, k, u, seen, r) \
-         SELECT \"cdp$p\".\"cdp$rn\", {key}, x.\"cdp$u\"::pg_catalog.text, {seen}, \"cdp$p\".\"cdp$r\" \
+         SELECT \"cdp$p\".\"cdp$rn\", x.\"cdp$k\", x.\"cdp$u\"::pg_catalog.text, {seen}, \"cdp$p\".\"cdp$r\" \
          FROM (SELECT p.rn AS \"cdp$rn\", jsonb_populate_record(NULL::{relation}, p.payload) AS \"cdp$r\" FROM pg_temp.cdp_replay p WHERE p.rn > $1 AND p.rn <= $2) AS \"cdp$p\" \
-         CROSS JOIN LATERAL (SELECT (\"cdp$p\".\"cdp$r\").*) AS {row} CROSS JOIN LATERAL (SELECT {u} AS \"cdp$u\") AS x",
+         CROSS JOIN LATERAL (SELECT {key} AS \"cdp$k\", {u} AS \"cdp$u\" FROM (SELECT (\"cdp$p\".\"cdp$r\").*) AS {row}) AS x",
         row = describe::ROW
     );
     let total = spi::one::<i64>("SELECT max(p.rn) FROM pg_temp.cdp_replay p", &[])?.unwrap_or(0);

@@ -126,9 +126,24 @@ SELECT cdp_ingest('{"type": "track", "messageId": "2", "event": "view", "timesta
 CALL cdp_sync('late');
 SELECT key, at FROM beside.event WHERE source_id = (SELECT source_id FROM beside.source WHERE name = 'late') ORDER BY key, at;
 
+-- 4. Columns may be called as the spool's own are, whatever becomes of their rows: events, identifiers, traits, rejects.
+CREATE TABLE named (id int PRIMARY KEY, "cdp$rn" text, "cdp$k" text, "cdp$r" text, "cdp$u" timestamptz, "cdp$seen" text, c0 text, k text, rn text);
+INSERT INTO named VALUES (1, 'N1', 'one', 'z1', '2026-02-01', 'red', 'n1@example.com', 'first', 'a'), (2, 'N2', 'two', 'z2', '2026-02-02', 'blue', 'n2@example.com', 'second', 'b'), (3, 'N3', 'three', 'z3', NULL, 'green', 'n3@example.com', 'third', 'c');
+SELECT cdp_source_create('named_events', 'named', '{"key": "\"cdp$r\"", "updated_at": "\"cdp$u\"", "identifiers": {"member_no": "\"cdp$rn\"", "email": "c0"},
+    "event": {"name": "''named''", "at": "\"cdp$u\"", "properties": {"item": "\"cdp$k\"", "size": "k", "note": "rn"}}}');
+SELECT cdp_source_create('named_plain', 'named', '{"identifiers": {"member_no": "\"cdp$rn\"", "cookie": "\"cdp$r\""}}');
+SELECT cdp_source_create('named_traits', 'named', '{"identifiers": {"member_no": "\"cdp$rn\""}, "traits": {"colour": "\"cdp$seen\""}}');
+CALL cdp_sync('named_events');
+CALL cdp_sync('named_plain');
+CALL cdp_sync('named_traits');
+SELECT key, reason FROM beside.rejects WHERE source = 'named_events';
+SELECT * FROM cdp_reject_replay(reject_id => (SELECT reject_id FROM beside.rejects WHERE source = 'named_events'), payload => '{"cdp$u": "2026-02-03T00:00:00Z"}');
+SELECT x.key, e.event, e.at, e.properties FROM beside.events e JOIN beside.event x USING (event_id) WHERE e.event = 'named' ORDER BY 1;
+SELECT m.value AS member, c.value AS cookie, p.colour FROM beside.identifiers m JOIN beside.identifiers c USING (profile_id) JOIN beside.profiles p USING (profile_id) WHERE m.type = 'member_no' AND c.type = 'cookie' AND c.value LIKE 'z_' ORDER BY 1;
+
 DROP FUNCTION batches, plain, differ, mapping;
 DROP PROCEDURE each, make, fill;
-DROP TABLE person, part, deed, shown, many, late CASCADE;
+DROP TABLE person, part, deed, shown, many, late, named CASCADE;
 RESET cdp.workspace;
 DROP EXTENSION pg_cdp CASCADE;
 DROP SCHEMA alone, beside, query CASCADE;
