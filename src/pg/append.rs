@@ -216,8 +216,10 @@ fn add(schema: &str, shape: &Shape, to: To, columns: &[Column], rows: usize) -> 
             // Whoever builds an index must be the only one who has it open.
             indexes.into_iter().for_each(Index::close);
             pg_sys::CommandCounterIncrement();
-            built = build(&oids)?;
-            indexes = open_indexes(relation, shape).unwrap_or_default();
+            built = build(oids)?;
+            // One that got no entries would answer wrongly ever after.
+            indexes = open_indexes(relation, shape)
+                .ok_or_else(|| CdpError::internal("the indexes of a table cannot be opened any more"))?;
         }
         for index in indexes {
             if !built.contains(&(*index.relation).rd_id) {
@@ -241,12 +243,11 @@ const TIMES_MORE: usize = 10;
 const ROWS_PER_BLOCK: usize = 50;
 
 /// Builds the indexes anew of all rows of their table; gives those that were built. Nobody can plan a query on the table until the transaction ends; there was hardly anything in it to be read.
-fn build(indexes: &[pg_sys::Oid]) -> Result<Vec<pg_sys::Oid>, CdpError> {
-    let numbers: Vec<pg_sys::Oid> = indexes.to_vec();
+fn build(indexes: Vec<pg_sys::Oid>) -> Result<Vec<pg_sys::Oid>, CdpError> {
     // Only the owner may.
     let names = spi::rows(
         "SELECT c.oid, c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1) AND pg_has_role(c.relowner, 'USAGE') ORDER BY c.oid",
-        &[numbers.into()],
+        &[indexes.into()],
         |row| Ok((spi::must::<pg_sys::Oid>(row, 1)?, spi::must::<String>(row, 2)?)),
     )?;
     let mut built = Vec::with_capacity(names.len());

@@ -129,12 +129,10 @@ pub fn read(
     let mut rejected = 0;
     let mut reached = after;
     let mut used = 0;
-    while reached < upto {
-        let full =
-            rows.len() >= TOGETHER.end || rows.len() >= TOGETHER.start && memory.is_some_and(|most| used >= most);
-        if memory.is_some() && full {
-            break;
-        }
+    let full = |rows: usize, used: usize| {
+        memory.is_some_and(|most| rows >= TOGETHER.end || rows >= TOGETHER.start && used >= most)
+    };
+    while reached < upto && !full(rows.len(), used) {
         let to = upto.min(reached.saturating_add(READ_AT_ONCE));
         let take = |after: i64, upto: i64| {
             let some = spi::rows(&sql, &[after.into(), upto.into()], |row| {

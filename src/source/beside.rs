@@ -87,7 +87,7 @@ pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64) -> 
     if !fared.tries() {
         return Ok(false);
     }
-    let taken = match subtransaction::run(|| Ok(write(ws, job_id, after, upto)?)) {
+    let taken = match subtransaction::run(|| Ok(write(ws, job_id, plan.source.source_id, after, upto)?)) {
         Ok(()) => true,
         // An expression that fails, a key that another batch has: whoever takes the batch alone finds out.
         Err(failure) if failure.may_pass_alone() => false,
@@ -98,15 +98,14 @@ pub fn take(ws: &Workspace, job_id: i64, plan: &Plan, after: i64, upto: i64) -> 
 }
 
 /// Writes the batch, or gives it up.
-fn write(ws: &Workspace, job_id: i64, after: i64, upto: i64) -> Result<(), CdpError> {
+fn write(ws: &Workspace, job_id: i64, source_id: i32, after: i64, upto: i64) -> Result<(), CdpError> {
     ws.lock_jointly()?;
     // Others may have been at work until now.
     let ws = &Workspace::named(&ws.name)?;
-    let plan = &sync::plan(ws, sync::source_of(ws, job_id)?)?;
+    let plan = &sync::plan(ws, source_id)?;
     if !plan.events_only() || !SettledSights::possible(ws)? {
         return Err(CdpError::not_beside());
     }
-    let source_id = plan.source.source_id;
     let first = sync::first_run(job_id, plan);
     let rules = Rules::load(ws)?;
     let batch = Batch::read(ws, plan, after, upto)?;

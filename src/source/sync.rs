@@ -114,7 +114,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
     ws.lock()?;
     // Others may have been at work until now.
     let plan = plan(ws, source_id)?;
-    let upto = next(&plan, after)?.unwrap_or(upto);
+    let upto = if plan.plain() == seen.plain() { upto } else { next(&plan, after)?.unwrap_or(upto) };
     let taken = if plan.plain() {
         show(ws, &plan, after, upto, Some(most_memory()))?
     } else {
@@ -289,7 +289,7 @@ pub fn first_run(job_id: i64, plan: &Plan) -> bool {
 }
 
 /// The source that a run is of.
-pub fn source_of(ws: &Workspace, job_id: i64) -> Result<i32, CdpError> {
+fn source_of(ws: &Workspace, job_id: i64) -> Result<i32, CdpError> {
     spi::one::<i32>(&ws.sql("SELECT j.source_id FROM @ws@.job j WHERE j.job_id = $1"), &[job_id.into()])?
         .ok_or_else(|| CdpError::internal(format!("job {job_id} is gone")))
 }
