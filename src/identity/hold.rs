@@ -112,6 +112,18 @@ fn is(column: usize, number: i64) -> Condition<'static> {
     Condition::Int8Is(column as i16, number)
 }
 
+/// Whether there is any contested profile. A query reads all profiles when it is planned before there are statistics of them.
+pub fn any_contested(ws: &Workspace) -> Result<bool, CdpError> {
+    let table = (profile::SHAPE.name, profile::COLUMNS);
+    let any = direct(ws, table, ["profile_contested"], |table, [contested]| {
+        table.first(contested, &[], |_| Ok(())).map(|found| found.is_some())
+    })?;
+    match any {
+        Some(any) => Ok(any),
+        None => Ok(spi::one(&ws.sql("SELECT EXISTS (SELECT FROM @ws@.profile p WHERE p.contested)"), &[])? == Some(true)),
+    }
+}
+
 /// An identifier that is kept.
 pub struct Known {
     /// Its number.

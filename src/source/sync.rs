@@ -339,15 +339,14 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
 }
 
 /// Tables whose statistics a run has made stale: later batches and questions plan by them. A run of few rows leaves those of large tables as they are; autovacuum
-/// goes by the same share. Documents and bits are left out: nobody asks how they are spread, and to compare them takes longer than all the rest.
-/// goes by the same share. Tables without any row have none, and that of chunks, whose rows are of many numbers each, is stale when it has grown.
+/// goes by the same share. Documents and bits are left out: nobody asks how they are spread, and to compare them takes longer than all the rest. Tables without any row have none, and that of chunks, whose rows are of many numbers each, is stale when it has grown.
 fn outgrown(ws: &Workspace, job_id: i64) -> Result<Vec<String>, CdpError> {
     spi::rows(
         &ws.sql(
             "SELECT format('%s (%s)', c.oid::pg_catalog.regclass, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a \
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid NOT IN ('pg_catalog.jsonb'::pg_catalog.regtype, 'pg_catalog.bytea'::pg_catalog.regtype))) \
              FROM pg_catalog.pg_class c JOIN @ws@.job j ON j.job_id = $1 \
-             WHERE c.relnamespace = $2::pg_catalog.regnamespace AND c.relname = ANY (ARRAY['node', 'edge', 'event', 'profile_value', 'trait_observation', 'chunk']) \
+             WHERE c.relnamespace = $2::pg_catalog.regnamespace AND c.relname = ANY (ARRAY['node', 'profile', 'edge', 'event', 'profile_value', 'trait_observation', 'chunk']) \
                AND (c.reltuples <= 0 OR j.rows_done > c.reltuples / 10) AND (c.relkind = 'p' OR pg_relation_size(c.oid) > 0) \
                AND (c.relname <> 'chunk' OR pg_relation_size(c.oid) > 1.1 * c.relpages * current_setting('block_size')::pg_catalog.int4) ORDER BY c.relname",
         ),

@@ -139,8 +139,7 @@ impl Sights {
 
     /// Which of the profiles of the identifiers are contested. Hardly any ever is.
     fn contested(&self, ws: &Workspace) -> Result<HashSet<i64>, CdpError> {
-        let sql = ws.sql("SELECT EXISTS (SELECT FROM @ws@.profile p WHERE p.contested)");
-        if spi::one::<bool>(&sql, &[])? != Some(true) {
+        if !hold::any_contested(ws)? {
             return Ok(HashSet::new());
         }
         let mut profiles: Vec<i64> = self.identifiers.iter().filter_map(|i| i.settled).collect();

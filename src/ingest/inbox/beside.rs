@@ -1,6 +1,7 @@
 //! Messages that are written beside other batches: those that say nothing new of who is who, bring no traits, need nothing to be defined and break no rule. What they write are events, and when
 //! somebody was seen. All that batches write in common (figures, times) is written last, by one after the other.
 
+use super::aside::Aside;
 use super::{Outcome, Waiting, count, identifiers, put_back, read_one};
 use crate::error::CdpError;
 use crate::event::keys;
@@ -80,6 +81,7 @@ struct Part<'a> {
 /// What a batch goes by.
 struct Known<'a> {
     ws: &'a Workspace,
+    aside: &'a Aside,
     catalog: &'a Catalog,
     rules: &'a Rules,
     bounds: Bounds,
@@ -88,19 +90,21 @@ struct Known<'a> {
     undefined: usize,
 }
 
-/// Takes rows beside other batches, and marks those that have to be taken alone; nothing is written when most of them have to.
-pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<Outcome, CdpError> {
-    if waiting.is_empty() {
-        return Ok(Outcome::Taken);
-    }
+/// Takes rows beside other batches, and puts those aside that have to be taken alone; nothing is written when most of them have to.
+pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting], aside: &mut Aside) -> Result<Outcome, CdpError> {
     let mut read = Vec::with_capacity(waiting.len());
     for row in waiting {
         pgrx::check_for_interrupts!();
         read.push(Read::of(row));
     }
     let mut undefined = 0;
-    match subtransaction::run(|| Ok(write(ws, job_id, waiting, &read, &mut undefined)?)) {
-        Ok(()) => Ok(Outcome::Taken),
+    match subtransaction::run(|| Ok(write(ws, job_id, waiting, &read, aside, &mut undefined)?)) {
+        Ok(beside) => {
+            for ((row, read), _) in waiting.iter().zip(&read).zip(beside).filter(|(_, beside)| !beside) {
+                aside.add(row, &read.messages);
+            }
+            Ok(Outcome::Taken)
+        }
         Err(_) if undefined * 2 > waiting.len() => Ok(Outcome::Undefined),
         // The same message in another batch, or a value that PostgreSQL refuses: whoever takes the batch alone finds out.
         Err(failure) if failure.may_pass_alone() => Ok(Outcome::Alone),
@@ -108,14 +112,15 @@ pub fn take(ws: &Workspace, job_id: i64, waiting: &[Waiting]) -> Result<Outcome,
     }
 }
 
-/// Writes the batch, or gives it up. `undefined` gets the number of messages that only lack definitions, as far as they are known before anything is written.
+/// Writes the batch, or gives it up; tells which of its rows were written. `undefined` gets the number of messages that only lack definitions, as far as they are known before anything is written.
 fn write(
     ws: &Workspace,
     job_id: i64,
     waiting: &[Waiting],
     read: &[Read],
+    aside: &Aside,
     undefined: &mut usize,
-) -> Result<(), CdpError> {
+) -> Result<Vec<bool>, CdpError> {
     ws.lock_jointly()?;
     // Others may have been at work until now.
     let ws = &Workspace::named(&ws.name)?;
@@ -125,6 +130,7 @@ fn write(
     let (catalog, rules) = (Catalog::load(ws)?, Rules::load(ws)?);
     let mut known = Known {
         ws,
+        aside,
         catalog: &catalog,
         rules: &rules,
         bounds: Bounds::load(ws)?,
@@ -143,9 +149,9 @@ fn write(
             sights.push(seen);
         }
     }
-    let aside = beside.iter().filter(|beside| !**beside).count();
+    let alone = beside.iter().filter(|beside| !**beside).count();
     // Reading them twice has to be worth it.
-    if aside * 2 > waiting.len() {
+    if alone * 2 > waiting.len() {
         *undefined = known.undefined;
         return Err(CdpError::not_beside());
     }
@@ -174,7 +180,8 @@ fn write(
     }
     let rows = waiting.iter().zip(&beside);
     put_back(ws, rows.filter(|(_, beside)| !**beside).map(|(row, _)| row), true)?;
-    job::progress(ws, job_id, count(waiting.len() - aside)?, 0)
+    job::progress(ws, job_id, count(waiting.len() - alone)?, 0)?;
+    Ok(beside)
 }
 
 impl<'a> Part<'a> {
@@ -207,7 +214,7 @@ impl<'a> Part<'a> {
             };
             for (message, key) in &read.messages {
                 let plan = if *beside { known.plan(&policy, message, waits.received.into())? } else { None };
-                *beside &= plan.is_some();
+                *beside &= plan.is_some() && !known.aside.has(source, key);
                 let repeats = first.insert(key, *row).inspect(|earlier| {
                     first.insert(key, *earlier);
                 });

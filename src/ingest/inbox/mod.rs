@@ -1,8 +1,9 @@
 //! The inbox: messages that wait are taken in batches, each a transaction. Runs beside each other share the rows: each takes rows that no other has in hand.
 //!
-//! Most messages say nothing new of who is who. Batches of those are written beside each other ([`beside`]); what else a batch holds is left in the inbox, marked, and taken by the next one,
-//! as the workspace's only writer ([`batch`]).
+//! Most messages say nothing new of who is who. Batches of those are written beside each other ([`beside`]); what else a batch holds is put aside ([`aside`]): left in the inbox, marked, and taken
+//! later, as the workspace's only writer ([`batch`]).
 
+mod aside;
 mod batch;
 mod beside;
 mod identifiers;
@@ -14,6 +15,7 @@ use crate::identity::origin;
 use crate::pg::halving::halving;
 use crate::pg::{settings, spi};
 use crate::workspace::{Workspace, job};
+use aside::Aside;
 use batch::Batch;
 use pg_cdp_core::message::{Envelope, Fault, Message, read};
 use pgrx::datum::TimestampWithTimeZone;
@@ -66,22 +68,35 @@ pub fn take(ws: &Workspace, job_id: i64, rows: i32, beside: bool) -> Result<i64,
         let waiting = claim(ws, "", rows)?;
         return alone(ws, job_id, waiting);
     }
-    // Those that came first are settled first.
-    let waiting = claim(ws, "WHERE i.alone", rows)?;
-    if !waiting.is_empty() {
-        return alone(ws, job_id, waiting);
-    }
-    let mut waiting = claim(ws, "WHERE NOT i.alone", rows)?;
-    match beside::take(ws, job_id, &waiting)? {
-        Outcome::Taken => count(waiting.len()),
-        Outcome::Alone => alone(ws, job_id, waiting),
-        Outcome::Undefined => {
+    Aside::of(job_id, |aside| {
+        // Those that came first are settled first.
+        let waiting = if aside.is_due(rows) { claim_aside(ws, aside, rows)? } else { Vec::new() };
+        if !waiting.is_empty() {
+            return alone(ws, job_id, waiting);
+        }
+        let mut waiting = claim(ws, "WHERE NOT i.alone", rows)?;
+        if waiting.is_empty() {
+            let waiting = claim_aside(ws, aside, rows)?;
+            return alone(ws, job_id, waiting);
+        }
+        let outcome = beside::take(ws, job_id, &waiting, aside)?;
+        if let Outcome::Taken = outcome {
+            return count(waiting.len());
+        }
+        if aside.any() {
+            let earlier = claim_aside(ws, aside, rows)?;
+            if !earlier.is_empty() {
+                put_back(ws, waiting.iter(), false)?;
+                return alone(ws, job_id, earlier);
+            }
+        }
+        if let Outcome::Undefined = outcome {
             // What the first of them bring to be known need not be found out by all.
             let others = waiting.split_off(waiting.len().min(FEW));
             put_back(ws, others.iter(), false)?;
-            alone(ws, job_id, waiting)
         }
-    }
+        alone(ws, job_id, waiting)
+    })
 }
 
 /// So many rows are taken alone of a batch most of which only lacks definitions.
@@ -89,7 +104,7 @@ const FEW: usize = 1000;
 
 /// What can be done with a batch.
 enum Outcome {
-    /// It was taken beside others, but for rows that were marked.
+    /// It was taken beside others, but for rows that were put aside.
     Taken,
     /// It has to be taken while nobody else writes.
     Alone,
@@ -122,6 +137,13 @@ fn claim(ws: &Workspace, which: &str, rows: i32) -> Result<Vec<Waiting>, CdpErro
             },
         )
     })
+}
+
+/// Takes rows that were put aside, and that no other run has in hand, out of the inbox.
+fn claim_aside(ws: &Workspace, aside: &mut Aside, rows: i32) -> Result<Vec<Waiting>, CdpError> {
+    let waiting = claim(ws, "WHERE i.alone", rows)?;
+    aside.taken(&waiting, rows)?;
+    Ok(waiting)
 }
 
 /// Puts rows back; `alone` marks those that have to be taken while nobody else writes.
