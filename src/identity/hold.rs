@@ -120,7 +120,9 @@ pub fn any_contested(ws: &Workspace) -> Result<bool, CdpError> {
     })?;
     match any {
         Some(any) => Ok(any),
-        None => Ok(spi::one(&ws.sql("SELECT EXISTS (SELECT FROM @ws@.profile p WHERE p.contested)"), &[])? == Some(true)),
+        None => {
+            Ok(spi::one(&ws.sql("SELECT EXISTS (SELECT FROM @ws@.profile p WHERE p.contested)"), &[])? == Some(true))
+        }
     }
 }
 

@@ -19,6 +19,23 @@ pub struct Change {
     pub v: i128,
 }
 
+impl Change {
+    /// The cell that it leaves of what was there, if it leaves one.
+    ///
+    /// # Errors
+    /// [`StoreError::Overflow`] when the n or v of that cell leaves 64 bits.
+    pub fn of(self, before: Option<Cell>) -> Result<Option<Cell>, StoreError> {
+        let (n, v) = before.map_or((0, 0), |cell| (i128::from(cell.n), i128::from(cell.v)));
+        // Sums of i64 in i128: a change is itself such a sum, of fewer than 2^63 parts.
+        let (n, v) = (self.n + n, self.v + v);
+        if n <= 0 {
+            return Ok(None);
+        }
+        let narrow = |number: i128| i64::try_from(number).map_err(|_| StoreError::Overflow);
+        Ok(Some(Cell { offset: self.offset, n: narrow(n)?, v: narrow(v)? }))
+    }
+}
+
 /// Writes changes given in any order, summing those of one offset and leaving out what sums to nothing.
 ///
 /// # Errors

@@ -2,14 +2,10 @@
 
 use super::codes::fold_codes;
 use super::delta::{self, Change};
-use super::{Cell, Encoding, NumberChunk, number};
+use super::{Encoding, NumberChunk, number};
 use crate::bitmap::{Block, Portable, append_block};
 use crate::error::StoreError;
 use roaring::RoaringBitmap;
-
-/// With less than one change for this many cells the planes are patched; writing all cells anew costs about as much for each
-/// cell as a patch does for each change in 30 planes.
-const PATCH_BELOW: usize = 32;
 
 /// The chunk that `base` becomes when `deltas` are added to it, or `None` when no profile is left in it.
 ///
@@ -69,46 +65,26 @@ fn fold_set(base: Option<&[u8]>, changes: &[Change]) -> Result<Option<Vec<u8>>, 
 
 fn fold_number(base: Option<&[u8]>, changes: &[Change]) -> Result<Option<Vec<u8>>, StoreError> {
     let base = base.map(NumberChunk::open).transpose()?;
-    let present = base.as_ref().map_or(0, |base| base.count() as usize);
     if let Some(base) = &base
-        && changes.len() < present / PATCH_BELOW
+        && let Some(bytes) = base.patched(changes)?
     {
-        let patch = changes.iter().map(|change| {
-            let cell = base.cell(change.offset)?;
-            let (n, v) = cell.map_or((0, 0), |cell| (i128::from(cell.n), i128::from(cell.v)));
-            Ok((change.offset, sum(Change { offset: change.offset, n: change.n + n, v: change.v + v })?))
-        });
-        if let Some(bytes) = base.patched(&patch.collect::<Result<Vec<_>, StoreError>>()?)? {
-            return Ok(Some(bytes));
-        }
+        return Ok(Some(bytes));
     }
+    let present = base.as_ref().map_or(0, |base| base.count() as usize);
     let mut cells = Vec::with_capacity(present + changes.len());
     let mut changes = changes.iter().copied().peekable();
     for cell in base.iter().flat_map(NumberChunk::cells) {
         let cell = cell?;
         while let Some(change) = changes.next_if(|change| change.offset < cell.offset) {
-            cells.extend(sum(change)?);
+            cells.extend(change.of(None)?);
         }
         match changes.next_if(|change| change.offset == cell.offset) {
             None => cells.push(cell),
-            // Sums of i64 in i128: a change is itself such a sum, of fewer than 2^63 parts.
-            Some(change) => {
-                let Change { offset, n, v } = change;
-                cells.extend(sum(Change { offset, n: n + i128::from(cell.n), v: v + i128::from(cell.v) })?);
-            }
+            Some(change) => cells.extend(change.of(Some(cell))?),
         }
     }
     for change in changes {
-        cells.extend(sum(change)?);
+        cells.extend(change.of(None)?);
     }
     if cells.is_empty() { Ok(None) } else { number::encode_kept(&cells).map(Some) }
-}
-
-/// The cell that a sum of changes leaves, if one is left.
-fn sum(total: Change) -> Result<Option<Cell>, StoreError> {
-    if total.n <= 0 {
-        return Ok(None);
-    }
-    let narrow = |number: i128| i64::try_from(number).map_err(|_| StoreError::Overflow);
-    Ok(Some(Cell { offset: total.offset, n: narrow(total.n)?, v: narrow(total.v)? }))
 }

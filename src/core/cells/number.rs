@@ -6,6 +6,7 @@
 //! the lowest. A base with unsigned bits above it needs no sign plane, and v_base and v_max tell which chunks a range
 //! cannot touch. `v - v_base` is taken modulo 2^64, so that the whole range of i64 fits.
 
+use super::delta::Change;
 use super::planes::{self, Flats};
 use super::{Cell, Lane, Lanes, range};
 use crate::bitmap::{Arena, Block, Bytes, Container, Portable, SHARD_BLOCKS, SHARD_WIDTH, Value, count_in};
@@ -16,6 +17,8 @@ use roaring::RoaringBitmap;
 const VERSION: u8 = 1;
 const HEAD: usize = 24;
 const WHAT: &str = "number chunk";
+/// Changes are merged into the planes when at most one of so many cells and changes is a change of a cell that is there: such a cell is looked up in each plane, and taken out of it.
+const PATCH_FROM: usize = 4;
 
 /// A number chunk whose headers have been checked; the planes stay where they are.
 #[derive(Debug, Clone)]
@@ -55,11 +58,15 @@ pub(super) fn encode_kept(kept: &[Cell]) -> Result<Vec<u8>, StoreError> {
     let n_max = kept.iter().map(|cell| cell.n).max().unwrap_or(1);
     let (v_depth, n_depth) = (depth_of(above(v_max, v_base)), depth_of(above(n_max, 1)));
 
-    let presence =
-        RoaringBitmap::from_sorted_iter(kept.iter().map(|cell| cell.offset)).map_err(|_| StoreError::Order(0))?;
+    let presence = set_of(kept.iter().map(|cell| cell.offset))?;
     let v = planes::write(kept, v_depth, |cell| above(cell.v, v_base));
     let n = planes::write(kept, n_depth, |cell| above(cell.n, 1));
     write(kept.len() as u32, (v_base, v_max), presence, v, n)
+}
+
+/// The set of ascending offsets.
+fn set_of(offsets: impl Iterator<Item = u32>) -> Result<RoaringBitmap, StoreError> {
+    RoaringBitmap::from_sorted_iter(offsets).map_err(|_| StoreError::Order(0))
 }
 
 /// Writes a chunk from its parts.
@@ -271,57 +278,70 @@ impl<'a> NumberChunk<'a> {
         Ok(Some(Cell { offset, n, v: below(self.v_base, number(&self.v)?) }))
     }
 
-    /// The chunk with some cells replaced (`None`: gone), plane by plane, without putting the others together: a change of a few
-    /// cells among a million costs a hundredth of writing them all. `None` when the frame has to move: a cell at an end of the range
-    /// of v or in the top plane of n goes, one beyond them comes, or nobody is left.
+    /// The chunk with changes added, plane by plane: sets are merged, which costs far less than to take the numbers of all cells apart and put them together again. `None` when too many of the
+    /// changes are of cells that are there, which are taken apart one by one, or when the frame has to move: a cell at an end of the range of v or in the top plane of n goes, one below the range
+    /// comes, or nobody is left or was there.
     ///
     /// # Errors
-    /// Those of [`Portable::get`], and [`StoreError::Damaged`] for planes that are not sets.
-    pub(super) fn patched(&self, changes: &[(u32, Option<Cell>)]) -> Result<Option<Vec<u8>>, StoreError> {
-        let (mut count, mut v_max) = (i64::from(self.count), self.v_max);
-        for (offset, after) in changes {
-            let before = self.cell(*offset)?;
-            count += i64::from(after.is_some()) - i64::from(before.is_some());
+    /// Those of [`Portable::get`] and [`Change::of`], and [`StoreError::Damaged`] for planes that are not sets.
+    pub(super) fn patched(&self, changes: &[Change]) -> Result<Option<Vec<u8>>, StoreError> {
+        let presence = self.presence.decoded()?;
+        let known = changes.iter().filter(|change| presence.contains(change.offset)).count();
+        if self.count == 0 || known * PATCH_FROM > self.count as usize + changes.len() {
+            return Ok(None);
+        }
+        let (mut gone, mut after) = (Vec::with_capacity(known), Vec::with_capacity(changes.len()));
+        let (mut v_max, mut n_max) = (self.v_max, 1);
+        for change in changes {
+            let before = if presence.contains(change.offset) { self.cell(change.offset)? } else { None };
+            let cell = change.of(before)?;
             if let Some(before) = before {
                 let top = !self.n.is_empty() && depth_of(above(before.n, 1)) == self.n.len();
-                let moved = after.is_none_or(|after| after.v != before.v);
+                let moved = cell.is_none_or(|cell| cell.v != before.v);
                 if moved && (before.v == self.v_base || before.v == self.v_max)
-                    || top && after.is_none_or(|after| after.n != before.n)
+                    || top && cell.is_none_or(|cell| cell.n != before.n)
                 {
                     return Ok(None);
                 }
+                gone.push(change.offset);
             }
-            if let Some(after) = after {
-                if after.v < self.v_base || depth_of(above(after.n, 1)) > self.n.len() {
+            if let Some(cell) = cell {
+                if cell.v < self.v_base {
                     return Ok(None);
                 }
-                v_max = v_max.max(after.v);
+                (v_max, n_max) = (v_max.max(cell.v), n_max.max(cell.n));
+                after.push(cell);
             }
         }
-        if count <= 0 || depth_of(above(v_max, self.v_base)) != self.v.len() {
+        let count = self.count as usize + after.len() - gone.len();
+        if count == 0 {
             return Ok(None);
         }
-        let patch = |plane: &Portable<'_>, bit: &dyn Fn(&Cell) -> bool| {
-            let mut set = plane.decoded()?;
-            for (offset, after) in changes {
-                if after.as_ref().is_some_and(bit) {
-                    set.insert(*offset)
-                } else {
-                    set.remove(*offset)
-                };
+        let gone = set_of(gone.into_iter())?;
+        let merge = |old: &Portable<'_>, new: RoaringBitmap| {
+            let mut set = old.decoded()?;
+            // Whether a container is kept as runs is settled when it is written, by what it holds then.
+            set.remove_run_compression();
+            if !gone.is_empty() {
+                set -= &gone;
             }
+            set |= new;
             Ok::<_, StoreError>(set)
         };
-        let patch_all = |planes: &[Portable<'_>], number: &dyn Fn(&Cell) -> u64| {
-            let places = (0..planes.len()).rev();
-            places
-                .zip(planes)
-                .map(|(place, plane)| patch(plane, &|cell| number(cell) >> place & 1 == 1))
-                .collect::<Result<Vec<_>, _>>()
+        // Planes above those that there were are of new cells alone.
+        let merge_all = |old: &[Portable<'_>], new: Vec<RoaringBitmap>| {
+            let above = new.len() - old.len();
+            let merge = |(nth, new): (usize, RoaringBitmap)| match nth.checked_sub(above).and_then(|nth| old.get(nth)) {
+                Some(old) => merge(old, new),
+                None => Ok(new),
+            };
+            new.into_iter().enumerate().map(merge).collect::<Result<Vec<_>, _>>()
         };
-        let presence = patch(&self.presence, &|_| true)?;
-        let v = patch_all(&self.v, &|cell| above(cell.v, self.v_base))?;
-        let n = patch_all(&self.n, &|cell| above(cell.n, 1))?;
+        let v_depth = depth_of(above(v_max, self.v_base));
+        let n_depth = depth_of(above(n_max, 1)).max(self.n.len());
+        let v = merge_all(&self.v, planes::write(&after, v_depth, |cell| above(cell.v, self.v_base)))?;
+        let n = merge_all(&self.n, planes::write(&after, n_depth, |cell| above(cell.n, 1)))?;
+        let presence = merge(&self.presence, set_of(after.iter().map(|cell| cell.offset))?)?;
         write(count as u32, (self.v_base, v_max), presence, v, n).map(Some)
     }
 

@@ -202,6 +202,11 @@ fn history() -> impl Strategy<Value = Vec<Cell>> {
     })
 }
 
+/// New cells, among the first blocks, with so much in each.
+fn fresh(count: std::ops::Range<usize>, most: i64) -> impl Strategy<Value = Vec<(u32, i64, i64)>> {
+    vec((prop_oneof![0u32..SHARD_WIDTH, 0u32..5000], 1..=most, prop_oneof![-200i64..200, 0i64..100_000]), count)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -247,9 +252,9 @@ proptest! {
         prop_assert_eq!(fold(Encoding::Set, half.as_deref(), late.iter().map(Vec::as_slice)).unwrap(), folded);
     }
 
-    /// A few changes of a large chunk, also of its extremes and of what is gone: the bytes are those of writing it anew.
+    /// Changes of a chunk, also of its extremes and of what is gone, and cells that come, few or more than there were, within its frame or not: the bytes are those of writing it anew.
     #[test]
-    fn few_changes_patch_to_the_bytes_of_a_new_chunk(base in cells(), touched in vec((any::<prop::sample::Index>(), 0u8..4, -3i64..=3), 0..6), fresh in vec((0u32..SHARD_WIDTH, -200i64..200), 0..3)) {
+    fn changes_patch_to_the_bytes_of_a_new_chunk(base in cells(), touched in vec((any::<prop::sample::Index>(), 0u8..4, -3i64..=3), 0..6), fresh in prop_oneof![fresh(0..3, 1), fresh(0..2000, 1), fresh(0..2000, 40)]) {
         let all: Vec<(u32, (i64, i64))> = base.iter().map(|(offset, cell)| (*offset, *cell)).collect();
         let extremes = [all.iter().min_by_key(|(_, (_, v))| *v), all.iter().max_by_key(|(_, (_, v))| *v)];
         let mut changes = crate::testing::Cells::new();
@@ -261,7 +266,8 @@ proptest! {
             };
             changes.insert(offset, if *step == 0 && *kind != 3 { (-n, v.checked_neg().unwrap_or(0)) } else { (i64::from(*kind == 2 && n < 9), *step) });
         }
-        changes.extend(fresh.iter().filter(|(offset, _)| !base.contains_key(offset)).map(|(offset, v)| (*offset, (1, *v))));
+        let come = fresh.iter().filter(|(offset, _, _)| !base.contains_key(offset));
+        changes.extend(come.map(|(offset, n, v)| (*offset, (*n, *v))));
         let delta = delta::encode(as_cells(&changes)).unwrap();
         let mut expected = base.clone();
         let mut fits = true;
