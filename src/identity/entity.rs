@@ -190,11 +190,14 @@ impl Ties {
     }
 }
 
-/// Every identifier of the given types with each person who was seen with it or holds it.
-const TIES: &str = "SELECT x.profile_id, n.node_id, n.type_id, n.value, n.first_seen, (max(x.trust) * 100)::pg_catalog.int4, min(x.first_seen), max(x.last_seen) \
+/// Every identifier of the given types with each person who was seen with it or holds it. Of two that an operator unlinked, to have been seen together means nothing here either; of two that were
+/// split it only does not mean that they are one person.
+const TIES: &str = "WITH shown AS NOT MATERIALIZED (SELECT e.* FROM @ws@.edge e WHERE NOT EXISTS (SELECT FROM @ws@.identity_override v JOIN @ws@.identity_operation p USING (operation_id) \
+         WHERE v.kind = 'unlink' AND p.kind = 'unlink' AND v.node_id = e.from_node AND v.other_id = e.to_node)) \
+     SELECT x.profile_id, n.node_id, n.type_id, n.value, n.first_seen, (max(x.trust) * 100)::pg_catalog.int4, min(x.first_seen), max(x.last_seen) \
      FROM @ws@.node n JOIN ( \
-         SELECT e.to_node AS node_id, o.profile_id, e.trust, e.first_seen, e.last_seen FROM @ws@.edge e JOIN @ws@.node o ON o.node_id = e.from_node \
-         UNION ALL SELECT e.from_node, o.profile_id, e.trust, e.first_seen, e.last_seen FROM @ws@.edge e JOIN @ws@.node o ON o.node_id = e.to_node \
+         SELECT e.to_node AS node_id, o.profile_id, e.trust, e.first_seen, e.last_seen FROM shown e JOIN @ws@.node o ON o.node_id = e.from_node \
+         UNION ALL SELECT e.from_node, o.profile_id, e.trust, e.first_seen, e.last_seen FROM shown e JOIN @ws@.node o ON o.node_id = e.to_node \
          UNION ALL SELECT n.node_id, n.profile_id, 1, n.first_seen, n.last_seen FROM @ws@.node n WHERE n.type_id = ANY ($1) \
      ) x USING (node_id) \
      WHERE n.type_id = ANY ($1) AND x.profile_id IS NOT NULL AND (n.quarantine IS NULL OR n.quarantine NOT LIKE 'blocked: %') \
