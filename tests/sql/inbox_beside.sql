@@ -174,6 +174,28 @@ INSERT INTO several.inbox (payload, source) SELECT jsonb_build_object('messageId
 CALL cdp_process_inbox(10);
 SELECT count(*) <= 4 AS few, count(*) FILTER (WHERE xact > :last) > 0 AS new FROM several.event_batch;
 
+-- 6. What has to be taken alone waits for more of its kind. No message with its key is taken before it: neither in a batch beside others nor in one that is taken alone.
+CREATE FUNCTION late(keys text[], fresh int[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO several.inbox (payload, source) SELECT jsonb_build_object('messageId', CASE WHEN i IN (3, 50) THEN keys[1] WHEN i IN (5, 30) THEN keys[2] ELSE keys[1] || i END, 'type', 'track', 'event', 'buy',
+        'userId', CASE WHEN i IN (3, 5) OR i = ANY (fresh) THEN keys[1] || i ELSE 'w' || i END, 'timestamp', '2024-02-02T00:00:00Z')::text, 'app' FROM (SELECT * FROM generate_series(1, 60) i ORDER BY i) i
+$$;
+INSERT INTO several.inbox (payload, source) SELECT jsonb_build_object('messageId', 'w' || i, 'type', 'track', 'event', 'buy', 'userId', 'w' || i)::text, 'app' FROM generate_series(1, 60) i;
+CALL cdp_process_inbox();
+SELECT late('{late,later}', '{25,26,27,28,29,30,31,32,33,34,35,36,37,38}');
+SELECT _cdp_inbox_begin() AS job \gset
+SELECT _cdp_inbox_batch(:job, 20, true) AS taken;
+SELECT count(*) AS waiting, count(*) FILTER (WHERE alone) AS aside FROM several.inbox;
+-- The next batch has to be taken alone, so what waits for that comes before it.
+SELECT _cdp_inbox_batch(:job, 20, true) AS taken;
+SELECT count(*) AS waiting, count(*) FILTER (WHERE alone) AS aside FROM several.inbox;
+SELECT _cdp_inbox_end(:job, NULL) AS last;
+CALL cdp_process_inbox(20);
+SELECT late('{slow,slower}', '{}');
+CALL cdp_process_inbox(20);
+SELECT e.key, i.value FROM several.events v JOIN several.event e USING (event_id) JOIN several.identifiers i ON i.profile_id = v.profile_id AND i.type = 'user_id' WHERE e.key IN ('late', 'later', 'slow', 'slower') ORDER BY 1;
+SELECT count(*) AS waiting, (SELECT count(*) FROM several.event WHERE key ~ '^(late|slow)') AS events FROM several.inbox;
+DROP FUNCTION late(text[], int[]);
+
 DROP TABLE people, stream, told;
 DROP FUNCTION make(text), fill(text, int, int), alone(int), state(text), wrong(text), told(text);
 RESET cdp.workspace;
