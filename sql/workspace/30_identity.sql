@@ -158,16 +158,16 @@ COMMENT ON COLUMN @workspace@.identity_override.node_id IS 'the identifier with 
 COMMENT ON COLUMN @workspace@.identity_override.other_id IS 'the other one; the blocked one again';
 
 CREATE TABLE @workspace@.profile_merge (
-    merge_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    merge_id bigint GENERATED ALWAYS AS IDENTITY,
     retired_id bigint NOT NULL,
     survivor_id bigint NOT NULL,
     from_node bigint NOT NULL,
     to_node bigint NOT NULL,
     source_id integer NOT NULL,
     operation_id bigint,
-    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (survivor_id, merge_id)
 );
-CREATE INDEX profile_merge_survivor ON @workspace@.profile_merge (survivor_id);
 COMMENT ON TABLE @workspace@.profile_merge IS 'every merge with the edge that caused it';
 COMMENT ON COLUMN @workspace@.profile_merge.merge_id IS 'number of the merge';
 COMMENT ON COLUMN @workspace@.profile_merge.retired_id IS 'the profile that was taken over';
@@ -179,15 +179,15 @@ COMMENT ON COLUMN @workspace@.profile_merge.operation_id IS 'the operation that 
 COMMENT ON COLUMN @workspace@.profile_merge.at IS 'when';
 
 CREATE TABLE @workspace@.profile_split (
-    split_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    split_id bigint GENERATED ALWAYS AS IDENTITY,
     profile_id bigint NOT NULL,
     from_id bigint NOT NULL,
     created boolean NOT NULL,
     source_id integer NOT NULL,
     operation_id bigint,
-    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (from_id, split_id)
 );
-CREATE INDEX profile_split_from ON @workspace@.profile_split (from_id);
 COMMENT ON TABLE @workspace@.profile_split IS 'every split: who came back, or came to be, out of whom';
 COMMENT ON COLUMN @workspace@.profile_split.split_id IS 'number of the split';
 COMMENT ON COLUMN @workspace@.profile_split.profile_id IS 'the profile that was split off';
@@ -198,13 +198,14 @@ COMMENT ON COLUMN @workspace@.profile_split.operation_id IS 'the operation that 
 COMMENT ON COLUMN @workspace@.profile_split.at IS 'when';
 
 CREATE TABLE @workspace@.node_move (
-    move_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    move_id bigint GENERATED ALWAYS AS IDENTITY,
     node_id bigint NOT NULL,
     from_profile bigint NOT NULL,
     to_profile bigint NOT NULL,
-    at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    -- One index for both: nobody asks for a move by its number alone.
+    PRIMARY KEY (node_id, move_id)
 );
-CREATE INDEX node_move_node ON @workspace@.node_move (node_id, at);
 COMMENT ON TABLE @workspace@.node_move IS 'identifiers that went from one profile to another; who has no row has always been where it is';
 COMMENT ON COLUMN @workspace@.node_move.move_id IS 'number of the move';
 COMMENT ON COLUMN @workspace@.node_move.node_id IS 'the identifier';

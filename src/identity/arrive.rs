@@ -133,9 +133,15 @@ pub fn arrive(
         let after = number_of(*owner)?;
         into.insert(*retired, after);
         let cause = causes.get(retired).copied();
-        change.redirected.push(Redirected { profile_id: *retired, before: None, after: Some(after), cause });
+        change.redirected.push(Redirected {
+            profile_id: *retired,
+            before: None,
+            after: Some(after),
+            cause,
+            place: None,
+        });
     }
-    follow::take_over(ws, &into, &mut change)?;
+    follow::take_over(ws, &into, None, &mut change)?;
     follow::apply(ws, cause, &change, prepared)
 }
 

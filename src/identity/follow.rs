@@ -1,18 +1,20 @@
 //! Identifiers go from one profile to another: everything derived follows. Facts stay where they are, on the identifiers.
 
 use super::govern::Cause;
-use super::hold;
+use super::hold::{self, Held};
 use super::shelf::Shelf;
 use crate::error::CdpError;
 use crate::event;
 use crate::guc;
 use crate::pg::append::{self, Column, Shape};
+use crate::pg::rewrite::{self, New, To};
 use crate::pg::spi::{self, Together};
-use crate::pg::{rewrite, scan, sequence, settings, temp, transaction};
+use crate::pg::{scan, sequence, settings, temp, transaction};
 use crate::store::column::{day_sql, pg_type};
 use crate::store::emit;
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::ItemPointerData;
 
 /// An identifier that gets a profile, or another one.
@@ -39,6 +41,8 @@ pub struct Redirected {
     pub after: Option<i64>,
     /// The edge that joined it, when it is retired.
     pub cause: Option<(i64, i64)>,
+    /// Where its row was read, if it was.
+    pub place: Option<ItemPointerData>,
 }
 
 /// A new profile.
@@ -61,6 +65,19 @@ pub struct Change {
     pub redirected: Vec<Redirected>,
     /// New profiles.
     pub created: Vec<Created>,
+    /// Identifiers, of those that move or others, that were seen at another time.
+    pub seen: Vec<SeenAgain>,
+}
+
+/// An identifier that was seen earlier or later than it was known to be.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenAgain {
+    /// The identifier.
+    pub node_id: i64,
+    /// When, in microseconds since 2000.
+    pub at: i64,
+    /// Where its row was read, if it was.
+    pub place: Option<ItemPointerData>,
 }
 
 impl Change {
@@ -80,22 +97,31 @@ pub fn numbers(ws: &Workspace, count: usize) -> Result<Vec<i64>, CdpError> {
     if count == 0 { Ok(Vec::new()) } else { sequence::next(&ws.name, "profile_id_seq", count) }
 }
 
-/// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, and the retired numbers that led to them, which lead straight to the one
+/// Adds what goes along with profiles that are taken over, `into` whom: their identifiers, which `held` has if they have been read, and the retired numbers that led to them, which lead straight to the one
 /// that lives, so that resolving is one step for ever.
-pub fn take_over(ws: &Workspace, into: &NumberMap<i64>, change: &mut Change) -> Result<(), CdpError> {
+pub fn take_over(
+    ws: &Workspace,
+    into: &NumberMap<i64>,
+    held: Option<Vec<Held>>,
+    change: &mut Change,
+) -> Result<(), CdpError> {
     if into.is_empty() {
         return Ok(());
     }
     let mut retired: Vec<i64> = into.keys().copied().collect();
     // Neighbours in the indexes are looked up one after the other.
     retired.sort_unstable();
-    for held in hold::of(ws, &retired, &[])? {
+    let held = match held {
+        Some(held) => held,
+        None => hold::of(ws, &retired, &[])?,
+    };
+    for held in held {
         let Some(&after) = into.get(&held.profile_id) else { continue };
         change.moved.push(Moved { node_id: held.node_id, before: Some(held.profile_id), after, place: held.place });
     }
-    for (profile_id, before) in hold::leading_to(ws, &retired)? {
+    for (profile_id, before, place) in hold::leading_to(ws, &retired)? {
         let Some(&after) = into.get(&before) else { continue };
-        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None });
+        change.redirected.push(Redirected { profile_id, before: Some(before), after: Some(after), cause: None, place });
     }
     Ok(())
 }
@@ -104,7 +130,7 @@ pub fn take_over(ws: &Workspace, into: &NumberMap<i64>, change: &mut Change) -> 
 /// have to be computed: then `cdp_touched` and `cdp_event_change` hold for whom. `prepared` tells that a batch has made those tables.
 pub fn apply(ws: &Workspace, cause: Cause, change: &Change, prepared: bool) -> Result<bool, CdpError> {
     if change.moved.is_empty() && change.redirected.is_empty() && change.created.is_empty() {
-        return Ok(false);
+        return note(ws, &change.seen.iter().collect::<Vec<_>>()).map(|()| false);
     }
     let there = There::look(ws)?;
     let shelf = if there.attributes || there.segments { Shelf::take(ws, change)? } else { None };
@@ -185,10 +211,14 @@ fn found(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
 /// Redirects of profile records, and the history of merges and splits.
 fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Together<'_>) -> Result<(), CdpError> {
     let source_id = cause.source_id;
-    if !change.redirected.is_empty() {
-        let (ids, into): (Vec<i64>, Vec<Option<i64>>) =
-            change.redirected.iter().map(|r| (r.profile_id, r.after)).unzip();
-        // Who no longer lives is judged under the profile that took it over.
+    // Who no longer lives is judged under the profile that took it over.
+    let of = |r: &Redirected| New { key: [r.profile_id, 0], to: To::NumberOrNull(r.after), place: r.place };
+    let mut rows: Vec<New> = change.redirected.iter().map(of).collect();
+    rows.sort_unstable_by_key(|row| row.key);
+    let left = rewrite::rewrite(&ws.name, &REDIRECT, &rows)?.unwrap_or(rows);
+    if !left.is_empty() {
+        let into = |row: &New| if let To::NumberOrNull(into) = row.to { into } else { None };
+        let (ids, into): (Vec<i64>, Vec<Option<i64>>) = left.iter().map(|row| (row.key[0], into(row))).unzip();
         together.add(
             &ws.sql(
                 "UPDATE @ws@.profile p SET merged_into = x.survivor, contested = p.contested AND x.survivor IS NULL \
@@ -215,11 +245,11 @@ fn profiles(ws: &Workspace, cause: Cause, change: &Change, together: &mut Togeth
     }
     let mut split: Vec<(i64, i64, bool)> = change.revived().map(|(profile, from)| (profile, from, false)).collect();
     split.extend(change.created.iter().filter_map(|c| Some((c.profile_id, c.from?, true))));
-    if !split.is_empty() {
-        split.sort_unstable();
-        let ids: Vec<i64> = split.iter().map(|s| s.0).collect();
-        let from: Vec<i64> = split.iter().map(|s| s.1).collect();
-        let created: Vec<bool> = split.iter().map(|s| s.2).collect();
+    split.sort_unstable();
+    let ids: Vec<i64> = split.iter().map(|s| s.0).collect();
+    let from: Vec<i64> = split.iter().map(|s| s.1).collect();
+    let created: Vec<bool> = split.iter().map(|s| s.2).collect();
+    if !split.is_empty() && !enter_splits(ws, cause, &ids, &from, &created)? {
         together.add(
             &ws.sql(
                 "INSERT INTO @ws@.profile_split (profile_id, from_id, created, source_id, operation_id) SELECT x.p, x.f, x.c, $4, $5 \
@@ -251,19 +281,51 @@ fn enter_merges(ws: &Workspace, cause: Cause, [retired, survivors, from, to]: [&
     append::append(&ws.name, &PROFILE_MERGE, &columns, retired.len())
 }
 
+/// Enters which profiles came back, or came to be, out of whom, without a query; `false`: that is not possible.
+fn enter_splits(ws: &Workspace, cause: Cause, ids: &[i64], from: &[i64], created: &[bool]) -> Result<bool, CdpError> {
+    const NUMBERS: &str = "profile_split_split_id_seq";
+    if !append::is_possible(&ws.name, &PROFILE_SPLIT, SPLIT_COLUMNS) || !sequence::is_usable(&ws.name, NUMBERS) {
+        return Ok(false);
+    }
+    let numbers = sequence::next(&ws.name, NUMBERS, ids.len())?;
+    let columns: [Column; SPLIT_COLUMNS] = [
+        Column::Int8(&numbers),
+        Column::Int8(ids),
+        Column::Int8(from),
+        Column::Bool(created),
+        Column::EachInt4(cause.source_id),
+        cause.operation_id.map_or(Column::Null, Column::EachInt8),
+        Column::EachInt8(transaction::clock()),
+    ];
+    append::append(&ws.name, &PROFILE_SPLIT, &columns, ids.len())
+}
+
 /// The identifiers themselves, and where they were before.
 fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result<(), CdpError> {
-    if change.moved.is_empty() {
-        return Ok(());
+    let again: NumberMap<&SeenAgain> = change.seen.iter().map(|seen| (seen.node_id, seen)).collect();
+    let of = |m: &Moved| {
+        let seen = again.get(&m.node_id);
+        let to = To::Number(m.after, seen.map(|seen| [seen.at; 2]));
+        New { key: [m.node_id, 0], to, place: m.place.or(seen.and_then(|seen| seen.place)) }
+    };
+    let mut rows: Vec<New> = change.moved.iter().map(of).collect();
+    rows.sort_unstable_by_key(|row| row.key);
+    let moved = |node_id: i64| rows.binary_search_by_key(&node_id, |row| row.key[0]).is_ok();
+    let stays = change.seen.iter().filter(|seen| !moved(seen.node_id));
+    let stays: Vec<New> = stays.map(|s| New { key: [s.node_id, 0], to: To::Seen([s.at; 2]), place: s.place }).collect();
+    rows.extend(stays);
+    let left = rewrite::rewrite(&ws.name, &NODE, &rows)?.unwrap_or(rows);
+    let (mut ids, mut homes, mut late) = (Vec::new(), Vec::new(), Vec::new());
+    for row in left {
+        if let To::Number(home, _) = row.to {
+            ids.push(row.key[0]);
+            homes.push(home);
+        }
+        late.extend(again.get(&row.key[0]).copied());
     }
-    let of = |m: &Moved| rewrite::New { key: m.node_id, values: [m.after; 2], place: m.place };
-    let mut homes: Vec<rewrite::New> = change.moved.iter().map(of).collect();
-    homes.sort_unstable_by_key(|home| home.key);
-    if let Some(left) = rewrite::rewrite(&ws.name, &NODE, &homes)? {
-        homes = left;
-    }
-    if !homes.is_empty() {
-        let (ids, homes): (Vec<i64>, Vec<i64>) = homes.into_iter().map(|home| (home.key, home.values[0])).unzip();
+    // A statement changes a row once: by itself, before the others.
+    note(ws, &late)?;
+    if !ids.is_empty() {
         together.add(
             &ws.sql("UPDATE @ws@.node n SET profile_id = x.home FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[]) AS x(node_id, home) WHERE n.node_id = x.node_id"),
             [ids.into(), homes.into()],
@@ -285,6 +347,24 @@ fn nodes(ws: &Workspace, change: &Change, together: &mut Together<'_>) -> Result
     Ok(())
 }
 
+/// Writes that identifiers were seen at another time, by a query.
+fn note(ws: &Workspace, seen: &[&SeenAgain]) -> Result<(), CdpError> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = seen.iter().map(|seen| seen.node_id).collect();
+    let at = |seen: &&SeenAgain| TimestampWithTimeZone::try_from(seen.at);
+    let at: Vec<TimestampWithTimeZone> =
+        seen.iter().map(at).collect::<Result<_, _>>().map_err(|_| CdpError::internal("a time is out of range"))?;
+    spi::run_cached(
+        &ws.sql(
+            "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.at), last_seen = greatest(n.last_seen, x.at) \
+             FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.timestamptz[]) AS x(node_id, at) WHERE n.node_id = x.node_id",
+        ),
+        &[ids.into(), at.into()],
+    )
+}
+
 /// Enters where identifiers were before, without a query; `false`: that is not possible.
 fn enter_moves(ws: &Workspace, ids: &[i64], before: &[i64], after: &[i64]) -> Result<bool, CdpError> {
     const NUMBERS: &str = "node_move_move_id_seq";
@@ -302,17 +382,28 @@ fn enter_moves(ws: &Workspace, ids: &[i64], before: &[i64], after: &[i64]) -> Re
     append::load(&ws.name, &NODE_MOVE, &columns, ids.len())
 }
 
-/// An identifier goes to another profile.
-const NODE: rewrite::Change = rewrite::Change {
+/// An identifier goes to another profile, and is seen at another time.
+pub(super) const NODE: rewrite::Change = rewrite::Change {
     shape: hold::node::SHAPE,
     index: "node_pkey",
-    key: hold::node::NODE_ID,
-    what: rewrite::What::Set(hold::node::PROFILE_ID),
-    unless: hold::node::QUARANTINE,
+    key: &[hold::node::NODE_ID],
+    columns: &[hold::node::PROFILE_ID, hold::node::FIRST_SEEN, hold::node::LAST_SEEN],
+};
+
+/// A profile leads to another one, or lives.
+const REDIRECT: rewrite::Change = rewrite::Change {
+    shape: hold::profile::SHAPE,
+    index: "profile_pkey",
+    key: &[hold::profile::PROFILE_ID],
+    columns: &[hold::profile::MERGED_INTO, hold::profile::CONTESTED],
 };
 
 /// As new rows see it (sql/workspace/30_identity.sql).
 pub const PROFILE_MERGE: Shape = Shape { name: "profile_merge", columns: Some(8), checks: 0, without: &[] };
+
+/// As new rows see it (sql/workspace/30_identity.sql).
+pub const PROFILE_SPLIT: Shape = Shape { name: "profile_split", columns: Some(SPLIT_COLUMNS), checks: 0, without: &[] };
+const SPLIT_COLUMNS: usize = 7;
 
 /// As new rows see it (sql/workspace/30_identity.sql).
 pub const NODE_MOVE: Shape = Shape { name: "node_move", columns: Some(5), checks: 0, without: &[] };

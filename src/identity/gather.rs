@@ -11,12 +11,13 @@ pub use nodes::{Unwritten, write};
 pub use settled::{Place, SettledSights};
 
 use super::blocked::Blocked;
+use super::follow;
 use super::hold;
 use super::rules::Rules;
-use super::sight::{Home, TIMES};
+use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
-use crate::pg::rewrite::{self, New};
+use crate::pg::rewrite::{self, New, To};
 use crate::pg::{sequence, spi, temp};
 use crate::workspace::Workspace;
 use pg_cdp_core::numbers::NumberMap;
@@ -403,12 +404,12 @@ impl Sights {
         }
         moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
         let new = |(identifier, place, span): &Moved| New {
-            key: identifier.node_id,
-            values: [micros(span.0), micros(span.1)],
+            key: [identifier.node_id, 0],
+            to: To::Seen([micros(span.0), micros(span.1)]),
             place: Some(*place),
         };
-        if let Some(left) = rewrite::rewrite(&ws.name, &TIMES, &moved.iter().map(new).collect::<Vec<_>>())? {
-            let left: HashSet<i64> = left.into_iter().map(|row| row.key).collect();
+        if let Some(left) = rewrite::rewrite(&ws.name, &follow::NODE, &moved.iter().map(new).collect::<Vec<_>>())? {
+            let left: HashSet<i64> = left.into_iter().map(|row| row.key[0]).collect();
             moved.retain(|(identifier, ..)| left.contains(&identifier.node_id));
             return note_by_number(ws, &moved);
         }

@@ -5,14 +5,16 @@
 
 use super::follow::{self, Created, Moved, Redirected};
 use super::graph::{Graph, Pair};
-use super::hold::{self, profile};
+use super::hold::{self, edge, profile};
 use super::rules::Rules;
 use crate::error::CdpError;
+use crate::pg::rewrite::{self, New, To};
 use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::govern::{Edge, Node, Reason, State, Verdict, govern};
 use pg_cdp_core::graph::home::{Record, homes};
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::ItemPointerData;
 use std::collections::{BTreeMap, HashMap};
 
 /// What makes identities change: rows of a source, or an operation.
@@ -55,6 +57,8 @@ pub struct Kept {
     pub merged_into: Option<i64>,
     /// Whether a rule keeps it from linking further.
     pub contested: bool,
+    /// Where its row was read, if it was.
+    pub place: Option<ItemPointerData>,
 }
 
 /// Judges everything that hangs together with the given identifiers. Needs the workspace lock. `prepared` tells that the temporary tables of a batch are there.
@@ -116,6 +120,7 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
                 before: kept.merged_into,
                 after: *into,
                 cause,
+                place: kept.place,
             });
         }
     }
@@ -135,7 +140,8 @@ pub fn judge(ws: &Workspace, seeds: &[i64], cause: Cause, prepared: bool) -> Res
     }
     outcome.merged.sort_unstable();
     outcome.split.sort_unstable();
-    outcome.derived = follow::apply(ws, cause, &follow::Change { moved, redirected, created }, prepared)?;
+    outcome.derived =
+        follow::apply(ws, cause, &follow::Change { moved, redirected, created, seen: Vec::new() }, prepared)?;
     contested(ws, &graph, &verdict, &home, &records, &kept)?;
     Ok(outcome)
 }
@@ -246,26 +252,37 @@ fn edges(
     verdict: &Verdict,
     outcome: &mut Outcome,
 ) -> Result<(), CdpError> {
-    let (mut froms, mut tos, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (pair, is) in graph.pairs.iter().zip(&verdict.states) {
-        let (word, reason) = state(ws, rules, graph, pair, is)?;
+    let mut is: Vec<((i64, i64), &str, Option<String>)> = Vec::new();
+    for (pair, state) in graph.pairs.iter().zip(&verdict.states) {
+        let (word, reason) = self::state(ws, rules, graph, pair, state)?;
         if pair.is_kept_as(word, reason.as_deref()) {
             continue;
         }
         let ends = (graph.nodes.get(pair.from as usize), graph.nodes.get(pair.to as usize));
         let (Some(from), Some(to)) = ends else { continue };
-        froms.push(from.node_id);
-        tos.push(to.node_id);
         match (word == ACCEPTED, pair.kept.as_ref().map(|(accepted, _)| *accepted)) {
             (is, Some(was)) if is == was => {}
             (true, _) => outcome.accepted += 1,
             _ => outcome.suspended += 1,
         }
-        states.push(word.to_owned());
-        reasons.push(reason);
+        is.push(((from.node_id, to.node_id), word, reason));
     }
-    if froms.is_empty() {
+    is.sort_unstable_by_key(|(ends, ..)| *ends);
+    let mut rows: Vec<New> = Vec::with_capacity(is.len());
+    for ((from, to), word, reason) in &is {
+        rows.push(New { key: [*from, *to], to: To::Texts(word, reason.as_deref()), place: None });
+    }
+    let left = rewrite::rewrite(&ws.name, &STATE, &rows)?.unwrap_or(rows);
+    if left.is_empty() {
         return Ok(());
+    }
+    let (mut froms, mut tos, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in left {
+        let (To::Texts(word, reason), [from, to]) = (row.to, row.key) else { continue };
+        froms.push(from);
+        tos.push(to);
+        states.push(word.to_owned());
+        reasons.push(reason.map(str::to_owned));
     }
     spi::run_cached(
         &ws.sql(
@@ -276,6 +293,14 @@ fn edges(
         &[froms.into(), tos.into(), states.into(), reasons.into()],
     )
 }
+
+/// Whether the edges of a pair link, and why not.
+const STATE: rewrite::Change = rewrite::Change {
+    shape: edge::SHAPE,
+    index: "edge_pkey",
+    key: &[edge::FROM_NODE, edge::TO_NODE],
+    columns: &[edge::STATE, edge::REASON],
+};
 
 /// The profiles, live and retired, whose founding identifiers are among those read.
 fn records(ws: &Workspace, graph: &Graph) -> Result<(Vec<Record>, Vec<Kept>), CdpError> {
@@ -306,6 +331,7 @@ pub fn profiles_of(ws: &Workspace, profiles: &[i64]) -> Result<Vec<Kept>, CdpErr
             created_at_micros: row.int8(profile::CREATED_AT),
             merged_into: row.int8_or_null(profile::MERGED_INTO),
             contested: row.boolean(profile::CONTESTED),
+            place: Some(row.version().place()),
         });
         Ok(())
     })?;
@@ -325,6 +351,7 @@ pub fn profiles_of(ws: &Workspace, profiles: &[i64]) -> Result<Vec<Kept>, CdpErr
                     created_at_micros: i64::from(spi::must::<TimestampWithTimeZone>(row, 3)?),
                     merged_into: row.get(4)?,
                     contested: spi::must(row, 5)?,
+                    place: None,
                 })
             },
         )?);

@@ -5,7 +5,7 @@
 //! unlinked pair ends the walk.
 
 use super::govern::ACCEPTED;
-use super::hold::{self, By, edge, node};
+use super::hold::{self, By, decision, edge, node};
 use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::{scan, spi};
@@ -226,6 +226,21 @@ impl Graph {
 
     /// What operators decided about pairs with identifiers that have just become whole.
     fn overrides(&self, ws: &Workspace, ids: &[i64]) -> Result<Vec<Decision>, CdpError> {
+        let fresh = |id: i64| self.node(id).is_some_and(|node| node.fresh);
+        let mut found: HashMap<(bool, (i64, i64)), i64> = HashMap::new();
+        let looked = hold::each_decision_about(ws, &["unlink", "cannot_link"], ids, |row| {
+            let pair = (row.int8(decision::NODE_ID), row.int8(decision::OTHER_ID));
+            if fresh(pair.0) || fresh(pair.1) {
+                let unlink = row.read_text(decision::KIND as usize, |kind| kind == "unlink")?;
+                let first = found.entry((unlink, pair)).or_insert(i64::MAX);
+                *first = (*first).min(row.int8(decision::OPERATION_ID));
+            }
+            Ok(())
+        })?;
+        if looked {
+            let kind = |unlink| if unlink { "unlink" } else { "cannot_link" }.to_owned();
+            return Ok(found.into_iter().map(|((unlink, pair), by)| (kind(unlink), pair, by)).collect());
+        }
         // Decisions are few: beside so many identifiers it takes less to read them all.
         let all = ids.len() > MANY;
         let here = if all { "" } else { "AND (o.node_id = ANY ($1) OR o.other_id = ANY ($1))" };
@@ -242,7 +257,6 @@ impl Graph {
             },
         )?;
         if all {
-            let fresh = |id: i64| self.node(id).is_some_and(|node| node.fresh);
             found.retain(|(_, (a, b), _)| fresh(*a) || fresh(*b));
         }
         Ok(found)

@@ -74,6 +74,15 @@ pub mod edge {
     pub const LAST_SEEN: usize = 8;
 }
 
+/// Those of `identity_override`.
+pub mod decision {
+    pub const COLUMNS: i32 = 4;
+    pub const OPERATION_ID: usize = 1;
+    pub const KIND: i16 = 2;
+    pub const NODE_ID: usize = 3;
+    pub const OTHER_ID: usize = 4;
+}
+
 /// Those of `store_column` (sql/workspace/60_store.sql).
 pub mod store_column {
     pub const COLUMNS: i32 = 10;
@@ -235,14 +244,14 @@ pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, 
     )
 }
 
-/// The retired profiles that lead to some profiles, each with the one it leads to.
-pub fn leading_to(ws: &Workspace, profiles: &[i64]) -> Result<Vec<(i64, i64)>, CdpError> {
+/// The retired profiles that lead to some profiles, each with the one it leads to, and where its row is, if it was looked at there.
+pub fn leading_to(ws: &Workspace, profiles: &[i64]) -> Result<Vec<(i64, i64, Option<ItemPointerData>)>, CdpError> {
     let looked = direct(ws, ("profile", profile::COLUMNS), ["profile_merged_into"], |table, [by_into]| {
         let mut found = Vec::new();
         let mut lookup = table.lookup(by_into, &[is(profile::MERGED_INTO, 0)])?;
         for &into in profiles {
             lookup.rows(&[is(profile::MERGED_INTO, into)], |row| {
-                found.push((row.int8(profile::PROFILE_ID), into));
+                found.push((row.int8(profile::PROFILE_ID), into, Some(row.version().place())));
                 Ok(())
             })?;
         }
@@ -255,7 +264,7 @@ pub fn leading_to(ws: &Workspace, profiles: &[i64]) -> Result<Vec<(i64, i64)>, C
     spi::rows_cached(
         &ws.sql("SELECT p.profile_id, p.merged_into FROM @ws@.profile p WHERE p.merged_into = ANY ($1)"),
         &[profiles.to_vec().into()],
-        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?)),
+        |row| Ok((spi::must::<i64>(row, 1)?, spi::must::<i64>(row, 2)?, None)),
     )
 }
 
@@ -419,6 +428,53 @@ pub fn each_profile(
             }
         }
         lookups.into_iter().for_each(|(lookup, _)| lookup.close());
+        Ok(())
+    })?;
+    Ok(looked.is_some())
+}
+
+/// Calls `read` with each decision of a kind about a pair, the smaller given first; `false` when they have to be read by a query.
+pub fn each_decision(
+    ws: &Workspace,
+    kind: &str,
+    (a, b): (i64, i64),
+    mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let indexes = ["identity_override_pkey"];
+    let looked = direct(ws, ("identity_override", decision::COLUMNS), indexes, |table, [by_pair]| {
+        let is = [Condition::TextIs(decision::KIND, kind), is(decision::NODE_ID, a), is(decision::OTHER_ID, b)];
+        table.rows(by_pair, &is, &mut read)
+    })?;
+    Ok(looked.is_some())
+}
+
+/// Calls `read` with the decisions of some kinds that have any of some identifiers at one of their ends, those with one at both maybe twice; `false` when they have to be read by a query. When there are few
+/// decisions, all are read: then `read` is called with the others too.
+pub fn each_decision_about(
+    ws: &Workspace,
+    kinds: &[&str],
+    ids: &[i64],
+    mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+) -> Result<bool, CdpError> {
+    let indexes = ["identity_override_pkey", "identity_override_other"];
+    let looked = direct(ws, ("identity_override", decision::COLUMNS), indexes, |table, [by_node, by_other]| {
+        let mut of_kinds = |row: &Row| {
+            if row.read_text(decision::KIND as usize, |kind| kinds.contains(&kind))? { read(row) } else { Ok(()) }
+        };
+        if table.blocks() as usize <= ids.len() {
+            return table.rows(0, &[], of_kinds);
+        }
+        let with = |kind, node| [Condition::TextIs(decision::KIND, kind), is(decision::NODE_ID, node)];
+        let mut nodes = table.lookup(by_node, &with("", 0))?;
+        let mut others = table.lookup(by_other, &[is(decision::OTHER_ID, 0)])?;
+        for id in ids {
+            for kind in kinds {
+                nodes.rows(&with(kind, *id), &mut of_kinds)?;
+            }
+            others.rows(&[is(decision::OTHER_ID, *id)], &mut of_kinds)?;
+        }
+        nodes.close();
+        others.close();
         Ok(())
     })?;
     Ok(looked.is_some())

@@ -6,10 +6,10 @@
 use super::arrive;
 use super::blocked::Blocked;
 use super::enter;
-use super::follow::{self, Change, Created, Redirected};
+use super::follow::{self, Change, Created, Redirected, SeenAgain};
 use super::govern::{self, Cause};
 use super::graph;
-use super::hold;
+use super::hold::{self, Held};
 use super::origin;
 use super::rules::Rules;
 use super::sight::{self, Home, Seen, Sight, Wanted};
@@ -55,7 +55,7 @@ fn cdp_identify(
         let profile = sight.nothing_new(ws, &rules, at.map(i64::from))?;
         looked = true;
         if locked {
-            seen = Some((rules, wanted, sight));
+            seen = Some((ws.clone(), rules, wanted, sight));
         }
         Ok(profile)
     };
@@ -63,10 +63,10 @@ fn cdp_identify(
     if let Some(profile) = profile {
         return Ok(profile);
     }
+    if let Some((ws, rules, wanted, sight)) = seen {
+        return Ok(workspace::go_on(&ws, |ws| see(ws, &rules, &wanted, sight, source, at))?);
+    }
     Ok(workspace::enter_small(|ws| {
-        if let Some((rules, wanted, sight)) = seen {
-            return see(ws, &rules, &wanted, sight, source, at);
-        }
         let look = || -> Result<_, CdpError> {
             let rules = Rules::load(ws)?;
             let wanted = wanted(ws, &rules, &identifiers)?;
@@ -156,7 +156,7 @@ pub fn see(
     };
     let event = Event { ws, rules, wanted, sight: &sight, source_id, trust, at };
     match event.way()? {
-        Way::Plain { survivor, retired } => event.enter(survivor, retired),
+        Way::Plain { survivor, retired, held } => event.enter(survivor, retired, held),
         Way::Judged => event.judge(),
     }
 }
@@ -174,8 +174,8 @@ struct Event<'a> {
 
 /// How an event is taken.
 enum Way {
-    /// No rule is against it: its identifiers belong to this profile, or to a new one, which takes over these, each for an edge.
-    Plain { survivor: Option<i64>, retired: Vec<Retired> },
+    /// No rule is against it: its identifiers belong to this profile, or to a new one, which takes over these, each for an edge, with what they held.
+    Plain { survivor: Option<i64>, retired: Vec<Retired>, held: Vec<Held> },
     /// A rule may be.
     Judged,
 }
@@ -208,9 +208,6 @@ impl Event<'_> {
         let mut profiles: Vec<i64> = homes.iter().map(|home| home.profile_id).collect();
         profiles.sort_unstable();
         profiles.dedup();
-        if self.breaks_limits(&profiles)? {
-            return Ok(Way::Judged);
-        }
         let (survivor, retired) = match *profiles {
             [] => (None, Vec::new()),
             [one] => (Some(one), Vec::new()),
@@ -230,7 +227,14 @@ impl Event<'_> {
                 (component.survivor, component.retired)
             }
         };
-        Ok(Way::Plain { survivor, retired })
+        let gone: Vec<i64> = retired.iter().map(|gone| gone.profile_id).collect();
+        let limited = self.rules.types.iter().filter(|ty| ty.strong && ty.limit.is_some());
+        let limited: Vec<i32> = limited.map(|ty| ty.type_id).collect();
+        let held = if gone.is_empty() { Vec::new() } else { hold::of(self.ws, &gone, &limited)? };
+        if self.breaks_limits(survivor, &held, &limited)? {
+            return Ok(Way::Judged);
+        }
+        Ok(Way::Plain { survivor, retired, held })
     }
 
     /// Whether a type with a limit within a window is crowded already: an earlier sight can bring its values together.
@@ -271,21 +275,23 @@ impl Event<'_> {
         Ok(!hold::many(self.ws, &grown)?.is_empty())
     }
 
-    /// Whether the profile that would come of it would hold more values of a type than it may.
-    fn breaks_limits(&self, profiles: &[i64]) -> Result<bool, CdpError> {
-        let limit = |type_id: i32| self.rules.get(type_id).ok().filter(|ty| ty.strong).and_then(|ty| ty.limit);
-        let fresh: Vec<&Wanted> = self.fresh().filter(|w| limit(w.type_id).is_some()).collect();
-        // A single new value breaks no limit, nor does what one profile holds already.
-        let grows = !fresh.is_empty() && (fresh.len() > 1 || !profiles.is_empty());
-        if !grows && profiles.len() < 2 {
+    /// Whether the survivor would hold more values of a type than it may, with what the profiles that it takes over have `held` and what is new. `limited` are the types of which it may hold
+    /// so many.
+    fn breaks_limits(&self, survivor: Option<i64>, held: &[Held], limited: &[i32]) -> Result<bool, CdpError> {
+        let fresh = self.fresh().filter(|w| limited.contains(&w.type_id)).map(|w| (w.type_id, w.kept.as_str()));
+        let come = held.iter().filter_map(|held| Some((held.type_id, held.value.as_deref()?)));
+        let come: Vec<(i32, &str)> = come.chain(fresh).collect();
+        // What it holds itself breaks no limit, nor does a single value by itself.
+        if come.len() < 2 && (come.is_empty() || survivor.is_none()) {
             return Ok(false);
         }
-        let limited: Vec<i32> =
-            self.rules.types.iter().filter(|ty| ty.strong && ty.limit.is_some()).map(|ty| ty.type_id).collect();
-        let held = hold::of(self.ws, profiles, &limited)?;
-        let held = held.iter().filter_map(|held| Some((held.type_id, held.value.as_deref()?)));
+        let own = match survivor {
+            Some(survivor) => hold::of(self.ws, &[survivor], limited)?,
+            None => Vec::new(),
+        };
+        let own = own.iter().filter_map(|held| Some((held.type_id, held.value.as_deref()?)));
         let mut counts: HashMap<(i32, &str), u32> = HashMap::new();
-        for (type_id, value) in held.chain(fresh.iter().map(|w| (w.type_id, w.kept.as_str()))) {
+        for (type_id, value) in own.chain(come) {
             let ty = self.rules.get(type_id)?;
             let count = counts.entry((type_id, ty.scope(value))).or_default();
             *count += 1;
@@ -301,13 +307,15 @@ impl Event<'_> {
     }
 
     /// Enters what no rule is against.
-    fn enter(&self, survivor: Option<i64>, retired: Vec<Retired>) -> Result<i64, CdpError> {
+    fn enter(&self, survivor: Option<i64>, retired: Vec<Retired>, held: Vec<Held>) -> Result<i64, CdpError> {
         let mut change = Change::default();
         let needed = survivor.is_none() && self.fresh().any(|w| self.strong(w.type_id));
         let made = follow::numbers(self.ws, usize::from(needed))?.first().copied();
         let home = survivor.or(made);
         let mut together = Together::default();
-        let seen = self.nodes(home, &mut together)?;
+        // Identifiers that go to another profile are written once.
+        let later = (!retired.is_empty()).then_some(&mut change.seen);
+        let seen = self.nodes(home, &mut together, later)?;
         self.edges(&seen, together)?;
         let priority = |s: &Seen| self.rules.get(s.type_id).map_or(i32::MAX, |ty| ty.priority);
         if let Some(profile_id) = made {
@@ -322,10 +330,11 @@ impl Event<'_> {
         {
             for gone in &retired {
                 let (profile_id, after) = (gone.profile_id, Some(survivor));
-                change.redirected.push(Redirected { profile_id, before: None, after, cause: Some(gone.cause) });
+                let cause = Some(gone.cause);
+                change.redirected.push(Redirected { profile_id, before: None, after, cause, place: None });
             }
             let into = retired.iter().map(|gone| (gone.profile_id, survivor)).collect();
-            follow::take_over(self.ws, &into, &mut change)?;
+            follow::take_over(self.ws, &into, Some(held), &mut change)?;
         }
         if follow::apply(self.ws, self.cause(), &change, false)? {
             operate::derive(self.ws)?;
@@ -340,7 +349,7 @@ impl Event<'_> {
     fn judge(&self) -> Result<i64, CdpError> {
         let (ws, rules, cause) = (self.ws, self.rules, self.cause());
         let mut together = Together::default();
-        let seen = self.nodes(None, &mut together)?;
+        let seen = self.nodes(None, &mut together, None)?;
         let first = self.first(&seen)?.node_id;
         let fresh = self.edges(&seen, together)?;
         let linking: Vec<&Seen> = seen.iter().filter(|s| s.quarantine.is_none() && self.strong(s.type_id)).collect();
@@ -398,13 +407,24 @@ impl Event<'_> {
     }
 
     /// Enters identifiers that are new, those that are strong as the profile's, and when the others were seen, if there are new ones: else that is left to
-    /// `together`.
-    fn nodes(&self, home: Option<i64>, together: &mut Together<'_>) -> Result<Vec<Seen>, CdpError> {
+    /// `together`, or to whoever wants it `later`.
+    fn nodes(
+        &self,
+        home: Option<i64>,
+        together: &mut Together<'_>,
+        later: Option<&mut Vec<SeenAgain>>,
+    ) -> Result<Vec<Seen>, CdpError> {
         let mut seen: Vec<Seen> = self.sight.entered().cloned().collect();
         if let Some(at) = self.at {
             let outside = |times: (i64, i64)| i64::from(at) < times.0 || times.1 < i64::from(at);
             let moved: Vec<&Seen> = seen.iter().filter(|s| outside(s.times)).collect();
-            sight::saw(self.ws, &moved, at, together)?;
+            match later {
+                Some(later) => {
+                    let again = |s: &&Seen| SeenAgain { node_id: s.node_id, at: at.into(), place: s.at() };
+                    later.extend(moved.iter().map(again));
+                }
+                None => sight::saw(self.ws, &moved, at, together)?,
+            }
         }
         let (mut types, mut values, mut homes) = (Vec::new(), Vec::new(), Vec::new());
         for w in self.fresh() {

@@ -4,8 +4,9 @@
 //! later does not undo it.
 
 use super::govern::{self, Cause, Outcome};
+use super::hold::{self, decision};
 use super::rules::Rules;
-use super::{hold, hub, types, value};
+use super::{hub, types, value};
 use crate::error::{CdpError, given};
 use crate::event;
 use crate::pg::spi;
@@ -146,8 +147,39 @@ fn decide(ws: &Workspace, operation_id: i64, kind: &str, a: i64, b: i64) -> Resu
     )
 }
 
+/// Enters an operation that decides about a pair and nothing else; gives its number.
+fn begin_about(
+    ws: &Workspace,
+    kind: &str,
+    (a, b): (i64, i64),
+    arguments: Value,
+    reason: &str,
+    actor: Option<&str>,
+) -> Result<i64, CdpError> {
+    spi::rows_cached(
+        &ws.sql(
+            "WITH o AS (INSERT INTO @ws@.identity_operation (kind, arguments, reason, actor) VALUES ($1, $2, $3, coalesce($4, SESSION_USER)) RETURNING operation_id) \
+             INSERT INTO @ws@.identity_override (operation_id, kind, node_id, other_id) SELECT o.operation_id, $1, $5, $6 FROM o RETURNING operation_id",
+        ),
+        &[kind.into(), JsonB(arguments).into(), reason.into(), actor.into(), a.into(), b.into()],
+        |row| spi::must::<i64>(row, 1),
+    )?
+    .into_iter()
+    .next()
+    .ok_or_else(|| CdpError::internal("an operation was not entered"))
+}
+
 /// The operation by which a decision about a pair holds.
 fn holding(ws: &Workspace, kind: &str, a: i64, b: i64) -> Result<Option<i64>, CdpError> {
+    let mut first: Option<i64> = None;
+    let looked = hold::each_decision(ws, kind, (a, b), |row| {
+        let by = row.int8(decision::OPERATION_ID);
+        first = Some(first.map_or(by, |first| first.min(by)));
+        Ok(())
+    })?;
+    if looked {
+        return Ok(first);
+    }
     let found = spi::rows_cached(
         &ws.sql(
             "SELECT o.operation_id FROM @ws@.identity_override o WHERE o.kind = $1 AND o.node_id = $2 AND o.other_id = $3 ORDER BY 1 LIMIT 1",
@@ -206,8 +238,7 @@ fn cdp_link(
         if !lifted.is_empty() {
             arguments["lifted"] = json!(lifted);
         }
-        let operation = begin(ws, "link", arguments, Some(reason), actor)?;
-        decide(ws, operation, "link", a, b)?;
+        let operation = begin_about(ws, "link", (a, b), arguments, reason, actor)?;
         spi::run_cached(
             &ws.sql(
                 "INSERT INTO @ws@.edge (from_node, to_node, source_id, trust, state, first_seen, last_seen) VALUES ($1, $2, 0, 1, 'suspended', now(), now())",
@@ -240,8 +271,7 @@ fn cdp_unlink(
             ))
             .with_hint("See what ties them with cdp_identity_path(); keep them apart whatever ties them with cdp_cannot_link()."));
         }
-        let operation = begin(ws, "unlink", pair.arguments(ws, &rules)?, Some(reason), actor)?;
-        decide(ws, operation, "unlink", a, b)?;
+        let operation = begin_about(ws, "unlink", (a, b), pair.arguments(ws, &rules)?, reason, actor)?;
         finish(ws, operation, &around(ws, &rules, vec![a, b])?)
     })?)
 }
@@ -261,8 +291,7 @@ fn cdp_cannot_link(
         let rules = Rules::load(ws)?;
         let (a, b) = pair.nodes(ws, &rules)?;
         not_twice(ws, "cannot_link", a, b)?;
-        let operation = begin(ws, "cannot_link", pair.arguments(ws, &rules)?, Some(reason), actor)?;
-        decide(ws, operation, "cannot_link", a, b)?;
+        let operation = begin_about(ws, "cannot_link", (a, b), pair.arguments(ws, &rules)?, reason, actor)?;
         finish(ws, operation, &[a, b])
     })?)
 }
@@ -302,9 +331,8 @@ fn cdp_block(
         )?
         .ok_or_else(|| CdpError::internal("an identifier was not entered"))?;
         not_twice(ws, "block", node, node)?;
-        let operation =
-            begin(ws, "block", json!({"type": kind, "value": value::told(ws, ty, value)?}), Some(reason), actor)?;
-        decide(ws, operation, "block", node, node)?;
+        let arguments = json!({"type": kind, "value": value::told(ws, ty, value)?});
+        let operation = begin_about(ws, "block", (node, node), arguments, reason, actor)?;
         hub::quarantine(ws, vec![node], vec![Some(format!("blocked: {reason}"))])?;
         finish(ws, operation, &hub::neighbours(ws, &[node])?)
     })?)

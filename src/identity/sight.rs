@@ -3,13 +3,14 @@
 //! It is read straight from the tables, through their indexes: most events say nothing new, and are over with that. For whoever the tables cannot be opened
 //! directly for, and with `cdp.direct_read` off, queries read the same.
 
+use super::follow;
 use super::hold::{edge, node, profile};
 use super::origin;
 use super::rules::Rules;
 use super::value::Forms;
 use crate::error::CdpError;
 use crate::guc;
-use crate::pg::rewrite::{self, New, What};
+use crate::pg::rewrite::{self, New, To};
 use crate::pg::scan::{self, Condition, Table};
 use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
@@ -69,6 +70,17 @@ pub struct Seen {
     pub times: (i64, i64),
     /// Where its row is, if it was looked at there: block and number.
     pub place: Option<(u32, u16)>,
+}
+
+impl Seen {
+    /// Where its row is, if it was looked at there.
+    pub fn at(&self) -> Option<ItemPointerData> {
+        self.place.map(|(block, number)| {
+            let mut place = ItemPointerData::default();
+            item_pointer_set_all(&mut place, block, number);
+            place
+        })
+    }
 }
 
 /// The edges of a source between some identifiers, by their ends, the smaller first: when each was seen first and last.
@@ -326,15 +338,6 @@ pub struct Settled {
     pub edges: Vec<(i64, i64)>,
 }
 
-/// When an identifier was seen comes to span another time.
-pub(super) const TIMES: rewrite::Change = rewrite::Change {
-    shape: node::SHAPE,
-    index: "node_pkey",
-    key: node::NODE_ID,
-    what: What::Widen(node::FIRST_SEEN, node::LAST_SEEN),
-    unless: node::QUARANTINE,
-};
-
 /// Writes that identifiers were seen at another time; what a statement has to write of it is added to `together`.
 pub fn saw(
     ws: &Workspace,
@@ -346,16 +349,12 @@ pub fn saw(
         return Ok(());
     }
     let of = |s: &&Seen| {
-        let place = s.place.map(|(block, number)| {
-            let mut place = ItemPointerData::default();
-            item_pointer_set_all(&mut place, block, number);
-            place
-        });
-        New { key: s.node_id, values: [i64::from(at); 2], place }
+        let place = s.at();
+        New { key: [s.node_id, 0], to: To::Seen([i64::from(at); 2]), place }
     };
     let rows: Vec<New> = seen.iter().map(of).collect();
-    let left = rewrite::rewrite(&ws.name, &TIMES, &rows)?.unwrap_or(rows);
-    seen_at(ws, left.into_iter().map(|row| row.key).collect(), at, together);
+    let left = rewrite::rewrite(&ws.name, &follow::NODE, &rows)?.unwrap_or(rows);
+    seen_at(ws, left.into_iter().map(|row| row.key[0]).collect(), at, together);
     Ok(())
 }
 

@@ -354,9 +354,15 @@ fn joined(
         for gone in &component.retired {
             into.insert(gone.profile_id, home);
             let cause = Some(gone.cause);
-            change.redirected.push(Redirected { profile_id: gone.profile_id, before: None, after: Some(home), cause });
+            change.redirected.push(Redirected {
+                profile_id: gone.profile_id,
+                before: None,
+                after: Some(home),
+                cause,
+                place: None,
+            });
         }
     }
-    follow::take_over(ws, &into, &mut change)?;
+    follow::take_over(ws, &into, None, &mut change)?;
     Ok(change)
 }

@@ -7,6 +7,7 @@
 
 use crate::error::CdpError;
 use crate::guc;
+use crate::pg::predicate::Predicate;
 use crate::pg::{spi, subtransaction};
 use pgrx::{PgList, PgMemoryContexts, pg_sys};
 use std::cmp::Ordering;
@@ -23,10 +24,16 @@ pub enum Column<'a> {
     Int4(&'a [i32]),
     /// A text.
     Text(&'a [&'a str]),
+    /// One that may be NULL.
+    TextOrNull(&'a [Option<&'a str>]),
     /// A uuid.
     Uuid(&'a [[u8; 16]]),
     /// A jsonb, as its text.
     Jsonb(&'a [CString]),
+    /// A bytea.
+    Bytea(&'a [Vec<u8>]),
+    /// A boolean.
+    Bool(&'a [bool]),
     /// The same bigint or timestamptz for all.
     EachInt8(i64),
     /// The same integer for all.
@@ -49,8 +56,11 @@ impl Column<'_> {
             Self::Int8OrNull(values) => values.get(row).copied().flatten().map(pg_sys::Datum::from),
             Self::Int4(values) => values.get(row).map(|v| pg_sys::Datum::from(*v)),
             Self::Text(values) => values.get(row).map(|v| text(v)),
+            Self::TextOrNull(values) => values.get(row).copied().flatten().map(text),
             Self::Uuid(values) => values.get(row).map(bytes_of_16),
             Self::Jsonb(values) => values.get(row).map(|v| jsonb(v)),
+            Self::Bytea(values) => values.get(row).map(|v| bytea(v)),
+            Self::Bool(values) => values.get(row).map(|v| pg_sys::Datum::from(*v)),
             Self::EachInt8(value) => Some(pg_sys::Datum::from(value)),
             Self::EachInt4(value) => Some(pg_sys::Datum::from(value)),
             Self::EachFloat4(value) => Some(pg_sys::Datum::from(value.to_bits())),
@@ -71,13 +81,23 @@ impl Column<'_> {
             }
             Self::Int4(values) => values.get(a).cmp(&values.get(b)),
             Self::Text(values) => values.get(a).cmp(&values.get(b)),
+            Self::TextOrNull(values) => {
+                let key = |row: usize| values.get(row).map(|v| (v.is_none(), *v));
+                key(a).cmp(&key(b))
+            }
             Self::Uuid(values) => values.get(a).cmp(&values.get(b)),
             _ => Ordering::Equal,
         }
     }
 }
 
-fn text(value: &str) -> pg_sys::Datum {
+pub(super) fn text(value: &str) -> pg_sys::Datum {
+    // SAFETY: the bytes are copied into the current memory context.
+    pg_sys::Datum::from(unsafe { pg_sys::cstring_to_text_with_len(value.as_ptr().cast(), value.len() as i32) })
+}
+
+/// A bytea looks like a text.
+fn bytea(value: &[u8]) -> pg_sys::Datum {
     // SAFETY: the bytes are copied into the current memory context.
     pg_sys::Datum::from(unsafe { pg_sys::cstring_to_text_with_len(value.as_ptr().cast(), value.len() as i32) })
 }
@@ -125,6 +145,8 @@ pub(super) struct Index {
     pub(super) columns: Vec<usize>,
     keys: usize,
     pub(super) unique: bool,
+    /// Which rows it has, if it has only some.
+    pub(super) predicate: Option<Predicate>,
 }
 
 impl Index {
@@ -179,7 +201,7 @@ pub fn is_possible(schema: &str, shape: &Shape, given: usize) -> bool {
     unsafe {
         let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
         let plain = is_plain(relation, shape, given, pg_sys::ACL_INSERT);
-        let indexes = if plain { open_indexes(relation, shape) } else { None };
+        let indexes = if plain { open_indexes(relation, Some(shape)) } else { None };
         let possible = indexes.is_some();
         indexes.into_iter().flatten().for_each(Index::close);
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
@@ -202,7 +224,7 @@ fn add(schema: &str, shape: &Shape, to: To, columns: &[Column], rows: usize) -> 
         let relation = pg_sys::table_open(oid, lock);
         let belongs = (*(*relation).rd_rel).relispartition == (to == To::Partition);
         let plain = belongs && is_plain(relation, shape, columns.len(), pg_sys::ACL_INSERT);
-        let indexes = if plain { open_indexes(relation, shape) } else { None };
+        let indexes = if plain { open_indexes(relation, Some(shape)) } else { None };
         let Some(mut indexes) = indexes else {
             pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             return Ok(false);
@@ -218,12 +240,12 @@ fn add(schema: &str, shape: &Shape, to: To, columns: &[Column], rows: usize) -> 
             pg_sys::CommandCounterIncrement();
             built = build(oids)?;
             // One that got no entries would answer wrongly ever after.
-            indexes = open_indexes(relation, shape)
+            indexes = open_indexes(relation, Some(shape))
                 .ok_or_else(|| CdpError::internal("the indexes of a table cannot be opened any more"))?;
         }
         for index in indexes {
             if !built.contains(&(*index.relation).rd_id) {
-                fill(relation, &index, columns, &places, index.unique);
+                fill(relation, &index, columns, &places, 0u32.., index.unique);
             }
             index.close();
         }
@@ -328,13 +350,14 @@ fn attribute(table: pg_sys::Oid, column: usize, is: impl FnOnce(&pg_sys::FormDat
     }
 }
 
-/// The indexes that get entries; `None` when one of them wants more than the values of columns.
+/// The indexes that get entries; `None` when one of them wants more than the values of columns. With a shape those are left out that it has no entry for, and each of the others has every
+/// row; without one a partial index comes with its condition.
 ///
 /// # Safety
 /// The relation is open.
-pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> Option<Vec<Index>> {
-    let mut without = Vec::with_capacity(shape.without.len());
-    for name in shape.without {
+pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: Option<&Shape>) -> Option<Vec<Index>> {
+    let mut without = Vec::new();
+    for name in shape.map_or(&[][..], |shape| shape.without) {
         let name = CString::new(*name).ok()?;
         // SAFETY: a catalogue look-up with a NUL-terminated name.
         without.push(unsafe { pg_sys::get_relname_relid(name.as_ptr(), (*(*relation).rd_rel).relnamespace) });
@@ -354,8 +377,9 @@ pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> 
                 numbers.iter().take(count).filter_map(|n| usize::try_from(*n).ok()?.checked_sub(1)).collect();
             let partial = !(*info).ii_Predicate.is_null();
             let empty = partial && without.contains(&oid);
+            let predicate = if partial && shape.is_none() { Predicate::of((*info).ii_Predicate) } else { None };
             plain &= empty
-                || !partial
+                || partial == predicate.is_some()
                     && (*(*opened).rd_rel).relam == pg_sys::BTREE_AM_OID
                     && (*info).ii_Expressions.is_null()
                     && (*info).ii_ExclusionOps.is_null()
@@ -363,7 +387,7 @@ pub(super) unsafe fn open_indexes(relation: pg_sys::Relation, shape: &Shape) -> 
                     && form.indimmediate
                     && columns.len() == count;
             let keys = usize::try_from((*info).ii_NumIndexKeyAttrs).unwrap_or(0);
-            let index = Index { relation: opened, info, columns, keys, unique: form.indisunique };
+            let index = Index { relation: opened, info, columns, keys, unique: form.indisunique, predicate };
             if empty {
                 pg_sys::index_close(opened, pg_sys::NoLock as pg_sys::LOCKMODE);
             } else {
@@ -459,7 +483,7 @@ unsafe fn heap(relation: pg_sys::Relation, columns: &[Column], rows: usize) -> V
     places
 }
 
-/// Gives an index its entries, in the order of its keys; `check`: each has to be the only one of its key.
+/// Gives an index the entries of some of the rows, in the order of its keys; `check`: each has to be the only one of its key.
 ///
 /// # Safety
 /// Relation and index are open, and the columns are of their types.
@@ -468,9 +492,10 @@ pub(super) unsafe fn fill(
     index: &Index,
     columns: &[Column],
     places: &[pg_sys::ItemPointerData],
+    rows: impl Iterator<Item = u32>,
     check: bool,
 ) {
-    let mut order: Vec<u32> = (0u32..).take(places.len()).collect();
+    let mut order: Vec<u32> = rows.take(places.len()).collect();
     let keys: Vec<&Column> = index.columns.iter().take(index.keys).filter_map(|n| columns.get(*n)).collect();
     order.sort_unstable_by(|a, b| {
         let (a, b) = (*a as usize, *b as usize);

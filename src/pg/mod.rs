@@ -20,6 +20,7 @@ pub mod message;
 pub mod names;
 pub mod pieces;
 pub mod planner;
+mod predicate;
 pub mod receive;
 pub mod regex;
 pub mod rewrite;

@@ -1,5 +1,6 @@
 //! Changing columns of rows of an ordinary table, or deleting rows, without a query: as in [`super::append`], each index gets its entries in the order of its keys. A key that stays what
-//! it is is not asked whether it is the only one: the row that had it is the row that has it. A row that stays in its block with all its keys needs no entries.
+//! it is is not asked whether it is the only one: the row that had it is the row that has it. A row that stays in its block with all its keys needs no entries, and a partial index gets
+//! those of the rows that meet its condition.
 
 use super::append::{self, Column, Index, Shape};
 use super::scan::{self, Condition, Table};
@@ -10,111 +11,138 @@ use pgrx::{PgMemoryContexts, pg_sys};
 
 /// How rows are found and what is changed; columns count from 1.
 pub struct Change<'a> {
-    /// The table, as its changed rows see it.
+    /// The table.
     pub shape: Shape<'a>,
-    /// A unique index on one bigint column.
+    /// An index of all its rows.
     pub index: &'a str,
-    /// That column.
-    pub key: usize,
-    /// What is changed.
-    pub what: What,
-    /// Rows in which this column is not NULL are left to a statement.
-    pub unless: usize,
+    /// The first of its columns, one or two, bigints that are never NULL.
+    pub key: &'a [usize],
+    /// The columns that may change.
+    pub columns: &'a [usize],
 }
 
-/// What the value given for a row does.
+/// What the columns that may change come to hold.
 #[derive(Debug, Clone, Copy)]
-pub enum What {
-    /// It becomes that of a bigint column.
-    Set(usize),
-    /// It is a span of time, which two timestamptz columns, first and last, come to hold.
-    Widen(usize, usize),
+pub enum To<'a> {
+    /// A bigint, and two timestamptz after it, first and last, that come to hold a span of time if there is one.
+    Number(i64, Option<[i64; 2]>),
+    /// The bigint stays, and the two timestamptz after it come to hold a span of time.
+    Seen([i64; 2]),
+    /// A bigint, or NULL; a boolean after it is no longer true when it is one.
+    NumberOrNull(Option<i64>),
+    /// A text, and another one or NULL.
+    Texts(&'a str, Option<&'a str>),
 }
 
-impl What {
-    /// Enters it among the values of a row, and which of them change.
+/// A row and its new values.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// The key of the row; of a key of one column the second is not asked for.
+    pub key: [i64; 2],
+    /// The values.
+    pub to: To<'a>,
+    /// Where this transaction has read the row, if it has, and no other row has the key: it is looked for there first.
+    pub place: Option<pg_sys::ItemPointerData>,
+}
+
+impl New<'_> {
+    /// Enters the values among those of a row; gives which of them change. What is made for it lives in the current memory context.
     fn apply<const N: usize>(
-        self,
-        [new, until]: [i64; 2],
+        &self,
+        columns: &[usize],
         values: &mut [pg_sys::Datum; N],
         nulls: &mut [bool; N],
     ) -> [bool; N] {
-        let is = |column: usize| values[column - 1].value() as i64;
-        let moves = match self {
-            // Nothing changes for a column that has the value.
-            Self::Set(column) => [(column, new, nulls[column - 1] || is(column) != new), (column, new, false)],
-            Self::Widen(first, last) => [(first, new, new < is(first)), (last, until, is(last) < until)],
-        };
         let mut changed = [false; N];
-        for (column, value, _) in moves.into_iter().filter(|(.., moves)| *moves) {
-            let nth = column - 1;
-            (values[nth], nulls[nth], changed[nth]) = (pg_sys::Datum::from(value), false, true);
+        let mut set = |nth: usize, is: &dyn Fn(pg_sys::Datum) -> bool, new: Option<pg_sys::Datum>| {
+            let Some(column) = columns.get(nth).map(|column| column - 1) else { return };
+            let same = if nulls[column] { new.is_none() } else { new.is_some() && is(values[column]) };
+            if !same {
+                (values[column], nulls[column]) = (new.unwrap_or(pg_sys::Datum::from(0usize)), new.is_none());
+                changed[column] = true;
+            }
+        };
+        let number = |is: i64| move |value: pg_sys::Datum| value.value() as i64 == is;
+        let not_after = |at: i64| move |value: pg_sys::Datum| value.value() as i64 <= at;
+        let not_before = |at: i64| move |value: pg_sys::Datum| value.value() as i64 >= at;
+        let text = |is: &str| {
+            let is = is.to_owned();
+            // SAFETY: the column is a text, says the caller of rewrite().
+            move |value: pg_sys::Datum| unsafe { Detoasted::new(value) }.bytes() == is.as_bytes()
+        };
+        match self.to {
+            To::Number(new, span) => {
+                set(0, &number(new), Some(new.into()));
+                if let Some([first, last]) = span {
+                    set(1, &not_after(first), Some(first.into()));
+                    set(2, &not_before(last), Some(last.into()));
+                }
+            }
+            To::Seen([first, last]) => {
+                set(1, &not_after(first), Some(first.into()));
+                set(2, &not_before(last), Some(last.into()));
+            }
+            To::NumberOrNull(new) => {
+                set(0, &number(new.unwrap_or(0)), new.map(Into::into));
+                if new.is_some() {
+                    set(1, &|value| value.value() & 0xff == 0, Some(false.into()));
+                }
+            }
+            To::Texts(one, other) => {
+                set(0, &text(one), Some(append::text(one)));
+                set(1, &text(other.unwrap_or_default()), other.map(append::text));
+            }
         }
         changed
     }
-
-    /// The columns that may change, from 1.
-    fn columns(self) -> [usize; 2] {
-        match self {
-            Self::Set(column) => [column; 2],
-            Self::Widen(first, last) => [first, last],
-        }
-    }
-}
-
-/// A row and its new value.
-#[derive(Debug, Clone, Copy)]
-pub struct New {
-    /// The key of the row.
-    pub key: i64,
-    /// The value; of a span its two ends.
-    pub values: [i64; 2],
-    /// Where this transaction has read the row, if it has: it is looked for there first.
-    pub place: Option<pg_sys::ItemPointerData>,
 }
 
 /// The values of a column that some rows have.
 enum Kept {
     Int8(Vec<Option<i64>>),
     Int4(Vec<i32>),
-    Text(Vec<String>),
+    Text(Vec<Option<String>>),
 }
 
-/// Gives rows new values. Gives those that a statement has to change: which another transaction has changed meanwhile, or that are excepted. `None`: nothing was done, because a
-/// statement has to do it all.
-pub fn rewrite(schema: &str, change: &Change, rows: &[New]) -> Result<Option<Vec<New>>, CdpError> {
+/// Gives rows new values. Gives those that a statement has to change, because another transaction has changed them meanwhile. `None`: nothing was done, because a statement has to
+/// do it all.
+pub fn rewrite<'n>(schema: &str, change: &Change, rows: &[New<'n>]) -> Result<Option<Vec<New<'n>>>, CdpError> {
     if !guc::direct_write() || !guc::direct_read() {
         return Ok(None);
     }
-    let Some(columns) = change.shape.columns.and_then(|columns| i32::try_from(columns).ok()) else { return Ok(None) };
-    let Some(table) = Table::with_columns(schema, change.shape.name, columns) else { return Ok(None) };
-    let by_key = table.whole_index(change.index);
-    table.close();
-    let (Some(by_key), Some(oid)) = (by_key, super::names::relation(schema, change.shape.name)) else {
+    if rows.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let Some(columns) = change.shape.columns.filter(|columns| *columns <= MOST_COLUMNS) else { return Ok(None) };
+    let Some(table) = Table::with_columns(schema, change.shape.name, columns as i32) else { return Ok(None) };
+    let Some(by_key) = table.whole_index(change.index) else {
+        table.close();
         return Ok(None);
     };
     // SAFETY: the relation is opened and closed here, its indexes in between; an error that is raised closes both with the (sub)transaction.
     unsafe {
-        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-        let plain = append::is_plain(relation, &change.shape, columns as usize, pg_sys::ACL_UPDATE);
-        let indexes = if plain { append::open_indexes(relation, &change.shape) } else { None };
-        let left = match &indexes {
-            Some(indexes) => match kept(relation, indexes) {
-                Some(kept) => {
-                    let (left, places, kept) = heap(schema, relation, by_key, change, rows, kept)?;
-                    entries(relation, indexes, change, &kept, &places);
-                    pg_sys::CommandCounterIncrement();
-                    Some(left)
-                }
-                None => None,
-            },
+        let relation = pg_sys::table_open(table.oid().into(), pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+        let plain = append::is_plain(relation, &change.shape, columns, pg_sys::ACL_UPDATE);
+        let indexes = if plain { append::open_indexes(relation, None) } else { None };
+        let indexes = indexes.unwrap_or_default();
+        let left = match kept(relation, &indexes).filter(|_| (1..=MOST_INDEXES).contains(&indexes.len())) {
+            Some(kept) => {
+                let (left, written) = heap(&table, relation, by_key, change, rows, &indexes, kept)?;
+                entries(relation, &indexes, change, &written);
+                pg_sys::CommandCounterIncrement();
+                Some(left)
+            }
             None => None,
         };
-        indexes.into_iter().flatten().for_each(Index::close);
+        indexes.into_iter().for_each(Index::close);
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        table.close();
         Ok(left)
     }
 }
+
+/// The most indexes of a table whose rows are changed here.
+const MOST_INDEXES: usize = 32;
 
 /// Room for the values that indexes want, by column from 0; `None`: one wants a value of a type that is not known here.
 ///
@@ -133,7 +161,7 @@ unsafe fn kept(relation: pg_sys::Relation, indexes: &[Index]) -> Option<Vec<(usi
             match ty {
                 pg_sys::INT8OID => Kept::Int8(Vec::new()),
                 pg_sys::INT4OID if append::is_never_null(table, column + 1) => Kept::Int4(Vec::new()),
-                pg_sys::TEXTOID if append::is_never_null(table, column + 1) => Kept::Text(Vec::new()),
+                pg_sys::TEXTOID => Kept::Text(Vec::new()),
                 _ => return None,
             },
         ));
@@ -141,40 +169,45 @@ unsafe fn kept(relation: pg_sys::Relation, indexes: &[Index]) -> Option<Vec<(usi
     Some(kept)
 }
 
-/// What became of the rows: those that are left, the places of the new versions, and what indexes want of them.
-type Rewritten = (Vec<New>, Vec<pg_sys::ItemPointerData>, Vec<(usize, Kept)>);
+/// New versions of rows that need entries.
+struct Versions {
+    /// Where they are.
+    places: Vec<pg_sys::ItemPointerData>,
+    /// The indexes that have them, a bit for each.
+    indexes: Vec<u32>,
+    /// What the indexes want of them, by column from 0.
+    kept: Vec<(usize, Kept)>,
+}
 
 /// So many rows are changed before the memory that they took is given back.
 const AT_ONCE: usize = 1000;
 
-/// Writes new versions of the rows.
+/// Writes new versions of the rows; gives the rows that are left, and the versions that need entries.
 ///
 /// # Safety
-/// The relation is open, and `by_key` one of its indexes.
-unsafe fn heap(
-    schema: &str,
+/// The table is the relation, both are open, and `by_key` is one of its indexes.
+unsafe fn heap<'n>(
+    table: &Table,
     relation: pg_sys::Relation,
     by_key: u32,
     change: &Change,
-    rows: &[New],
-    mut kept: Vec<(usize, Kept)>,
-) -> Result<Rewritten, CdpError> {
-    let (mut left, mut places) = (Vec::new(), Vec::with_capacity(rows.len()));
+    rows: &[New<'n>],
+    indexes: &[Index],
+    kept: Vec<(usize, Kept)>,
+) -> Result<(Vec<New<'n>>, Versions), CdpError> {
+    let mut left = Vec::new();
+    let mut written =
+        Versions { places: Vec::with_capacity(rows.len()), indexes: Vec::with_capacity(rows.len()), kept };
     let mut memory = PgMemoryContexts::new("rows to be changed");
     scan::now(|| {
-        let Some(table) = Table::open(schema, change.shape.name) else {
-            return Err(CdpError::internal("a table cannot be read any more"));
-        };
         let mut lookup = None;
         for some in rows.chunks(AT_ONCE) {
             pgrx::check_for_interrupts!();
             for row in some {
                 let mut write = |old| {
                     // SAFETY: what is made of a row lives until the memory is given back, after its last use; the caller's promise.
-                    match unsafe { memory.switch_to(|_| version(relation, change, old, row.values, &mut kept)) }? {
-                        Written::Elsewhere(place) => places.push(place),
-                        Written::Here => {}
-                        Written::Not => left.push(*row),
+                    if !unsafe { memory.switch_to(|_| version(relation, change, old, row, indexes, &mut written)) }? {
+                        left.push(*row);
                     }
                     Ok(())
                 };
@@ -182,12 +215,13 @@ unsafe fn heap(
                 if unsafe { there(relation, change, row, &mut write)? } {
                     continue;
                 }
-                let is = [Condition::Int8Is(change.key as i16, row.key)];
+                let is = |column: usize, key| Condition::Int8Is(column as i16, key);
+                let is: Vec<Condition> = change.key.iter().zip(row.key).map(|(column, key)| is(*column, key)).collect();
                 match &mut lookup {
                     Some(lookup) => lookup,
                     None => lookup.insert(table.lookup(by_key, &is)?),
                 }
-                .first_tuple(&is, write)?;
+                .tuples(&is, write)?;
             }
             // SAFETY: nothing of it is used any more.
             unsafe { memory.reset() };
@@ -195,10 +229,9 @@ unsafe fn heap(
         if let Some(lookup) = lookup {
             lookup.close();
         }
-        table.close();
         Ok(())
     })?;
-    Ok((left, places, kept))
+    Ok((left, written))
 }
 
 /// Deletes the rows with these keys, values of the first column, of which `index` is the unique index. Gives the keys of those that a statement has to delete: which another transaction has
@@ -230,7 +263,7 @@ pub fn delete(schema: &str, shape: &Shape, index: &str, keys: &[i64]) -> Result<
                     if nth.is_multiple_of(AT_ONCE) {
                         pgrx::check_for_interrupts!();
                     }
-                    lookup.first_tuple(&[Condition::Int8Is(KEY, *key)], |row| {
+                    lookup.tuples(&[Condition::Int8Is(KEY, *key)], |row| {
                         let mut failure = pg_sys::TM_FailureData::default();
                         let (mut place, none) = ((*row).t_self, std::ptr::null_mut());
                         let command = pg_sys::GetCurrentCommandId(true);
@@ -276,9 +309,11 @@ unsafe fn there(
         if !visible {
             return Ok(false);
         }
-        let mut null = false;
-        let key = pg_sys::heap_getattr(&mut tuple, change.key as i32, (*relation).rd_att, &mut null);
-        let same = !null && key.value() as i64 == row.key;
+        let same = change.key.iter().zip(row.key).all(|(column, key)| {
+            let mut null = false;
+            let is = pg_sys::heap_getattr(&mut tuple, *column as i32, (*relation).rd_att, &mut null);
+            !null && is.value() as i64 == key
+        });
         if same {
             write(&mut tuple)?;
         }
@@ -290,31 +325,21 @@ unsafe fn there(
 /// The most columns of a table whose rows are changed here.
 const MOST_COLUMNS: usize = 12;
 
-/// What became of a row.
-enum Written {
-    /// It has what it should have, and its entries lead there.
-    Here,
-    /// Its new version is at this place, to which no entry leads.
-    Elsewhere(pg_sys::ItemPointerData),
-    /// It could not be written.
-    Not,
-}
-
-/// Writes a new version of a row, and takes note of what indexes want of it if it needs entries.
+/// Writes a new version of a row if it has other values than it should have, and takes note of what indexes want of it if it needs entries; `false`: it could not be written.
 ///
 /// # Safety
-/// The relation is open, and the row is one of its rows, whose block is held.
+/// The relation and its indexes are open, and the row is one of its rows, whose block is held.
 unsafe fn version(
     relation: pg_sys::Relation,
     change: &Change,
     old: pg_sys::HeapTuple,
-    new: [i64; 2],
-    kept: &mut [(usize, Kept)],
-) -> Result<Written, CdpError> {
-    let width = change.shape.columns.unwrap_or(MOST_COLUMNS);
-    let [one, other] = change.what.columns();
-    if width > MOST_COLUMNS || one.max(other).max(change.unless) > width {
-        return Err(CdpError::internal("a table with so many columns is not written directly"));
+    new: &New,
+    indexes: &[Index],
+    written: &mut Versions,
+) -> Result<bool, CdpError> {
+    let width = change.shape.columns.unwrap_or(0);
+    if change.columns.iter().any(|column| !(1..=width).contains(column)) {
+        return Err(CdpError::internal("a column is written that a table does not have"));
     }
     let mut values = [pg_sys::Datum::from(0usize); MOST_COLUMNS];
     let mut nulls = [false; MOST_COLUMNS];
@@ -322,12 +347,9 @@ unsafe fn version(
     unsafe {
         let shape = (*relation).rd_att;
         pg_sys::heap_deform_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr());
-        if nulls.get(change.unless - 1) == Some(&false) {
-            return Ok(Written::Not);
-        }
-        let mut changed = change.what.apply(new, &mut values, &mut nulls);
+        let mut changed = new.apply(change.columns, &mut values, &mut nulls);
         if !changed.contains(&true) {
-            return Ok(Written::Here);
+            return Ok(true);
         }
         let new = pg_sys::heap_modify_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr(), changed.as_mut_ptr());
         let mut failure = pg_sys::TM_FailureData::default();
@@ -342,24 +364,33 @@ unsafe fn version(
             pg_sys::heap_update(relation, &mut place, new, command, none, true, &mut failure, &mut mode, &mut indexes)
         };
         if result != pg_sys::TM_Result::TM_Ok {
-            return Ok(Written::Not);
+            return Ok(false);
         }
         if (*(*new).t_data).t_infomask2 & (pg_sys::HEAP_ONLY_TUPLE as u16) != 0 {
-            return Ok(Written::Here);
+            return Ok(true);
         }
-        for (column, kept) in kept {
+        let mut has = 0;
+        for (nth, index) in indexes.iter().enumerate() {
+            if index.predicate.as_ref().is_none_or(|predicate| predicate.holds(&values, &nulls)) {
+                has |= 1 << nth;
+            }
+        }
+        for (column, kept) in &mut written.kept {
             let (value, null) = (values[*column], nulls[*column]);
             match kept {
                 Kept::Int8(all) => all.push((!null).then(|| value.value() as i64)),
                 Kept::Int4(all) => all.push(value.value() as i32),
+                Kept::Text(all) if null => all.push(None),
                 Kept::Text(all) => {
                     let text = Detoasted::new(value);
                     let text = std::str::from_utf8(text.bytes());
-                    all.push(text.map_err(|_| CdpError::corrupted("a text is not UTF-8"))?.to_owned());
+                    all.push(Some(text.map_err(|_| CdpError::corrupted("a text is not UTF-8"))?.to_owned()));
                 }
             }
         }
-        Ok(Written::Elsewhere((*new).t_self))
+        written.places.push((*new).t_self);
+        written.indexes.push(has);
+        Ok(true)
     }
 }
 
@@ -367,30 +398,28 @@ unsafe fn version(
 ///
 /// # Safety
 /// Relation and indexes are open.
-unsafe fn entries(
-    relation: pg_sys::Relation,
-    indexes: &[Index],
-    change: &Change,
-    kept: &[(usize, Kept)],
-    places: &[pg_sys::ItemPointerData],
-) {
-    let mut texts: Vec<Vec<&str>> = Vec::new();
-    for (_, kept) in kept {
-        texts.push(if let Kept::Text(all) = kept { all.iter().map(String::as_str).collect() } else { Vec::new() });
+unsafe fn entries(relation: pg_sys::Relation, indexes: &[Index], change: &Change, written: &Versions) {
+    if written.places.is_empty() {
+        return;
+    }
+    let mut texts: Vec<Vec<Option<&str>>> = Vec::new();
+    for (_, kept) in &written.kept {
+        texts.push(if let Kept::Text(all) = kept { all.iter().map(Option::as_deref).collect() } else { Vec::new() });
     }
     let mut columns = vec![Column::Null; change.shape.columns.unwrap_or(0)];
-    for ((column, kept), texts) in kept.iter().zip(&texts) {
+    for ((column, kept), texts) in written.kept.iter().zip(&texts) {
         if let Some(slot) = columns.get_mut(*column) {
             *slot = match kept {
                 Kept::Int8(all) => Column::Int8OrNull(all),
                 Kept::Int4(all) => Column::Int4(all),
-                Kept::Text(_) => Column::Text(texts),
+                Kept::Text(_) => Column::TextOrNull(texts),
             };
         }
     }
-    for index in indexes.iter().filter(|_| !places.is_empty()) {
-        let check = index.unique && change.what.columns().iter().any(|column| index.columns.contains(&(column - 1)));
+    for (nth, index) in indexes.iter().enumerate() {
+        let check = index.unique && change.columns.iter().any(|column| index.columns.contains(&(column - 1)));
+        let rows = (0u32..).zip(&written.indexes).filter(|(_, has)| *has & (1 << nth) != 0).map(|(row, _)| row);
         // SAFETY: the caller's promise; the columns were made of the rows at these places.
-        unsafe { append::fill(relation, index, &columns, places, check) };
+        unsafe { append::fill(relation, index, &columns, &written.places, rows, check) };
     }
 }

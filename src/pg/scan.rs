@@ -577,9 +577,9 @@ impl Lookup<'_> {
         Ok(found)
     }
 
-    /// Calls `read` with the first row that meets the conditions as it lies in its block, which is held meanwhile. Between two look-ups a scan keeps what it has allocated in the memory context of
-    /// its caller: only `read` may go to another one.
-    pub(super) fn first_tuple(
+    /// Calls `read` with each visible row that meets the conditions as it lies in its block, which is held meanwhile. Between two look-ups a scan keeps what it has allocated in the memory context
+    /// of its caller: only `read` may go to another one.
+    pub(super) fn tuples(
         &mut self,
         conditions: &[Condition],
         mut read: impl FnMut(pg_sys::HeapTuple) -> Result<(), CdpError>,
@@ -588,7 +588,7 @@ impl Lookup<'_> {
         self.slots_while(conditions, || {
             // SAFETY: the slot holds the row while it is read.
             let tuple = unsafe { pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut()) };
-            read(tuple).map(|()| false)
+            read(tuple).map(|()| true)
         })
     }
 

@@ -3,10 +3,47 @@
 
 use crate::error::CdpError;
 use pgrx::pg_sys;
+use std::cell::RefCell;
 use std::ffi::{CStr, CString};
+
+/// Settings by name.
+type Settings = Vec<(&'static str, String)>;
+
+thread_local! {
+    /// Settings that are to be in force from the first statement on.
+    static WAITING: RefCell<Option<Settings>> = const { RefCell::new(None) };
+}
+
+/// As [`scoped`], but the settings are set when a statement is about to run, or another scope or a subtransaction begins: a call that reads and writes without a query does without them.
+pub fn scoped_from_first_statement<T>(
+    settings: Settings,
+    body: impl FnOnce() -> Result<T, CdpError>,
+) -> Result<T, CdpError> {
+    /// Forgets them, also when `body` raises.
+    struct Wait;
+    impl Drop for Wait {
+        fn drop(&mut self) {
+            WAITING.set(None);
+        }
+    }
+    scoped(&[], || {
+        WAITING.set(Some(settings));
+        let _wait = Wait;
+        body()
+    })
+}
+
+/// Sets what waits for the first statement. Whoever runs one calls this before.
+pub fn before_statement() -> Result<(), CdpError> {
+    match WAITING.take() {
+        Some(settings) => settings.iter().try_for_each(|(name, value)| set(name, value)),
+        None => Ok(()),
+    }
+}
 
 /// Runs `body` with the settings in force and restores what was before. When `body` raises, the abort of the (sub)transaction restores.
 pub fn scoped<T>(settings: &[(&str, &str)], body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    before_statement()?;
     // SAFETY: a GUC nest level opened here is closed below on every path that returns; an ERROR or a panic that
     // leaves `body` ends in a (sub)transaction abort, which closes it.
     let level = unsafe { pg_sys::NewGUCNestLevel() };

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 
+use super::settings;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel, ErrorReportable};
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
@@ -85,6 +86,8 @@ impl From<&ErrorReportWithLevel> for SqlFailure {
 /// Three things are not caught, because nobody may go on after them: a cancelled statement, a terminated session, and a
 /// Rust panic (a bug). Not available in parallel workers.
 pub fn run<T>(body: impl FnOnce() -> Result<T, ErrorReport>) -> Result<T, SqlFailure> {
+    // What is set inside is undone when it fails.
+    settings::before_statement().map_err(ErrorReport::from).unwrap_or_report();
     let saved = Surroundings::begin();
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body().unwrap_or_report())))
         .catch_others(|error| Err(Box::new(error)))

@@ -5,6 +5,7 @@ use super::column::{
 };
 use super::{FORWARD_FROM, MOST_EQUALITY_VALUES, MOST_TRACKED_VALUES, SHARD_BITS};
 use crate::error::CdpError;
+use crate::pg::append::{self, Column, Shape};
 use crate::pg::spi::{self, Together};
 use crate::workspace::Workspace;
 use pg_cdp_core::cells::Cell;
@@ -337,7 +338,8 @@ pub fn members(
             cells.push(bytes);
         }
     }
-    if !numbers.is_empty() {
+    let columns = [Column::EachInt4(column_id), Column::EachInt8(0), Column::Int4(&numbers), Column::Bytea(&cells)];
+    if !append::append(&ws.name, &PENDING, &columns, numbers.len())? {
         together.add(
             &ws.sql("INSERT INTO @ws@.pending (column_id, key, shard, cells) SELECT $1, 0, x.shard, x.cells FROM unnest($2::pg_catalog.int4[], $3::pg_catalog.bytea[]) AS x(shard, cells)"),
             [column_id.into(), numbers.into(), cells.into()],
@@ -345,6 +347,9 @@ pub fn members(
     }
     Ok(())
 }
+
+/// As new rows see it (sql/workspace/60_store.sql).
+const PENDING: Shape = Shape { name: "pending", columns: Some(4), checks: 0, without: &[] };
 
 /// How many bytes no change takes.
 const NO_CELLS: usize = 1;

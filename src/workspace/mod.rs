@@ -187,6 +187,14 @@ pub fn glance<T>(look: impl FnOnce(&Workspace) -> Result<Option<T>, CdpError>) -
     look(&Workspace::with(&name, extension, settings))
 }
 
+/// Goes on after a [`glance`] at a workspace, under the lock that it was seen under, as [`enter_small`] would begin: settings are pinned when a statement runs, which most work on few rows
+/// does without.
+pub fn go_on<T>(ws: &Workspace, body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    let pinned = PINNED.into_iter().chain([("plan_cache_mode", "force_generic_plan"), ("TimeZone", &ws.time_zone)]);
+    let pinned = pinned.map(|(name, value)| (name, value.to_owned())).collect();
+    settings::scoped_from_first_statement(pinned, || body(ws))
+}
+
 /// As [`enter`], for work on few rows by many kept statements: to plan each for its values would cost more than to run it.
 pub fn enter_small<T>(body: impl FnOnce(&Workspace) -> Result<T, CdpError>) -> Result<T, CdpError> {
     enter(|ws| {

@@ -146,6 +146,9 @@ type Edge = (u32, u32);
 /// # Errors
 /// [`StitchError`] when the input contradicts itself or has too many elements.
 pub fn stitch(rows: &Rows, states: &[NodeState], profiles: &[Profile]) -> Result<Vec<Component>, StitchError> {
+    if let Some(component) = meeting(rows, states, profiles) {
+        return Ok(vec![component]);
+    }
     let elements = Elements::number(rows, states, profiles)?;
     let mut sets = UnionFind::new(elements.len()?);
     elements.tie_profiles(&mut sets);
@@ -204,6 +207,48 @@ pub fn stitch(rows: &Rows, states: &[NodeState], profiles: &[Profile]) -> Result
         }
     }
     Ok(components)
+}
+
+/// The most nodes of a row that is looked at by itself.
+const FEW_NODES: usize = 8;
+
+/// The component of a batch of one short row whose nodes are in two profiles, which is most of what single events join; `None` for any other batch.
+fn meeting(rows: &Rows, states: &[NodeState], profiles: &[Profile]) -> Option<Component> {
+    let nodes = &rows.nodes;
+    if rows.len() != 1 || nodes.len() > FEW_NODES || nodes.len() != states.len() || profiles.len() > FEW_NODES {
+        return None;
+    }
+    let founding = nodes.iter().copied().min()?;
+    // Of all but the first: those of its profile tie nothing, and the first of the other one's is what joins the two.
+    let mut first = None;
+    let mut far: Option<NodeState> = None;
+    for (nth, state) in states.iter().enumerate() {
+        let again = states.iter().skip(nth + 1).any(|other| other.node == state.node);
+        if again || !nodes.contains(&state.node) {
+            return None;
+        }
+        if state.node == founding {
+            first = state.profile;
+        }
+    }
+    let first = first?;
+    for state in states.iter().filter(|state| state.profile != Some(first)) {
+        match far {
+            Some(known) if known.profile != state.profile => return None,
+            Some(known) if known.node < state.node => {}
+            _ => far = Some(*state),
+        }
+    }
+    let far = far?;
+    let age = |profile_id: i64| {
+        let mut ages = profiles.iter().filter(|p| p.profile_id == profile_id).map(|p| p.created_at_micros);
+        let age = ages.next()?;
+        ages.all(|other| other == age).then_some((age, profile_id))
+    };
+    let (one, other) = (age(first)?, age(far.profile?)?);
+    let (survivor, retired) = (one.min(other).1, one.max(other).1);
+    let retired = vec![Retired { profile_id: retired, cause: (founding, far.node) }];
+    Some(Component { founding, survivor: Some(survivor), retired, newcomers: Vec::new() })
 }
 
 /// Kruskal over the sorted edges of the merging components: for each profile that is no survivor, the edge that joined it to the
