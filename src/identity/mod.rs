@@ -43,11 +43,12 @@ pub const DIRECT: [(&str, i32); 5] = [
 ];
 
 /// Tables to which rows are added without a query, with how many columns are given.
-pub const WRITTEN: [(&Shape, usize); 6] = [
+pub const WRITTEN: [(&Shape, usize); 7] = [
     (&hold::node::SHAPE, hold::node::COLUMNS as usize),
     (&hold::profile::SHAPE, hold::profile::COLUMNS as usize),
     (&hold::edge::SHAPE, hold::edge::COLUMNS as usize),
     (&follow::NODE_MOVE, 5),
     (&follow::PROFILE_MERGE, 8),
+    (&follow::PROFILE_SPLIT, 7),
     (&follow::PROFILE_VALUE, 1),
 ];

@@ -114,6 +114,27 @@ CREATE TEMP TABLE lived AS SELECT 'direct' AS reads, * FROM live('direct', 'on')
 INSERT INTO lived SELECT 'queried', * FROM live('queried', 'off');
 SELECT count(*), count(DISTINCT (answers, people, edges, merges)) AS different, string_agg(wrong, ' ') AS wrong, min(split_part(people, ' ', 1)) AS people, min(split_part(edges, ' ', 1)) AS edges, min(split_part(merges, ' ', 1)) > '0' AS merges FROM lived;
 
+-- 7. In a transaction that has the workspace already a call pins its settings when it needs a query: whatever a session puts before pg_catalog is not asked.
+CREATE SCHEMA mine;
+CREATE FUNCTION mine.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN RAISE 'not asked'; END $$;
+CREATE FUNCTION mine.coalesced(a bigint, b bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'nor this'; END $$;
+CREATE OPERATOR mine.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = mine.coalesced);
+SET cdp.workspace = 'direct';
+BEGIN;
+SET LOCAL search_path = mine, pg_catalog, public;
+SET LOCAL DateStyle = 'German';
+SELECT public.cdp_identify('{"cookie": "mine1", "email": "mine1@example.com"}') > 0 AS seen;
+SELECT public.cdp_identify('{"cookie": ["mine2", "mine1"], "email": "mine2@example.com"}') > 0 AS seen;
+SET LOCAL cdp.direct_write = off;
+SELECT public.cdp_identify('{"cookie": ["mine3", "mine1"], "email": "mine3@example.com"}') > 0 AS seen;
+SET LOCAL cdp.direct_read = off;
+SELECT public.cdp_identify('{"cookie": ["mine4", "mine3"], "email": "mine4@example.com"}') > 0 AS seen;
+SHOW search_path;
+SHOW DateStyle;
+COMMIT;
+RESET cdp.workspace;
+DROP SCHEMA mine CASCADE;
+
 DROP FUNCTION who, wrong, live;
 DROP TABLE visit, sight;
 DROP SCHEMA cdp, single, rows, direct, queried CASCADE;

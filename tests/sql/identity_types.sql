@@ -102,7 +102,7 @@ SELECT * FROM wrong();
 -- 5. Caps: a device with three neighbours is a kiosk here; and no longer.
 SELECT * FROM cdp_identity_preview('{"device_id": {"degree_cap": 1}}');
 SELECT cdp_identifier_type_alter('device_id', '{"degree_cap": 1}') ->> 'split' AS split;
-SELECT type, value, reason, neighbours, degree_cap FROM cdp.quarantine;
+SELECT type, value, reason, neighbours, degree_cap FROM cdp.quarantine ORDER BY value;
 SELECT * FROM people() WHERE identifiers ~ 'pad|a1|a2';
 SELECT * FROM wrong();
 SELECT cdp_identifier_type_alter('device_id', '{"degree_cap": 100}') ->> 'merged' AS merged;
