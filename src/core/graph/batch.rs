@@ -240,6 +240,9 @@ fn meeting(rows: &Rows, states: &[NodeState], profiles: &[Profile]) -> Option<Co
         }
     }
     let far = far?;
+    if !profiles.iter().all(|p| [Some(first), far.profile].contains(&Some(p.profile_id))) {
+        return None;
+    }
     let age = |profile_id: i64| {
         let mut ages = profiles.iter().filter(|p| p.profile_id == profile_id).map(|p| p.created_at_micros);
         let age = ages.next()?;

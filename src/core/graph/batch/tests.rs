@@ -173,6 +173,19 @@ proptest! {
     }
 
     #[test]
+    fn two_that_meet_in_one_row(nodes in prop::collection::btree_set(-20i64..20, 2..9), of in any::<u8>(), ages in (0i64..3, 0i64..3), turned in any::<bool>()) {
+        let profile_of: BTreeMap<i64, i64> = nodes.iter().enumerate().map(|(nth, node)| (*node, if of >> nth & 1 == 1 { 7 } else { 5 })).collect();
+        let age: BTreeMap<i64, i64> = [(5, ages.0), (7, ages.1)].into();
+        let mut row: Vec<i64> = nodes.into_iter().collect();
+        let mut states: Vec<NodeState> = profile_of.iter().map(|(node, profile)| has(*node, *profile)).collect();
+        if turned {
+            row.reverse();
+            states.rotate_left(1);
+        }
+        prop_assert_eq!(run(&[row.clone()], &states, &age), naive(&[row], &profile_of, &age));
+    }
+
+    #[test]
     fn order_does_not_matter(
         ((lists, profile_of, age), (shuffled, order)) in case().prop_flat_map(|c| {
             let states: Vec<NodeState> = c.1.iter().map(|(&n, &p)| has(n, p)).collect();
