@@ -119,12 +119,11 @@ fn count(n: usize) -> Result<i64, CdpError> {
 /// Takes rows that no other run has in hand out of the inbox.
 fn claim(ws: &Workspace, which: &str, rows: i32) -> Result<Vec<Waiting>, CdpError> {
     // An inbox that was empty a moment ago is thought to be small: its rows are found by the index, and deleted where they lie, whatever statistics say.
-    settings::scoped(&[("enable_seqscan", "off"), ("enable_sort", "off")], || {
+    let mut waiting = settings::scoped(&[("enable_seqscan", "off"), ("enable_sort", "off")], || {
         spi::rows(
             &ws.sql(&format!(
-                "WITH taken AS (DELETE FROM @ws@.inbox i WHERE i.ctid = ANY (ARRAY( \
-                     SELECT i.ctid FROM @ws@.inbox i {which} ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING i.inbox_id, i.payload, i.source, i.received_at) \
-                 SELECT t.inbox_id, t.payload, t.source, t.received_at FROM taken t ORDER BY t.inbox_id"
+                "DELETE FROM @ws@.inbox i WHERE i.ctid = ANY (ARRAY(SELECT i.ctid FROM @ws@.inbox i {which} ORDER BY i.inbox_id LIMIT $1 FOR UPDATE SKIP LOCKED)) \
+                 RETURNING i.inbox_id, i.payload, i.source, i.received_at"
             )),
             &[rows.into()],
             |row| {
@@ -136,7 +135,10 @@ fn claim(ws: &Workspace, which: &str, rows: i32) -> Result<Vec<Waiting>, CdpErro
                 })
             },
         )
-    })
+    })?;
+    // They lie nearly in their order.
+    waiting.sort_by_key(|row| row.inbox_id);
+    Ok(waiting)
 }
 
 /// Takes rows that were put aside, and that no other run has in hand, out of the inbox.
