@@ -38,6 +38,11 @@ impl Aside {
         Ok(found)
     }
 
+    /// Forgets what the run that ends knew.
+    pub fn forget() {
+        drop(ASIDE.take());
+    }
+
     /// Whether there may be any.
     pub fn any(&self) -> bool {
         self.others || self.rows > 0

@@ -37,6 +37,7 @@ pub fn begin(ws: &Workspace) -> Result<i64, CdpError> {
 
 /// Ends a run: done, or failed with a message. Returns whether what it left pending is to be folded now: another run does it at its end.
 pub fn end(ws: &Workspace, job_id: i64, failure: Option<&str>) -> Result<bool, CdpError> {
+    Aside::forget();
     // Of runs that end at the same time one is the last.
     ws.lock_last()?;
     job::end(ws, job_id, failure)?;
