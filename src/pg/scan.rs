@@ -4,11 +4,16 @@
 //! The rows are those that the active snapshot sees, exactly as for a query (predicate locks of SERIALIZABLE included).
 //! Values that are stored out of line are handed over as pointers, so that a reader may decide not to fetch them.
 
-use super::toast::Pointer;
+mod lookup;
+mod row;
+
+pub use row::{LIFETIME, Row, Stored, Version};
+
 use super::{spi, transaction};
 use crate::error::CdpError;
 use crate::guc;
 use pgrx::pg_sys;
+use row::MOST_COLUMNS;
 use std::ffi::CString;
 
 /// A table that is open for reading under an ACCESS SHARE lock, which is kept until the transaction ends.
@@ -32,53 +37,6 @@ pub enum Condition<'a> {
     Int8AtMost(i16, i64),
     /// A text column equals a text.
     TextIs(i16, &'a str),
-}
-
-/// The most columns a table may have for its values to be read here.
-const MOST_COLUMNS: usize = 12;
-
-/// One version of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version {
-    table: u32,
-    /// The file: VACUUM FULL and CLUSTER, which move rows without another transaction, write another one.
-    file: u32,
-    block: u32,
-    offset: u16,
-    xmin: u32,
-}
-
-/// Transactions for which a version, or a value it points to, may stand for its contents: places and numbers are given out again, and 32-bit
-/// numbers of transactions come round after twice as many.
-pub const LIFETIME: u64 = 1 << 31;
-
-impl Version {
-    /// Where the row is.
-    pub fn place(&self) -> pg_sys::ItemPointerData {
-        let mut place = pg_sys::ItemPointerData::default();
-        pgrx::itemptr::item_pointer_set_all(&mut place, self.block, self.offset);
-        place
-    }
-
-    /// The transaction that wrote the row; the number stays when the row is frozen.
-    pub fn xmin(&self) -> u32 {
-        self.xmin
-    }
-}
-
-/// A visible row.
-pub struct Row {
-    values: [pg_sys::Datum; MOST_COLUMNS],
-    nulls: [bool; MOST_COLUMNS],
-    version: Version,
-}
-
-/// A value of variable length.
-pub enum Stored {
-    /// Its bytes.
-    Here(Vec<u8>),
-    /// Out of line.
-    Elsewhere(Pointer),
 }
 
 /// Runs `read` on what a statement would see now: all that this transaction has written so far; of a function that only reads, in one that has written
@@ -384,40 +342,6 @@ impl Table {
         }
     }
 
-    /// Prepares to look rows up by an index, one set of conditions after the other: the same as [`rows`](Self::rows) for each of them, begun once. The conditions of all are on the columns of
-    /// `like`.
-    pub fn lookup(&self, index: u32, like: &[Condition]) -> Result<Lookup<'_>, CdpError> {
-        // SAFETY: the relation is open.
-        let columns = unsafe { (*(*self.relation).rd_att).natts };
-        if usize::try_from(columns).is_ok_and(|columns| columns > MOST_COLUMNS) {
-            return Err(CdpError::internal("a table with so many columns is not read directly"));
-        }
-        let mut keys: Vec<pg_sys::ScanKeyData> = like.iter().map(|c| self.key(c)).collect();
-        // SAFETY: the index is one of the table's; scan, slot and index are closed by close(), or by the abort of the (sub)transaction when an error is raised.
-        unsafe {
-            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let opened = pg_sys::index_open(pg_sys::Oid::from(index), lock);
-            let form = (*opened).rd_index;
-            let count = usize::try_from((*form).indnkeyatts).unwrap_or(0);
-            let numbers = (*form).indkey.values.as_slice(count);
-            // A scan of an index counts its columns, and not the table's.
-            for key in &mut keys {
-                let Some(nth) = numbers.iter().position(|number| *number == key.sk_attno) else {
-                    pg_sys::index_close(opened, lock);
-                    return Err(CdpError::internal("an index lacks a column to look rows up by"));
-                };
-                key.sk_attno = nth as i16 + 1;
-            }
-            let (snapshot, width) = (pg_sys::GetActiveSnapshot(), keys.len() as i32);
-            #[cfg(feature = "pg18")]
-            let scan = pg_sys::index_beginscan(self.relation, opened, snapshot, std::ptr::null_mut(), width, 0);
-            #[cfg(not(feature = "pg18"))]
-            let scan = pg_sys::index_beginscan(self.relation, opened, snapshot, width, 0);
-            let slot = pg_sys::table_slot_create(self.relation, std::ptr::null_mut());
-            Ok(Lookup { table: self, index: opened, scan, slot, keys })
-        }
-    }
-
     /// A condition as PostgreSQL's scans take it.
     fn key(&self, condition: &Condition) -> pg_sys::ScanKeyData {
         let Condition::TextIs(column, text) = *condition else { return number_key(condition) };
@@ -440,166 +364,6 @@ impl Table {
             );
         }
         key
-    }
-}
-
-const FORWARD: pg_sys::ScanDirection::Type = pg_sys::ScanDirection::ForwardScanDirection;
-
-/// Looks rows up by an index: see [`Table::lookup`].
-pub struct Lookup<'t> {
-    table: &'t Table,
-    index: pg_sys::Relation,
-    scan: pg_sys::IndexScanDesc,
-    slot: *mut pg_sys::TupleTableSlot,
-    keys: Vec<pg_sys::ScanKeyData>,
-}
-
-impl Lookup<'_> {
-    /// Calls `read` with each visible row that meets the conditions, which are like those it was prepared with, for as long as it wants another one.
-    pub fn rows_while(
-        &mut self,
-        conditions: &[Condition],
-        mut read: impl FnMut(&Row) -> Result<bool, CdpError>,
-    ) -> Result<(), CdpError> {
-        let (table, slot) = (self.table, self.slot);
-        self.slots_while(conditions, || {
-            // SAFETY: the slot holds a row of the table while it is read.
-            let row = unsafe {
-                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut());
-                let version = table.version(tuple);
-                let mut row =
-                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
-                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
-                pg_sys::heap_deform_tuple(tuple, (*table.relation).rd_att, values, nulls);
-                row
-            };
-            read(&row)
-        })
-    }
-
-    /// As [`rows_while`](Self::rows_while), without a look at the rows.
-    pub fn count_while(&mut self, conditions: &[Condition], mut another: impl FnMut() -> bool) -> Result<(), CdpError> {
-        self.slots_while(conditions, || Ok(another()))
-    }
-
-    /// Whether the index has more than so many entries of rows that meet the conditions, visible or not: if not, there are no more such rows, and nobody has looked at the table.
-    pub fn has_more_entries(&mut self, conditions: &[Condition], most: i64) -> Result<bool, CdpError> {
-        let mut found = 0;
-        self.scan_while(conditions, |scan| {
-            // SAFETY: the scan is open.
-            while found <= most && unsafe { !pg_sys::index_getnext_tid(scan, FORWARD).is_null() } {
-                found += 1;
-            }
-            Ok(())
-        })?;
-        Ok(found > most)
-    }
-
-    /// Calls `read` with each visible row that meets the conditions in the slot, for as long as it wants another one.
-    fn slots_while(
-        &mut self,
-        conditions: &[Condition],
-        mut read: impl FnMut() -> Result<bool, CdpError>,
-    ) -> Result<(), CdpError> {
-        let slot = self.slot;
-        self.scan_while(conditions, |scan| {
-            let mut seen = 0u32;
-            // SAFETY: scan and slot are open. A row is only read while the slot holds it.
-            unsafe {
-                while pg_sys::index_getnext_slot(scan, FORWARD, slot) {
-                    seen = seen.wrapping_add(1);
-                    if seen.is_multiple_of(1024) {
-                        pgrx::check_for_interrupts!();
-                    }
-                    if !read()? {
-                        break;
-                    }
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Calls `read` with the scan, which begins at the first entry that meets the conditions.
-    fn scan_while(
-        &mut self,
-        conditions: &[Condition],
-        read: impl FnOnce(pg_sys::IndexScanDesc) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        if conditions.len() != self.keys.len() {
-            return Err(CdpError::internal("rows are looked up by other columns than was said"));
-        }
-        let mut text = std::ptr::null_mut();
-        // SAFETY: scan, slot and index are open; a text lives until the next look-up, and the scan copies the keys.
-        unsafe {
-            for (key, condition) in self.keys.iter_mut().zip(conditions) {
-                key.sk_argument = match *condition {
-                    Condition::Int4Is(_, value) => pg_sys::Datum::from(value),
-                    Condition::Int8Is(_, value)
-                    | Condition::Int8AtLeast(_, value)
-                    | Condition::Int8AtMost(_, value) => pg_sys::Datum::from(value),
-                    Condition::TextIs(_, value) => {
-                        text = pg_sys::cstring_to_text_with_len(value.as_ptr().cast(), value.len() as i32);
-                        pg_sys::Datum::from(text)
-                    }
-                };
-            }
-            pg_sys::index_rescan(self.scan, self.keys.as_mut_ptr(), self.keys.len() as i32, std::ptr::null_mut(), 0);
-            let result = read(self.scan);
-            pg_sys::ExecClearTuple(self.slot);
-            if !text.is_null() {
-                pg_sys::pfree(text.cast());
-            }
-            result
-        }
-    }
-
-    /// As [`rows_while`](Self::rows_while), all of them.
-    pub fn rows(
-        &mut self,
-        conditions: &[Condition],
-        mut read: impl FnMut(&Row) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        self.rows_while(conditions, |row| read(row).map(|()| true))
-    }
-
-    /// The first of them.
-    pub fn first<T>(
-        &mut self,
-        conditions: &[Condition],
-        mut read: impl FnMut(&Row) -> Result<T, CdpError>,
-    ) -> Result<Option<T>, CdpError> {
-        let mut found = None;
-        self.rows_while(conditions, |row| {
-            found = Some(read(row)?);
-            Ok(false)
-        })?;
-        Ok(found)
-    }
-
-    /// Calls `read` with each visible row that meets the conditions as it lies in its block, which is held meanwhile. Between two look-ups a scan keeps what it has allocated in the memory context
-    /// of its caller: only `read` may go to another one.
-    pub(super) fn tuples(
-        &mut self,
-        conditions: &[Condition],
-        mut read: impl FnMut(pg_sys::HeapTuple) -> Result<(), CdpError>,
-    ) -> Result<(), CdpError> {
-        let slot = self.slot;
-        self.slots_while(conditions, || {
-            // SAFETY: the slot holds the row while it is read.
-            let tuple = unsafe { pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut()) };
-            read(tuple).map(|()| true)
-        })
-    }
-
-    /// Ends the look-ups; after an error the abort of the (sub)transaction does.
-    pub fn close(self) {
-        // SAFETY: each was opened by lookup() and is closed once; the lock stays.
-        unsafe {
-            pg_sys::index_endscan(self.scan);
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            pg_sys::index_close(self.index, pg_sys::NoLock as pg_sys::LOCKMODE);
-        }
     }
 }
 
@@ -626,74 +390,4 @@ fn number_key(condition: &Condition) -> pg_sys::ScanKeyData {
     // SAFETY: fills in the key given, with a comparison function of PostgreSQL's own for the type of the value.
     unsafe { pg_sys::ScanKeyInit(&mut key, column, strategy as u16, function.into(), value) };
     key
-}
-
-impl Row {
-    /// Which version it is.
-    pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// A column of type integer, NOT NULL, counted from 1.
-    pub fn int4(&self, column: usize) -> i32 {
-        self.value(column).value() as i32
-    }
-
-    /// A column of type bigint, NOT NULL, counted from 1.
-    pub fn int8(&self, column: usize) -> i64 {
-        self.value(column).value() as i64
-    }
-
-    /// Whether a column, counted from 1, is NULL.
-    pub fn is_null(&self, column: usize) -> bool {
-        self.nulls.get(column.wrapping_sub(1)).copied().unwrap_or(true)
-    }
-
-    /// A column of type bigint, counted from 1.
-    pub fn int8_or_null(&self, column: usize) -> Option<i64> {
-        (!self.is_null(column)).then(|| self.int8(column))
-    }
-
-    /// A column of type boolean, NOT NULL, counted from 1.
-    pub fn boolean(&self, column: usize) -> bool {
-        self.value(column).value() & 0xff != 0
-    }
-
-    /// A column of type real, NOT NULL, counted from 1.
-    pub fn float4(&self, column: usize) -> f32 {
-        f32::from_bits(self.value(column).value() as u32)
-    }
-
-    /// A column of type text, NOT NULL, counted from 1.
-    pub fn text(&self, column: usize) -> Result<String, CdpError> {
-        self.read_text(column, str::to_owned)
-    }
-
-    /// As [`text`](Self::text), without a copy.
-    pub fn read_text<T>(&self, column: usize, read: impl FnOnce(&str) -> T) -> Result<T, CdpError> {
-        // SAFETY: the caller names a text column that is not NULL, and the scan stands on the row.
-        let value = unsafe { super::varlena::Detoasted::new(self.value(column)) };
-        std::str::from_utf8(value.bytes()).map(read).map_err(|_| CdpError::corrupted("a text is not UTF-8"))
-    }
-
-    /// A column of type text, counted from 1.
-    pub fn text_or_null(&self, column: usize) -> Result<Option<String>, CdpError> {
-        if self.is_null(column) { Ok(None) } else { self.text(column).map(Some) }
-    }
-
-    /// A column of type bytea, NOT NULL, counted from 1.
-    pub fn bytes(&self, column: usize) -> Stored {
-        let value = self.value(column);
-        // SAFETY: the caller names a bytea column that is never NULL, and the scan stands on the row.
-        unsafe {
-            match Pointer::read(value) {
-                Some(pointer) => Stored::Elsewhere(pointer),
-                None => Stored::Here(super::varlena::Detoasted::new(value).bytes().to_vec()),
-            }
-        }
-    }
-
-    fn value(&self, column: usize) -> pg_sys::Datum {
-        self.values.get(column.wrapping_sub(1)).copied().unwrap_or(pg_sys::Datum::from(0usize))
-    }
 }
