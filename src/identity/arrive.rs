@@ -133,13 +133,7 @@ pub fn arrive(
         let after = number_of(*owner)?;
         into.insert(*retired, after);
         let cause = causes.get(retired).copied();
-        change.redirected.push(Redirected {
-            profile_id: *retired,
-            before: None,
-            after: Some(after),
-            cause,
-            place: None,
-        });
+        change.redirected.push(Redirected::taken_over(*retired, after, cause));
     }
     follow::take_over(ws, &into, None, &mut change)?;
     follow::apply(ws, cause, &change, prepared)

@@ -45,6 +45,13 @@ pub struct Redirected {
     pub place: Option<ItemPointerData>,
 }
 
+impl Redirected {
+    /// A living profile that another one takes over, for an edge if that is known.
+    pub fn taken_over(profile_id: i64, survivor: i64, cause: Option<(i64, i64)>) -> Self {
+        Self { profile_id, before: None, after: Some(survivor), cause, place: None }
+    }
+}
+
 /// A new profile.
 #[derive(Debug, Clone, Copy)]
 pub struct Created {

@@ -329,9 +329,7 @@ impl Event<'_> {
             && !retired.is_empty()
         {
             for gone in &retired {
-                let (profile_id, after) = (gone.profile_id, Some(survivor));
-                let cause = Some(gone.cause);
-                change.redirected.push(Redirected { profile_id, before: None, after, cause, place: None });
+                change.redirected.push(Redirected::taken_over(gone.profile_id, survivor, Some(gone.cause)));
             }
             let into = retired.iter().map(|gone| (gone.profile_id, survivor)).collect();
             follow::take_over(self.ws, &into, Some(held), &mut change)?;

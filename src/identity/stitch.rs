@@ -353,14 +353,7 @@ fn joined(
         }));
         for gone in &component.retired {
             into.insert(gone.profile_id, home);
-            let cause = Some(gone.cause);
-            change.redirected.push(Redirected {
-                profile_id: gone.profile_id,
-                before: None,
-                after: Some(home),
-                cause,
-                place: None,
-            });
+            change.redirected.push(Redirected::taken_over(gone.profile_id, home, Some(gone.cause)));
         }
     }
     follow::take_over(ws, &into, None, &mut change)?;

@@ -4,16 +4,27 @@ use super::settings;
 use crate::error::CdpError;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{OwnedPreparedStatement, SpiHeapTupleData};
+use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiHeapTupleData};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
+/// Connects for statements that write; what waits for the first statement is set before.
+fn connect_mut<T>(body: impl FnOnce(&mut SpiClient<'_>) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    settings::before_statement()?;
+    Spi::connect_mut(body)
+}
+
+/// As [`connect_mut`], for statements that only read.
+fn connect<T>(body: impl FnOnce(&SpiClient<'_>) -> Result<T, CdpError>) -> Result<T, CdpError> {
+    settings::before_statement()?;
+    Spi::connect(body)
+}
+
 /// Runs a statement; returns how many rows it touched.
 pub fn run(sql: &str, args: &[DatumWithOid]) -> Result<u64, CdpError> {
-    settings::before_statement()?;
-    Spi::connect_mut(|client| Ok(client.update(sql, None, args)?.len() as u64))
+    connect_mut(|client| Ok(client.update(sql, None, args)?.len() as u64))
 }
 
 /// Runs a query and reads each row into an owned value.
@@ -22,8 +33,7 @@ pub fn rows<T>(
     args: &[DatumWithOid],
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
-    settings::before_statement()?;
-    Spi::connect_mut(|client| {
+    connect_mut(|client| {
         let table = if reading() { client.select(sql, None, args)? } else { client.update(sql, None, args)? };
         let mut out = Vec::with_capacity(table.len());
         for row in table {
@@ -35,8 +45,7 @@ pub fn rows<T>(
 
 /// The first column of the first row; `None` when there is no row or the value is NULL.
 pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<Option<T>, CdpError> {
-    settings::before_statement()?;
-    Spi::connect_mut(|client| {
+    connect_mut(|client| {
         // No row limit: with one PostgreSQL would not use parallel workers.
         let table = if reading() { client.select(sql, None, args)? } else { client.update(sql, None, args)? };
         if table.is_empty() { Ok(None) } else { Ok(table.first().get_one::<T>()?) }
@@ -51,15 +60,13 @@ pub fn through_indexes<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<
 
 /// Whether a query that only reads finds anything.
 pub fn any(sql: &str) -> Result<bool, CdpError> {
-    settings::before_statement()?;
-    Spi::connect(|client| Ok(!client.select(sql, None, &[])?.is_empty()))
+    connect(|client| Ok(!client.select(sql, None, &[])?.is_empty()))
 }
 
 /// The first line of the plan of a query.
 pub fn explain(query: &str) -> Result<String, CdpError> {
-    settings::before_statement()?;
     let sql = CString::new(format!("EXPLAIN {query}")).map_err(|_| CdpError::internal("a query has a NUL"))?;
-    Spi::connect(|_| {
+    connect(|_| {
         // pgrx would take it for a statement that writes and ask for a transaction id, which a standby has none of.
         // SAFETY: SPI is connected, and the text lives through the call; the table of results is there until it is disconnected.
         let line = unsafe {
@@ -78,9 +85,8 @@ pub fn explain(query: &str) -> Result<String, CdpError> {
 
 /// The bigints that a query gives by the active snapshot. Every other query of a transaction that has written goes by the snapshot that the transaction keeps.
 pub fn bigints_by_active_snapshot(query: &str) -> Result<Vec<i64>, CdpError> {
-    settings::before_statement()?;
     let sql = CString::new(query).map_err(|_| CdpError::internal("a query has a NUL"))?;
-    Spi::connect(|_| {
+    connect(|_| {
         // SAFETY: SPI is connected, and the text lives through the call; the table of results is there until it is disconnected, and has as many rows as it says.
         unsafe {
             let code = pg_sys::SPI_execute(sql.as_ptr(), true, 0);
@@ -136,8 +142,7 @@ pub fn rows_cached<T>(
     args: &[DatumWithOid],
     mut read: impl FnMut(&SpiHeapTupleData) -> Result<T, CdpError>,
 ) -> Result<Vec<T>, CdpError> {
-    settings::before_statement()?;
-    Spi::connect_mut(|client| {
+    connect_mut(|client| {
         let reading = reading();
         let known = PLANS.with(|plans| plans[usize::from(reading)].borrow().get(sql).cloned());
         // The map is not borrowed while SQL runs: an error in it unwinds past this frame.

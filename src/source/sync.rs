@@ -339,7 +339,8 @@ fn _cdp_sync_end(job_id: i64, failure: Option<&str>) -> Result<(), ErrorReport> 
 }
 
 /// Tables whose statistics a run has made stale: later batches and questions plan by them. A run of few rows leaves those of large tables as they are; autovacuum
-/// goes by the same share. Documents and bits are left out: nobody asks how they are spread, and to compare them takes longer than all the rest. Tables without any row have none, and that of chunks, whose rows are of many numbers each, is stale when it has grown.
+/// goes by the same share. Documents and bits are left out: nobody asks how they are spread, and to compare them takes longer than all the rest.
+/// Tables without any row have none, and that of chunks, whose rows are of many numbers each, is stale when it has grown.
 fn outgrown(ws: &Workspace, job_id: i64) -> Result<Vec<String>, CdpError> {
     spi::rows(
         &ws.sql(

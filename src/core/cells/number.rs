@@ -285,15 +285,19 @@ impl<'a> NumberChunk<'a> {
     /// # Errors
     /// Those of [`Portable::get`] and [`Change::of`], and [`StoreError::Damaged`] for planes that are not sets.
     pub(super) fn patched(&self, changes: &[Change]) -> Result<Option<Vec<u8>>, StoreError> {
-        let presence = self.presence.decoded()?;
-        let known = changes.iter().filter(|change| presence.contains(change.offset)).count();
-        if self.count == 0 || known * PATCH_FROM > self.count as usize + changes.len() {
+        if self.count == 0 {
             return Ok(None);
         }
-        let (mut gone, mut after) = (Vec::with_capacity(known), Vec::with_capacity(changes.len()));
+        let presence = self.presence.decoded()?;
+        let known: Vec<bool> = changes.iter().map(|change| presence.contains(change.offset)).collect();
+        let count_known = known.iter().filter(|known| **known).count();
+        if count_known * PATCH_FROM > self.count as usize + changes.len() {
+            return Ok(None);
+        }
+        let (mut gone, mut after) = (Vec::with_capacity(count_known), Vec::with_capacity(changes.len()));
         let (mut v_max, mut n_max) = (self.v_max, 1);
-        for change in changes {
-            let before = if presence.contains(change.offset) { self.cell(change.offset)? } else { None };
+        for (change, known) in changes.iter().zip(known) {
+            let before = if known { self.cell(change.offset)? } else { None };
             let cell = change.of(before)?;
             if let Some(before) = before {
                 let top = !self.n.is_empty() && depth_of(above(before.n, 1)) == self.n.len();
@@ -318,30 +322,29 @@ impl<'a> NumberChunk<'a> {
             return Ok(None);
         }
         let gone = set_of(gone.into_iter())?;
-        let merge = |old: &Portable<'_>, new: RoaringBitmap| {
-            let mut set = old.decoded()?;
+        let merge = |mut set: RoaringBitmap, new: RoaringBitmap| {
             // Whether a container is kept as runs is settled when it is written, by what it holds then.
             set.remove_run_compression();
             if !gone.is_empty() {
                 set -= &gone;
             }
             set |= new;
-            Ok::<_, StoreError>(set)
+            set
         };
         // Planes above those that there were are of new cells alone.
         let merge_all = |old: &[Portable<'_>], new: Vec<RoaringBitmap>| {
-            let above = new.len() - old.len();
-            let merge = |(nth, new): (usize, RoaringBitmap)| match nth.checked_sub(above).and_then(|nth| old.get(nth)) {
-                Some(old) => merge(old, new),
+            let more = new.len() - old.len();
+            let merge = |(nth, new): (usize, RoaringBitmap)| match nth.checked_sub(more).and_then(|nth| old.get(nth)) {
+                Some(old) => Ok(merge(old.decoded()?, new)),
                 None => Ok(new),
             };
-            new.into_iter().enumerate().map(merge).collect::<Result<Vec<_>, _>>()
+            new.into_iter().enumerate().map(merge).collect::<Result<Vec<_>, StoreError>>()
         };
         let v_depth = depth_of(above(v_max, self.v_base));
         let n_depth = depth_of(above(n_max, 1)).max(self.n.len());
         let v = merge_all(&self.v, planes::write(&after, v_depth, |cell| above(cell.v, self.v_base)))?;
         let n = merge_all(&self.n, planes::write(&after, n_depth, |cell| above(cell.n, 1)))?;
-        let presence = merge(&self.presence, set_of(after.iter().map(|cell| cell.offset))?)?;
+        let presence = merge(presence, set_of(after.iter().map(|cell| cell.offset))?);
         write(count as u32, (self.v_base, v_max), presence, v, n).map(Some)
     }
 

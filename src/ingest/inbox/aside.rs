@@ -61,12 +61,7 @@ impl Aside {
     /// Puts a row aside.
     pub(super) fn add(&mut self, row: &Waiting, messages: &[(Message, String)]) {
         self.rows += 1;
-        if !self.keys.contains_key(&row.source) {
-            self.keys.insert(row.source.clone(), HashSet::new());
-        }
-        if let Some(keys) = self.keys.get_mut(&row.source) {
-            keys.extend(messages.iter().map(|(_, key)| key.clone()));
-        }
+        self.keys.entry(row.source.clone()).or_default().extend(messages.iter().map(|(_, key)| key.clone()));
     }
 
     /// Takes note of rows that are taken now, of at most `most`: when there are fewer, these are all that nobody else has in hand.
