@@ -28,6 +28,7 @@ pub mod message;
 pub mod norm;
 pub mod numbers;
 pub mod survivorship;
+pub mod texts;
 
 #[cfg(test)]
 mod testing;

@@ -4,11 +4,17 @@
 //! node that is written with it is not updated.
 
 mod edges;
+mod identifier;
 mod nodes;
 mod settled;
+mod shown;
 
+pub use identifier::Identifier;
+use identifier::{Kept, Known};
 pub use nodes::{Unwritten, write};
 pub use settled::{Place, SettledSights};
+use shown::Cell;
+pub use shown::Shown;
 
 use super::blocked::Blocked;
 use super::follow;
@@ -18,26 +24,15 @@ use super::sight::Home;
 use super::value::{self, Forms, MOST_BYTES};
 use crate::error::CdpError;
 use crate::pg::rewrite::{self, New, To};
-use crate::pg::{sequence, spi, temp};
+use crate::pg::{scan, sequence, spi, temp};
 use crate::workspace::Workspace;
+use pg_cdp_core::norm::Normaliser;
 use pg_cdp_core::numbers::NumberMap;
+use pg_cdp_core::texts::Texts;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::itemptr::item_pointer_to_u64;
 use pgrx::pg_sys::ItemPointerData;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-
-/// A row as its mapping gave it.
-pub struct Row {
-    /// Its number.
-    pub rn: i64,
-    /// The time it speaks of.
-    pub seen: Option<TimestampWithTimeZone>,
-    /// Its identifiers as they came, in the order of the types asked for.
-    pub values: Vec<Option<String>>,
-    /// Why it cannot be used, whatever its identifiers are.
-    pub fault: Option<String>,
-}
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A value that is no identifier, and why.
 pub struct Refused {
@@ -51,185 +46,118 @@ pub struct Refused {
     pub blocked: bool,
 }
 
-/// A distinct identifier of the batch.
-pub struct Identifier {
-    /// Number of its type.
-    pub type_id: i32,
-    /// The value as it is kept.
-    pub value: String,
-    /// Its normal form, when that is not what is kept.
-    plain: Option<String>,
-    /// Whether it links.
-    pub strong: bool,
-    /// The lower, the more telling.
-    priority: i32,
-    /// Its number; 0 before it has one.
-    pub node_id: i64,
-    /// Whether the batch brings it.
-    pub fresh: bool,
-    /// Why it links nobody.
-    pub quarantine: Option<String>,
-    /// Its profile.
-    pub home: Option<Home>,
-    /// The profile it has when the batch is stitched, as far as that is known.
-    settled: Option<i64>,
-    /// Its row, if the batch does not bring it.
-    kept: Option<Kept>,
-    /// First and last time that a row of the batch speaks of.
-    span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
-}
+/// An identifier that was seen at another time, where its row is, and when it was, in microseconds since 2000.
+type Moved<'a> = (&'a Identifier, ItemPointerData, (i64, i64));
 
-/// The row of an identifier: where it is, and when the identifier was seen first and last, in microseconds since 2000.
+/// A row that shows identifiers.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
-    place: ItemPointerData,
-    times: (i64, i64),
-}
-
-/// An identifier that was seen at another time, where its row is, and when it was.
-type Moved<'a> = (&'a Identifier, ItemPointerData, (TimestampWithTimeZone, TimestampWithTimeZone));
-
-impl Identifier {
-    /// Takes note that a row that speaks of a time shows it.
-    fn note(&mut self, seen: Option<TimestampWithTimeZone>) {
-        let Some(seen) = seen else { return };
-        self.span = Some(match self.span {
-            None => (seen, seen),
-            Some((first, last)) => (
-                if micros(first) <= micros(seen) { first } else { seen },
-                if micros(last) >= micros(seen) { last } else { seen },
-            ),
-        });
-    }
-}
-
-/// A row with its identifiers, by place.
 struct Sight {
     rn: i64,
     seen: Option<TimestampWithTimeZone>,
-    places: Vec<u32>,
+    /// Where the places of its identifiers begin, and how many they are.
+    begin: usize,
+    count: u32,
 }
 
 /// Rows and their distinct identifiers.
 #[derive(Default)]
 pub struct Sights {
     identifiers: Vec<Identifier>,
+    /// The values as they are kept, by type.
+    values: BTreeMap<i32, Texts>,
+    /// The normal forms of those of which that is not what is kept, by place.
+    plain: HashMap<u32, String>,
     rows: Vec<Sight>,
-}
-
-/// A distinct value as it came: place of its type in the mapping, the value, and the identifier that it is.
-struct Raw<'a> {
-    column: usize,
-    value: &'a str,
-    outcome: Result<u32, String>,
-}
-
-/// What the values of rows are: of each row and column the place of its identifier, [`NOTHING`] for none.
-struct Cells {
-    width: usize,
+    /// The identifiers of the rows, by place, row after row.
     places: Vec<u32>,
+}
+
+/// Of each column and distinct value of it the place of the identifier that it is, [`NOTHING`] for a value that is none.
+type Identified = Vec<Vec<u32>>;
+
+/// A distinct value of a column that is no identifier.
+struct Faulty {
+    column: usize,
+    text: u32,
+    fault: String,
+    blocked: bool,
 }
 
 /// No identifier.
 const NOTHING: u32 = u32::MAX;
 
-impl Cells {
-    fn of_row(&self, nth: usize) -> &[u32] {
-        self.places.get(nth * self.width..(nth + 1) * self.width).unwrap_or_default()
-    }
-}
-
 impl Sights {
-    /// Cleans the identifiers of rows and lets `look_up` look for them; `types` says of which type each value of a row is. Values that are no identifiers are left out; `refused` gets
-    /// them. The sights have no row yet.
+    /// Cleans the identifiers of rows and lets `look_up` look for them; `types` says of which type each column is. Values that are no identifiers are left out; `refused` gets them. The sights
+    /// have no row yet.
     fn distinct(
         ws: &Workspace,
         rules: &Rules,
         types: &[i32],
-        rows: &[Row],
+        shown: &Shown,
         refused: &mut Vec<Refused>,
         look_up: impl FnOnce(&mut Self) -> Result<(), CdpError>,
-    ) -> Result<(Self, Cells), CdpError> {
+    ) -> Result<(Self, Identified), CdpError> {
         let too_many = || CdpError::limit("a batch has too many identifiers");
         let mut sights = Self::default();
-        let mut raws: Vec<Raw> = Vec::new();
-        let mut cells = Cells { width: types.len(), places: vec![NOTHING; rows.len() * types.len()] };
-        // Several columns may be of the same type.
-        let mut known_of: HashMap<i32, HashMap<String, u32>> = HashMap::new();
+        let mut identified: Identified = Vec::with_capacity(types.len());
+        let mut faulty: Vec<Faulty> = Vec::new();
+        // Several columns may be of the same type. Where the identifiers of each are, by the place of their value.
+        let mut places_of: HashMap<i32, Vec<u32>> = HashMap::new();
         for (column, type_id) in types.iter().enumerate() {
             let ty = rules.get(*type_id)?;
-            let known = known_of.entry(*type_id).or_default();
-            // The value of a cell, by its place among the distinct ones.
-            let mut met: HashMap<&str, u32> = HashMap::new();
-            for (nth, row) in rows.iter().enumerate() {
-                let Some(value) = row.values.get(column).and_then(|v| v.as_deref()).filter(|v| !v.is_empty()) else {
-                    continue;
-                };
-                let Some(cell) = cells.places.get_mut(nth * types.len() + column) else { continue };
-                let slot = match met.entry(value) {
-                    Entry::Occupied(raw) => {
-                        *cell = *raw.get();
-                        continue;
-                    }
-                    Entry::Vacant(slot) => slot,
-                };
-                *cell = u32::try_from(raws.len()).ok().filter(|raw| *raw != NOTHING).ok_or_else(too_many)?;
-                slot.insert(*cell);
-                let Some(Forms { kept, plain }) = value::forms(ws, ty, value)? else {
-                    raws.push(Raw { column, value, outcome: Err("not a valid value".to_owned()) });
+            let normaliser = Normaliser::parse(&ty.normaliser)?;
+            let Some(texts) = shown.texts(column) else {
+                identified.push(Vec::new());
+                continue;
+            };
+            let kept_values = sights.values.entry(*type_id).or_default();
+            let places = places_of.entry(*type_id).or_default();
+            let mut of_column = Vec::with_capacity(texts.len());
+            for (text, value) in (0u32..).zip(texts.iter()) {
+                let Some(Forms { kept, plain }) = value::forms_by(ws, ty, &normaliser, value)? else {
+                    faulty.push(Faulty { column, text, fault: "not a valid value".to_owned(), blocked: false });
+                    of_column.push(NOTHING);
                     continue;
                 };
                 if kept.len() > MOST_BYTES {
-                    let outcome = Err(format!("longer than {MOST_BYTES} bytes"));
-                    raws.push(Raw { column, value, outcome });
+                    let fault = format!("longer than {MOST_BYTES} bytes");
+                    faulty.push(Faulty { column, text, fault, blocked: false });
+                    of_column.push(NOTHING);
                     continue;
                 }
-                let place = match known.get(&kept) {
-                    Some(place) => *place,
-                    None => {
-                        let place = u32::try_from(sights.identifiers.len()).map_err(|_| too_many())?;
-                        known.insert(kept.clone(), place);
-                        sights.identifiers.push(Identifier {
-                            type_id: *type_id,
-                            value: kept,
-                            plain,
-                            strong: ty.strong,
-                            priority: ty.priority,
-                            node_id: 0,
-                            fresh: true,
-                            quarantine: None,
-                            home: None,
-                            settled: None,
-                            kept: None,
-                            span: None,
-                        });
-                        place
-                    }
-                };
-                raws.push(Raw { column, value, outcome: Ok(place) });
+                let (text, new) = kept_values.insert(&kept).ok_or_else(too_many)?;
+                if new {
+                    let place = u32::try_from(sights.identifiers.len()).ok().filter(|place| *place != NOTHING);
+                    let place = place.ok_or_else(too_many)?;
+                    places.push(place);
+                    sights.plain.extend(plain.map(|plain| (place, plain)));
+                    sights.identifiers.push(Identifier::new(ty, text));
+                }
+                of_column.push(places.get(text as usize).copied().unwrap_or(NOTHING));
             }
+            identified.push(of_column);
         }
-        drop(known_of);
         look_up(&mut sights)?;
         let blocked = sights.blocked(ws)?;
-        let mut place_of: Vec<u32> = Vec::with_capacity(raws.len());
-        for raw in raws {
-            let fault = match &raw.outcome {
-                Ok(place) => blocked.get(place).map(|reason| format!("blocked: {reason}")),
-                Err(fault) => Some(fault.clone()),
-            };
-            let place = if fault.is_some() { None } else { raw.outcome.as_ref().ok().copied() };
-            place_of.push(place.unwrap_or(NOTHING));
-            if let (Some(fault), Some(type_id)) = (fault, types.get(raw.column)) {
-                let ty = rules.get(*type_id)?;
-                let value = (!ty.hashed).then(|| raw.value.to_owned());
-                refused.push(Refused { type_name: ty.name.clone(), value, fault, blocked: raw.outcome.is_ok() });
+        if !blocked.is_empty() {
+            for (column, of_column) in identified.iter_mut().enumerate() {
+                for (text, place) in (0u32..).zip(of_column) {
+                    if let Some(reason) = blocked.get(place) {
+                        faulty.push(Faulty { column, text, fault: format!("blocked: {reason}"), blocked: true });
+                        *place = NOTHING;
+                    }
+                }
             }
         }
-        for cell in &mut cells.places {
-            *cell = place_of.get(*cell as usize).copied().unwrap_or(NOTHING);
+        // As they came, column by column.
+        faulty.sort_unstable_by_key(|faulty| (faulty.column, faulty.text));
+        for Faulty { column, text, fault, blocked } in faulty {
+            let Some(type_id) = types.get(column) else { continue };
+            let ty = rules.get(*type_id)?;
+            let value = shown.texts(column).and_then(|texts| texts.get(text)).filter(|_| !ty.hashed);
+            refused.push(Refused { type_name: ty.name.clone(), value: value.map(str::to_owned), fault, blocked });
         }
-        Ok((sights, cells))
+        Ok((sights, identified))
     }
 
     /// The sights of some rows, their new identifiers numbered in the order in which the rows show them. `refused` gets the values that are no identifiers, `useless` the numbers
@@ -238,55 +166,96 @@ impl Sights {
         ws: &Workspace,
         rules: &Rules,
         types: &[i32],
-        rows: &[Row],
+        shown: &Shown,
         refused: &mut Vec<Refused>,
         useless: &mut Vec<i64>,
     ) -> Result<Self, CdpError> {
-        let (mut sights, cells) = Self::distinct(ws, rules, types, rows, refused, |sights| sights.look_up(ws))?;
-        let mut fresh: Vec<(i64, u32)> = Vec::new();
-        let mut places: Vec<u32> = Vec::with_capacity(types.len());
-        sights.rows.reserve(rows.len());
-        for (nth, row) in rows.iter().enumerate() {
+        let (mut sights, identified) = Self::distinct(ws, rules, types, shown, refused, |sights| sights.look_up(ws))?;
+        let mut fresh: Vec<u32> = Vec::new();
+        sights.rows.reserve(shown.len());
+        sights.places.reserve(shown.len());
+        let mut places: Vec<u32> = Vec::new();
+        for (row, cells) in shown.rows() {
             places.clear();
-            for place in cells.of_row(nth).iter().filter(|place| **place != NOTHING) {
-                if !places.contains(place) {
-                    places.push(*place);
+            for place in cells.iter().map(|cell| place_of(&identified, cell)).filter(|place| *place != NOTHING) {
+                if !places.contains(&place) {
+                    places.push(place);
                 }
             }
             let strong = |place: &u32| sights.identifiers.get(*place as usize).is_some_and(|i| i.strong);
-            if row.fault.is_some() || !places.iter().any(strong) {
+            if shown.fault(row.rn).is_some() || !places.iter().any(strong) {
                 useless.push(row.rn);
                 continue;
             }
+            let listed = fresh.len();
             for place in &places {
                 let Some(identifier) = sights.identifiers.get_mut(*place as usize) else { continue };
                 // A number of its own says that it is listed.
                 if identifier.fresh && identifier.node_id == 0 {
                     identifier.node_id = -1;
-                    fresh.push((row.rn, *place));
+                    fresh.push(*place);
                 }
-                identifier.note(row.seen);
+                identifier.span.note(row.seen);
             }
-            sights.rows.push(Sight { rn: row.rn, seen: row.seen, places: places.clone() });
+            // Those of a row in an order that does not depend on that of its columns.
+            if let Some(of_row) = fresh.get_mut(listed..)
+                && of_row.len() > 1
+            {
+                of_row.sort_unstable_by_key(|place| sights.value_at(*place));
+            }
+            sights.row(row.rn, row.seen, &places);
         }
-        sights.number(ws, fresh)?;
+        sights.number(ws, &fresh)?;
         Ok(sights)
+    }
+
+    /// Adds a row that shows the identifiers at some places.
+    fn row(&mut self, rn: i64, seen: Option<TimestampWithTimeZone>, places: &[u32]) {
+        // A row has as many columns as a table at most.
+        let count = places.len() as u32;
+        self.rows.push(Sight { rn, seen, begin: self.places.len(), count });
+        self.places.extend_from_slice(places);
+    }
+
+    /// The places of the identifiers of a row.
+    fn places(&self, row: &Sight) -> &[u32] {
+        self.places.get(row.begin..row.begin + row.count as usize).unwrap_or_default()
+    }
+
+    /// Every two identifiers of a row.
+    fn pairs(&self, row: &Sight) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let places = self.places(row);
+        places.iter().enumerate().flat_map(|(nth, a)| places.iter().skip(nth + 1).map(|b| (*a, *b)))
+    }
+
+    /// The value of an identifier as it is kept.
+    pub fn value(&self, identifier: &Identifier) -> &str {
+        self.values.get(&identifier.type_id).and_then(|of| of.get(identifier.text)).unwrap_or_default()
+    }
+
+    /// Type and value of the identifier at a place.
+    fn value_at(&self, place: u32) -> Option<(i32, &str)> {
+        self.identifiers.get(place as usize).map(|i| (i.type_id, self.value(i)))
     }
 
     /// The places of the identifiers in the order of their index, so that neighbours in it are looked up one after the other.
     fn in_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.identifiers.len()).collect();
-        order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, i.value.as_str())));
+        order.sort_unstable_by_key(|place| self.identifiers.get(*place).map(|i| (i.type_id, self.value(i))));
         order
     }
 
     /// The types and values of identifiers, given by place.
     fn of_places(&self, places: &[usize]) -> impl Iterator<Item = (i32, &str)> {
-        places.iter().filter_map(|place| self.identifiers.get(*place)).map(|i| (i.type_id, i.value.as_str()))
+        places.iter().filter_map(|place| self.identifiers.get(*place)).map(|i| (i.type_id, self.value(i)))
     }
 
     /// Says which of the identifiers are known.
     fn look_up(&mut self, ws: &Workspace) -> Result<(), CdpError> {
+        // Before there is anybody, all are new.
+        if scan::any(&ws.name, &["node"])? == Some([false]) {
+            return Ok(());
+        }
         let order = self.in_order();
         if let Some(known) = hold::known(ws, self.of_places(&order))? {
             let mut profiles: Vec<i64> = known.iter().filter_map(|(_, known)| known.profile_id).collect();
@@ -296,13 +265,12 @@ impl Sights {
                 for (nth, known) in known {
                     let place = order.get(nth).copied().unwrap_or(usize::MAX);
                     let Some(identifier) = self.identifiers.get_mut(place) else { continue };
-                    (identifier.node_id, identifier.fresh) = (known.node_id, false);
-                    identifier.kept = Some(Kept { place: known.place, times: known.times });
-                    identifier.quarantine = known.quarantine;
-                    identifier.home = known.profile_id.and_then(|profile_id| {
+                    let home = known.profile_id.and_then(|profile_id| {
                         let (created_at, contested) = ages.get(&profile_id).copied()?;
                         Some(Home { profile_id, created_at, contested })
                     });
+                    let kept = Some(Kept { place: known.place, times: known.times });
+                    identifier.know(known.node_id, Known { quarantine: known.quarantine, home, kept });
                 }
                 return Ok(());
             }
@@ -336,8 +304,7 @@ impl Sights {
             let Some(identifier) = place.and_then(|place| self.identifiers.get_mut(*place)) else {
                 return Err(CdpError::internal("an identifier was found that nobody looked for"));
             };
-            (identifier.node_id, identifier.fresh) = (node_id, false);
-            (identifier.quarantine, identifier.home, identifier.kept) = (quarantine, home, Some(kept));
+            identifier.know(node_id, Known { quarantine, home, kept: Some(kept) });
         }
         Ok(())
     }
@@ -347,11 +314,11 @@ impl Sights {
         let blocked = Blocked::load(ws)?;
         let (mut places, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for (place, identifier) in (0u32..).zip(&self.identifiers).filter(|(_, i)| i.fresh) {
-            let value = identifier.plain.as_ref().unwrap_or(&identifier.value);
+            let value = self.plain.get(&place).map_or_else(|| self.value(identifier), String::as_str);
             if blocked.suspects(value) {
                 places.push(place);
                 types.push(identifier.type_id);
-                values.push(value.clone());
+                values.push(value.to_owned());
             }
         }
         if places.is_empty() {
@@ -372,16 +339,14 @@ impl Sights {
         Ok(found.into_iter().filter_map(|(nth, reason)| Some((place(nth)?, reason))).collect())
     }
 
-    /// Numbers the new identifiers, given with the row that shows them first.
-    fn number(&mut self, ws: &Workspace, mut fresh: Vec<(i64, u32)>) -> Result<(), CdpError> {
+    /// Numbers new identifiers in the order in which they are given.
+    fn number(&mut self, ws: &Workspace, fresh: &[u32]) -> Result<(), CdpError> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let of = |place: u32| self.identifiers.get(place as usize).map(|i| (i.type_id, i.value.as_str()));
-        fresh.sort_unstable_by(|a, b| (a.0, of(a.1)).cmp(&(b.0, of(b.1))));
         let numbers = sequence::next(&ws.name, "node_node_id_seq", fresh.len())?;
-        for ((_, place), number) in fresh.into_iter().zip(numbers) {
-            if let Some(identifier) = self.identifiers.get_mut(place as usize) {
+        for (place, number) in fresh.iter().zip(numbers) {
+            if let Some(identifier) = self.identifiers.get_mut(*place as usize) {
                 identifier.node_id = number;
             }
         }
@@ -394,8 +359,10 @@ impl Sights {
     pub fn note_times(&self, ws: &Workspace) -> Result<(), CdpError> {
         let mut moved: Vec<Moved> = Vec::new();
         for identifier in &self.identifiers {
-            let (Some(span), Some(Kept { place, times })) = (identifier.span, identifier.kept) else { continue };
-            if micros(span.0) < times.0 || micros(span.1) > times.1 {
+            let (Some(span), Some(Kept { place, times })) = (identifier.span.ends(), identifier.kept()) else {
+                continue;
+            };
+            if span.0 < times.0 || span.1 > times.1 {
                 moved.push((identifier, place, span));
             }
         }
@@ -405,7 +372,7 @@ impl Sights {
         moved.sort_unstable_by_key(|(_, place, _)| item_pointer_to_u64(*place));
         let new = |(identifier, place, span): &Moved| New {
             key: [identifier.node_id, 0],
-            to: To::Seen([micros(span.0), micros(span.1)]),
+            to: To::Seen([span.0, span.1]),
             place: Some(*place),
         };
         if let Some(left) = rewrite::rewrite(&ws.name, &follow::NODE, &moved.iter().map(new).collect::<Vec<_>>())? {
@@ -414,7 +381,7 @@ impl Sights {
             return note_by_number(ws, &moved);
         }
         let places: Vec<ItemPointerData> = moved.iter().map(|(_, place, _)| *place).collect();
-        let (ids, first, last) = columns(&moved);
+        let (ids, first, last) = columns(&moved)?;
         let found: HashSet<i64> = spi::rows(
             &ws.sql(
                 "UPDATE @ws@.node n SET first_seen = least(n.first_seen, x.first), last_seen = greatest(n.last_seen, x.last) \
@@ -439,21 +406,21 @@ impl Sights {
     pub fn requarantine(&mut self, reasons: &HashMap<i64, Option<String>>) {
         for identifier in &mut self.identifiers {
             if let Some(reason) = reasons.get(&identifier.node_id) {
-                identifier.quarantine.clone_from(reason);
+                identifier.requarantine(reason.clone());
             }
         }
     }
 
     /// The identifiers of each row.
     pub fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = &Identifier>> {
-        self.rows.iter().map(|row| row.places.iter().filter_map(|place| self.identifiers.get(*place as usize)))
+        self.rows.iter().map(|row| self.places(row).iter().filter_map(|place| self.identifiers.get(*place as usize)))
     }
 
     /// Says which profiles the identifiers have when the batch is stitched: those in `homes` the one there, the others the one they had.
     pub fn settle(&mut self, homes: &NumberMap<i64>) {
         for identifier in &mut self.identifiers {
-            identifier.settled =
-                homes.get(&identifier.node_id).copied().or(identifier.home.map(|home| home.profile_id));
+            let home = homes.get(&identifier.node_id).copied();
+            identifier.settle(home.or_else(|| identifier.home().map(|home| home.profile_id)));
         }
     }
 
@@ -462,8 +429,8 @@ impl Sights {
         let mut subjects = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             let of = |place: &u32| self.identifiers.get(*place as usize);
-            let strong = row.places.iter().filter(|place| of(place).is_some_and(|i| i.strong));
-            let most = strong.min_by_key(|place| of(place).map(|i| (i.quarantine.is_some(), i.priority, i.node_id)));
+            let strong = self.places(row).iter().filter(|place| of(place).is_some_and(|i| i.strong));
+            let most = strong.min_by_key(|place| of(place).map(|i| (i.quarantine().is_some(), i.priority, i.node_id)));
             subjects.extend(most.map(|place| (row.rn, *place)));
         }
         subjects
@@ -482,7 +449,7 @@ impl Sights {
             let Some(subject) = self.identifiers.get(place as usize) else { continue };
             rns.push(rn);
             nodes.push(subject.node_id);
-            profiles.push(subject.settled);
+            profiles.push(subject.settled());
         }
         spi::run(
             "INSERT INTO pg_temp.cdp_subject (rn, node_id, profile_id) SELECT x.rn, x.node_id, x.profile_id FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.int8[], $3::pg_catalog.int8[]) AS x(rn, node_id, profile_id)",
@@ -493,11 +460,19 @@ impl Sights {
     }
 }
 
+/// The identifier that a value is.
+fn place_of(identified: &Identified, cell: &Cell) -> u32 {
+    let of_column = identified.get(cell.column as usize);
+    of_column.and_then(|of_column| of_column.get(cell.text as usize)).copied().unwrap_or(NOTHING)
+}
+
 /// Numbers, first and last times of identifiers that were seen at another time.
-fn columns(moved: &[Moved]) -> (Vec<i64>, Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>) {
+#[allow(clippy::type_complexity)]
+fn columns(moved: &[Moved]) -> Result<(Vec<i64>, Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>), CdpError> {
     let ids = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
-    let (first, last) = moved.iter().map(|(.., span)| *span).unzip();
-    (ids, first, last)
+    let first = moved.iter().map(|(.., span)| time(span.0)).collect::<Result<_, _>>()?;
+    let last = moved.iter().map(|(.., span)| time(span.1)).collect::<Result<_, _>>()?;
+    Ok((ids, first, last))
 }
 
 /// Moves the times of identifiers that are not where they were found.
@@ -505,7 +480,7 @@ fn note_by_number(ws: &Workspace, moved: &[Moved]) -> Result<(), CdpError> {
     if moved.is_empty() {
         return Ok(());
     }
-    let (ids, first, last) = columns(moved);
+    let (ids, first, last) = columns(moved)?;
     spi::through_indexes(|| {
         spi::run(
             &ws.sql(
@@ -522,4 +497,9 @@ fn note_by_number(ws: &Workspace, moved: &[Moved]) -> Result<(), CdpError> {
 /// Microseconds since 2000-01-01 UTC.
 fn micros(at: TimestampWithTimeZone) -> i64 {
     i64::from(at)
+}
+
+/// The time of so many microseconds since 2000-01-01 UTC.
+fn time(micros: i64) -> Result<TimestampWithTimeZone, CdpError> {
+    TimestampWithTimeZone::try_from(micros).map_err(|_| CdpError::internal("a time is none"))
 }

@@ -13,7 +13,8 @@ use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
 use pg_cdp_core::numbers::{NumberMap, NumberSet};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
 /// Enters what a batch shows and gives every strong identifier of it its profile: an old one, a new one, or the oldest of those it joins. Everything derived follows:
 /// columns of bits, wide rows, segments. `cdp_touched` then holds the profiles whose values changed hands. Returns whether any did.
@@ -38,19 +39,19 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
         govern::judge(ws, &decided(ws, sights)?, cause, true)?;
         return Ok(true);
     }
-    let mut unwritten = sights.unwritten();
+    let mut written = NumberSet::default();
     let candidates = candidates(ws, rules, sights, &fresh)?;
     let mut around = Vec::new();
     if !candidates.is_empty() {
         // Who neighbours are is counted in the tables.
-        let near: HashSet<i64> = fresh
+        let near: NumberSet = fresh
             .iter()
             .filter(|(a, b)| candidates.contains(a) || candidates.contains(b))
             .flat_map(|(a, b)| [*a, *b])
             .collect();
-        let (now, later): (Vec<_>, Vec<_>) = unwritten.into_iter().partition(|new| near.contains(&new.node_id));
-        unwritten = later;
+        let now = sights.unwritten().into_iter().filter(|new| near.contains(&new.node_id)).collect();
         gather::write(ws, now, source_id, |_| None)?;
+        written = near;
         let turned = hub::judge(ws, rules, &candidates.into_iter().collect::<Vec<i64>>())?;
         if !turned.is_empty() {
             sights.requarantine(&hub::reasons(ws, &turned)?);
@@ -59,8 +60,12 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
     }
     around.extend(decided(ws, sights)?);
     around.extend(crowded(ws, rules, sights)?);
+    drop(fresh);
     let mut batch = Batch::of(sights);
-    batch.unwritten = unwritten;
+    batch.unwritten = sights.unwritten();
+    if !written.is_empty() {
+        batch.unwritten.retain(|new| !written.contains(&new.node_id));
+    }
     if batch.nodes.is_empty() && around.is_empty() {
         gather::write(ws, batch.unwritten, source_id, |_| None)?;
         sights.settle(&NumberMap::default());
@@ -74,7 +79,7 @@ pub fn see(ws: &Workspace, rules: &Rules, sights: &mut Sights, source_id: i32, t
 
 /// Whether an identifier ties its rows to a profile.
 fn links(identifier: &Identifier) -> bool {
-    identifier.strong && identifier.quarantine.is_none()
+    identifier.strong && identifier.quarantine().is_none()
 }
 
 /// Identifiers that the pairs that are new in a batch may have made hubs: those with many new neighbours, and those that had some before. Who is quarantined already stays
@@ -91,7 +96,7 @@ fn candidates(ws: &Workspace, rules: &Rules, sights: &Sights, fresh: &[(i64, i64
             Some(gained) if *gained > i64::from(least) => {
                 many.insert(identifier.node_id);
             }
-            Some(_) if identifier.home.is_some() => some.push((identifier.node_id, i64::from(least))),
+            Some(_) if identifier.home().is_some() => some.push((identifier.node_id, i64::from(least))),
             _ => {}
         }
     }
@@ -111,73 +116,82 @@ pub struct Joined {
 pub fn join(
     ws: &Workspace,
     rules: &Rules,
-    mut batch: Batch,
+    mut batch: Batch<'_>,
     around: Vec<i64>,
     cause: Cause,
     prepared: bool,
 ) -> Result<Joined, CdpError> {
     let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
-    let mut place_of: HashMap<Part, usize> = HashMap::new();
-    for (place, component) in components.iter().enumerate() {
-        place_of.extend(component.newcomers.iter().map(|node| (Part::Node(*node), place)));
-        let profiles = component.survivor.into_iter().chain(component.retired.iter().map(|gone| gone.profile_id));
-        place_of.extend(profiles.map(|profile| (Part::Profile(profile), place)));
-    }
-    let at = |node: i64| {
-        let part = batch.profile_of.get(&node).map_or(Part::Node(node), |profile| Part::Profile(*profile));
-        place_of.get(&part).copied()
-    };
     let mut slow: BTreeSet<usize> = BTreeSet::new();
-    slow.extend(batch.contested.iter().filter_map(|profile| place_of.get(&Part::Profile(*profile)).copied()));
-    slow.extend(around.iter().filter_map(|node| at(*node)));
+    let mut places = None;
+    if !batch.contested.is_empty() || !around.is_empty() {
+        let places = places.insert(Places::of(&components));
+        slow.extend(batch.contested.iter().filter_map(|profile| places.profiles.get(profile).copied()));
+        slow.extend(around.iter().filter_map(|node| places.at(&batch, *node)));
+    }
     slow.extend(limits(ws, rules, &batch, &components, &slow)?);
 
-    let mut change = joined(ws, rules, &batch, &components, &slow)?;
+    let (change, homes) = joined(ws, rules, &batch, &components, &slow)?;
     let unwritten = std::mem::take(&mut batch.unwritten);
-    let homes: NumberMap<i64> = change.moved.iter().map(|m| (m.node_id, m.after)).collect();
-    if !unwritten.is_empty() {
-        let new: NumberSet = unwritten.iter().map(|u| u.node_id).collect();
-        change.moved.retain(|m| !new.contains(&m.node_id));
-        gather::write(ws, unwritten, cause.source_id, |node| homes.get(&node).copied())?;
-    }
+    gather::write(ws, unwritten, cause.source_id, |node| homes.get(&node).copied())?;
     let derived = follow::apply(ws, cause, &change, prepared)?;
-    let seeds: Vec<i64> = batch
-        .nodes
-        .iter()
-        .copied()
-        .filter(|node| at(*node).is_some_and(|place| slow.contains(&place)))
-        .chain(around)
-        .collect();
+    let mut seeds: Vec<i64> = Vec::new();
+    if !slow.is_empty() {
+        let places = places.unwrap_or_else(|| Places::of(&components));
+        let is_slow = |node: &i64| places.at(&batch, *node).is_some_and(|place| slow.contains(&place));
+        seeds.extend(batch.nodes.iter().copied().filter(is_slow));
+    }
+    seeds.extend(around);
     let homes = seeds.is_empty().then_some(homes);
     let derived = govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived;
     Ok(Joined { derived, homes })
 }
 
-/// A part that rows join: an identifier without a profile, or a profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
-    Node(i64),
-    Profile(i64),
+/// In which component each part is that rows join: an identifier without a profile, or a profile.
+struct Places {
+    nodes: NumberMap<usize>,
+    profiles: NumberMap<usize>,
+}
+
+impl Places {
+    fn of(components: &[Component]) -> Self {
+        let (mut nodes, mut profiles) = (NumberMap::default(), NumberMap::default());
+        for (place, component) in components.iter().enumerate() {
+            nodes.extend(component.newcomers.iter().map(|node| (*node, place)));
+            let of_it = component.survivor.into_iter().chain(component.retired.iter().map(|gone| gone.profile_id));
+            profiles.extend(of_it.map(|profile| (profile, place)));
+        }
+        Self { nodes, profiles }
+    }
+
+    /// Where an identifier of a batch is, or its profile.
+    fn at(&self, batch: &Batch<'_>, node: i64) -> Option<usize> {
+        match batch.profile_of.get(&node) {
+            Some(profile) => self.profiles.get(profile),
+            None => self.nodes.get(&node),
+        }
+        .copied()
+    }
 }
 
 /// The rows of a batch that may change something, and what is known of their identifiers.
 #[derive(Default)]
-pub struct Batch {
+pub struct Batch<'a> {
     /// The rows: identifiers that link.
     pub rows: Rows,
     /// The identifiers of the rows.
     pub nodes: Vec<i64>,
-    /// Their types.
+    /// Types of identifiers, theirs among them.
     pub type_of: NumberMap<i32>,
     /// New identifiers that are written with their profiles, ascending.
-    pub unwritten: Vec<Unwritten>,
+    pub unwritten: Vec<Unwritten<'a>>,
     profile_of: NumberMap<i64>,
     states: Vec<NodeState>,
     ages: Vec<Profile>,
     contested: BTreeSet<i64>,
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// Says which profile an identifier has.
     pub fn know(&mut self, node: i64, profile_id: i64, created_at_micros: i64, contested: bool) {
         self.states.push(NodeState { node, profile: Some(profile_id) });
@@ -190,26 +204,30 @@ impl Batch {
 
     /// Rows that lie wholly inside one profile change nothing, unless a rule keeps that profile from linking further; identifiers that link nobody have a profile of their
     /// own.
-    fn of(sights: &Sights) -> Self {
+    fn of(sights: &'a Sights) -> Self {
         let mut batch = Self::default();
         for identifier in sights.identifiers().iter().filter(|i| links(i)) {
-            if let Some(home) = identifier.home {
+            if let Some(home) = identifier.home() {
                 batch.know(identifier.node_id, home.profile_id, home.created_at, home.contested);
             }
         }
-        for row in sights.rows() {
-            let row: Vec<&Identifier> = row.filter(|i| links(i)).collect();
-            let first = row.first().and_then(|i| i.home).map(|home| home.profile_id);
-            let settled = |i: &&Identifier| i.home.is_some_and(|h| !h.contested && Some(h.profile_id) == first);
+        let (mut row, mut nodes): (Vec<&Identifier>, Vec<i64>) = (Vec::new(), Vec::new());
+        for of_row in sights.rows() {
+            row.clear();
+            row.extend(of_row.filter(|i| links(i)));
+            let first = row.first().and_then(|i| i.home()).map(|home| home.profile_id);
+            let settled = |i: &&Identifier| i.home().is_some_and(|h| !h.contested && Some(h.profile_id) == first);
             if row.iter().all(settled) {
                 continue;
             }
-            batch.type_of.extend(row.iter().map(|i| (i.node_id, i.type_id)));
-            let row: Vec<i64> = row.iter().map(|i| i.node_id).collect();
-            batch.rows.push(&row);
+            nodes.clear();
+            nodes.extend(row.iter().map(|i| i.node_id));
+            batch.rows.push(&nodes);
+            batch.nodes.extend_from_slice(&nodes);
         }
-        batch.nodes = batch.type_of.keys().copied().collect();
         batch.nodes.sort_unstable();
+        batch.nodes.dedup();
+        batch.type_of = sights.identifiers().iter().filter(|i| links(i)).map(|i| (i.node_id, i.type_id)).collect();
         batch
     }
 }
@@ -221,7 +239,7 @@ fn decided(ws: &Workspace, sights: &Sights) -> Result<Vec<i64>, CdpError> {
     }
     let known: Vec<i64> = sights.identifiers().iter().filter(|i| !i.fresh && i.strong).map(|i| i.node_id).collect();
     let mut profiles: Vec<i64> =
-        sights.identifiers().iter().filter(|i| i.strong).filter_map(|i| Some(i.home?.profile_id)).collect();
+        sights.identifiers().iter().filter(|i| i.strong).filter_map(|i| Some(i.home()?.profile_id)).collect();
     profiles.sort_unstable();
     profiles.dedup();
     graph::decided(ws, known, profiles)
@@ -232,7 +250,7 @@ fn crowded(ws: &Workspace, rules: &Rules, sights: &Sights) -> Result<Vec<i64>, C
     let mut crowded = Vec::new();
     for ty in rules.types.iter().filter(|t| t.strong && t.window_micros.is_some()) {
         let Some(limit) = ty.limit else { continue };
-        let known = sights.identifiers().iter().filter(|i| i.type_id == ty.type_id && i.home.is_some());
+        let known = sights.identifiers().iter().filter(|i| i.type_id == ty.type_id && i.home().is_some());
         let known: Vec<i64> = known.map(|i| i.node_id).collect();
         crowded.extend(graph::crowded(ws, ty.type_id, limit, known)?);
     }
@@ -243,7 +261,7 @@ fn crowded(ws: &Workspace, rules: &Rules, sights: &Sights) -> Result<Vec<i64>, C
 fn limits(
     ws: &Workspace,
     rules: &Rules,
-    batch: &Batch,
+    batch: &Batch<'_>,
     components: &[Component],
     slow: &BTreeSet<usize>,
 ) -> Result<BTreeSet<usize>, CdpError> {
@@ -254,7 +272,7 @@ fn limits(
     }
     // Profiles that merge, or that get a value of such a type, with what they have; a single new value breaks no limit.
     let (mut profiles, mut place_of) = (Vec::new(), HashMap::new());
-    let (mut newcomers, mut held) = (Vec::new(), Vec::new());
+    let (mut newcomers, mut held): (Vec<(i64, usize)>, Vec<(usize, i32, Cow<'_, str>)>) = (Vec::new(), Vec::new());
     for (place, component) in components.iter().enumerate().filter(|(place, _)| !slow.contains(place)) {
         let fresh: Vec<i64> = component
             .newcomers
@@ -282,15 +300,15 @@ fn limits(
             read,
         )? {
             if let Some(place) = place_of.get(&profile) {
-                held.push((*place, type_id, value));
+                held.push((*place, type_id, value.into()));
             }
         }
     }
     if !newcomers.is_empty() {
-        let place_of: HashMap<i64, usize> = newcomers.iter().copied().collect();
+        let place_of: NumberMap<usize> = newcomers.iter().copied().collect();
         for new in &batch.unwritten {
             if let Some(place) = place_of.get(&new.node_id) {
-                held.push((*place, new.type_id, new.value.clone()));
+                held.push((*place, new.type_id, new.value.into()));
             }
         }
         let written = |node: &i64| batch.unwritten.binary_search_by_key(node, |new| new.node_id).is_err();
@@ -301,30 +319,31 @@ fn limits(
             read,
         )? {
             if let Some(place) = place_of.get(&node) {
-                held.push((*place, type_id, value));
+                held.push((*place, type_id, value.into()));
             }
         }
     }
-    let mut counts: HashMap<(usize, i32, String), u32> = HashMap::new();
-    for (place, type_id, value) in held {
-        let ty = rules.get(type_id)?;
-        let count = counts.entry((place, type_id, ty.scope(&value).to_owned())).or_default();
+    let mut counts: HashMap<(usize, i32, &str), u32> = HashMap::with_capacity(held.len());
+    for (place, type_id, value) in &held {
+        let ty = rules.get(*type_id)?;
+        let count = counts.entry((*place, *type_id, ty.scope(value))).or_default();
         *count += 1;
         if ty.limit.is_some_and(|limit| *count > limit) {
-            over.insert(place);
+            over.insert(*place);
         }
     }
     Ok(over)
 }
 
-/// The change that joining does in the components that no rule is against.
+/// The change that joining does in the components that no rule is against, and the identifiers that get a profile, or another one, with it. The rows of those that are not written yet are no part of
+/// the change.
 fn joined(
     ws: &Workspace,
     rules: &Rules,
-    batch: &Batch,
+    batch: &Batch<'_>,
     components: &[Component],
     slow: &BTreeSet<usize>,
-) -> Result<Change, CdpError> {
+) -> Result<(Change, NumberMap<i64>), CdpError> {
     // A new profile is founded on the most telling of its identifiers: a shared device would take the number along when it moves on.
     let telling = |node: &i64| {
         let priority = batch.type_of.get(node).and_then(|ty| rules.get(*ty).ok()).map_or(i32::MAX, |ty| ty.priority);
@@ -334,6 +353,9 @@ fn joined(
     let fast = || components.iter().enumerate().filter(|(place, _)| !slow.contains(place)).map(|(_, c)| c);
     let mut numbers = numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
     let mut into: NumberMap<i64> = NumberMap::default();
+    let mut homes: NumberMap<i64> = NumberMap::default();
+    homes.reserve(batch.unwritten.len());
+    let is_written = |node: &&i64| batch.unwritten.binary_search_by_key(*node, |new| new.node_id).is_err();
     for component in fast() {
         let home = match component.survivor {
             Some(home) => home,
@@ -345,17 +367,16 @@ fn joined(
                 profile_id
             }
         };
-        change.moved.extend(component.newcomers.iter().map(|node| Moved {
-            node_id: *node,
-            before: None,
-            after: home,
-            place: None,
-        }));
+        homes.extend(component.newcomers.iter().map(|node| (*node, home)));
+        let moved = |node: &i64| Moved { node_id: *node, before: None, after: home, place: None };
+        change.moved.extend(component.newcomers.iter().filter(is_written).map(moved));
         for gone in &component.retired {
             into.insert(gone.profile_id, home);
             change.redirected.push(Redirected::taken_over(gone.profile_id, home, Some(gone.cause)));
         }
     }
+    let newcomers = change.moved.len();
     follow::take_over(ws, &into, None, &mut change)?;
-    Ok(change)
+    homes.extend(change.moved.iter().skip(newcomers).map(|moved| (moved.node_id, moved.after)));
+    Ok((change, homes))
 }

@@ -21,8 +21,17 @@ pub struct Forms {
 
 /// The forms of a value; `None` when it is no value of the type.
 pub fn forms(ws: &Workspace, ty: &IdentifierType, value: &str) -> Result<Option<Forms>, CdpError> {
-    let normal = Normaliser::parse(&ty.normaliser).and_then(|n| n.apply(value, &ws.phone_region))?;
-    Ok(match normal {
+    forms_by(ws, ty, &Normaliser::parse(&ty.normaliser)?, value)
+}
+
+/// As [`forms`], by the normaliser of the type.
+pub fn forms_by(
+    ws: &Workspace,
+    ty: &IdentifierType,
+    normaliser: &Normaliser,
+    value: &str,
+) -> Result<Option<Forms>, CdpError> {
+    Ok(match normaliser.apply(value, &ws.phone_region)? {
         Some(normal) if ty.hashed => {
             let kept = keyed(&key::key()?, &ty.name, ty.scope_separator.as_deref(), &normal);
             Some(Forms { kept, plain: Some(normal) })

@@ -7,7 +7,7 @@ use crate::identity;
 use crate::pg::append;
 use crate::pg::json::JsonText;
 use crate::pg::scan::Table;
-use crate::source::batch::SOURCE_ROW;
+use crate::source::taken::SOURCE_ROW;
 use crate::workspace;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

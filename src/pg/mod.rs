@@ -35,6 +35,7 @@ pub mod subtransaction;
 pub mod temp;
 pub mod toast;
 pub mod transaction;
+pub mod tuples;
 pub mod varlena;
 
 /// Refuses settings under `prefix` that are not defined. To be called after the last definition.

@@ -43,6 +43,27 @@ pub fn rows<T>(
     })
 }
 
+/// Connects for statements that are run by hand.
+pub(super) fn connected<T>(body: impl FnOnce() -> Result<T, CdpError>) -> Result<T, CdpError> {
+    connect_mut(|_| body())
+}
+
+/// Runs a query whose rows `read` finds in the table of SPI.
+pub(super) fn table<T>(
+    sql: &str,
+    args: &[DatumWithOid],
+    read: impl FnOnce() -> Result<T, CdpError>,
+) -> Result<T, CdpError> {
+    connect_mut(|client| {
+        if reading() {
+            client.select(sql, None, args)?
+        } else {
+            client.update(sql, None, args)?
+        };
+        read()
+    })
+}
+
 /// The first column of the first row; `None` when there is no row or the value is NULL.
 pub fn one<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<Option<T>, CdpError> {
     connect_mut(|client| {

@@ -5,17 +5,15 @@ use super::mapping::EventMapping;
 use super::spool::Source;
 use crate::error::CdpError;
 use crate::event::dictionary::{NAME_BYTES, Property};
-use crate::identity::gather::{Refused, Row, Sights};
+use crate::identity::gather::{Refused, Shown, Sights};
 use crate::identity::rules::Rules;
-use crate::pg::append::{self, Column, Shape};
 use crate::pg::halving::halving;
-use crate::pg::{spi, temp};
+use crate::pg::{spi, temp, tuples};
 use crate::quality::tally::{Level, Tally};
 use crate::workspace::Workspace;
-use pgrx::datum::{TimestampWithTimeZone, Uuid};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
-use std::collections::HashSet;
 
 /// A trait of the mapping with its attribute.
 pub struct Trait {
@@ -41,7 +39,7 @@ pub struct Identifier {
 
 impl Identifier {
     /// SQL giving it as a text.
-    fn sql(&self) -> String {
+    pub fn sql(&self) -> String {
         format!("(\n{}\n)::pg_catalog.text", self.expression)
     }
 }
@@ -107,13 +105,15 @@ pub fn count(after: i64, upto: i64) -> Result<i64, CdpError> {
 const READ_AT_ONCE: i64 = 50_000;
 
 /// So many rows are taken together whatever memory they take, and no more than so many.
-const TOGETHER: std::ops::Range<usize> = 100_000..2_000_000;
+const TOGETHER: std::ops::Range<usize> = 100_000..5_000_000;
 
-/// About how many bytes a row takes until it is written, with what is made of it.
-fn memory_of(row: &Row) -> usize {
-    let identifiers = row.values.iter().flatten().count();
-    250 + 24 * row.values.len() + 300 * identifiers + 75 * identifiers * identifiers.saturating_sub(1)
+/// About how many bytes rows take until they are written, with all that is made of them.
+pub fn memory_of(shown: &Shown) -> usize {
+    PER_BYTE * shown.bytes()
 }
+
+/// How many times as much memory as the rows themselves what is made of them takes: measured, with indexes that are built at the end.
+const PER_BYTE: usize = 5;
 
 /// Maps rows of the spool with `after < rn <= upto` of a source that is [`Plan::plain`]: all, or as many as about the given memory holds. Also gives how many were rejected, and the position reached.
 pub fn read(
@@ -122,41 +122,45 @@ pub fn read(
     (after, upto): (i64, i64),
     memory: Option<usize>,
     tally: &mut Tally,
-) -> Result<(Vec<Row>, i64, i64), CdpError> {
+) -> Result<(Shown, i64, i64), CdpError> {
     let sql = spooled_sql(&[RN, SEEN], plan.identifiers.iter().map(Identifier::sql).map(Value::Of));
-    let mut rows: Vec<Row> = Vec::new();
+    let mut shown = Shown::default();
     let width = plan.identifiers.len();
     let mut rejected = 0;
     let mut reached = after;
-    let mut used = 0;
-    let full = |rows: usize, used: usize| {
-        memory.is_some_and(|most| rows >= TOGETHER.end || rows >= TOGETHER.start && used >= most)
+    let full = |shown: &Shown| {
+        let rows = shown.len();
+        memory.is_some_and(|most| rows >= TOGETHER.end || rows >= TOGETHER.start && memory_of(shown) >= most)
     };
-    while reached < upto && !full(rows.len(), used) {
+    while reached < upto && !full(&shown) {
         let to = upto.min(reached.saturating_add(READ_AT_ONCE));
         let take = |after: i64, upto: i64| {
-            let some = spi::rows(&sql, &[after.into(), upto.into()], |row| {
-                let mut values = Vec::with_capacity(width);
-                for ordinal in 3..width + 3 {
-                    values.push(row.get::<String>(ordinal)?);
+            tuples::each(&sql, &[after.into(), upto.into()], |row| {
+                for column in 0..width {
+                    row.text(column + 3, |value| shown.value(column, value))?.transpose()?;
                 }
-                Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values, fault: None })
+                shown.end_row(row.int8(1)?, row.time(2)?, None);
+                Ok(())
             })?;
-            used += some.iter().map(memory_of).sum::<usize>();
-            rows.extend(some);
             Ok(())
         };
         rejected += each(ws, plan, reached, to, tally, take)?;
         reached = to;
     }
+    tally_identifiers(plan, &shown, tally)?;
+    Ok((shown, rejected, reached))
+}
+
+/// Counts which of some rows have a value of each identifier.
+pub fn tally_identifiers(plan: &Plan, shown: &Shown, tally: &mut Tally) -> Result<(), CdpError> {
     let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many rows"));
-    if !rows.is_empty() {
-        for (nth, identifier) in plan.identifiers.iter().enumerate() {
-            let is = |row: &&Row| row.values.get(nth).is_some_and(|v| v.as_deref().is_some_and(|v| !v.is_empty()));
-            tally.field("identifier", "", &identifier.name, count(rows.len())?, count(rows.iter().filter(is).count())?);
+    if !shown.is_empty() {
+        for (column, identifier) in plan.identifiers.iter().enumerate() {
+            let (rows, with) = (count(shown.len())?, count(shown.with_value(column))?);
+            tally.field("identifier", "", &identifier.name, rows, with);
         }
     }
-    Ok((rows, rejected, reached))
+    Ok(())
 }
 
 /// Calls `take` for the rows of the spool with `after < rn <= upto`, in parts when an expression fails. Returns how many rows were rejected for that.
@@ -359,50 +363,63 @@ const FAULTS: [(&str, &str); 5] = [
 /// What the batch shows of identifiers. Values that are invalid or blocked are told to the rejects; rows without any strong identifier and rows whose event is none
 /// are rejected. Returns how many rows were rejected.
 pub fn identify(ws: &Workspace, plan: &Plan, rules: &Rules, tally: &mut Tally) -> Result<(Sights, i64), CdpError> {
-    let rows = spi::rows(
+    let mut shown = Shown::default();
+    spi::rows(
         "SELECT r.rn, coalesce(r.seen, r.event_at), r.identifiers, \
             CASE WHEN r.event IS NULL THEN NULL WHEN r.event_at IS NULL THEN $3[1] WHEN NOT isfinite(r.event_at) THEN $3[2] \
                  WHEN r.event_at < $1::pg_catalog.text::pg_catalog.timestamptz OR r.event_at >= $2::pg_catalog.text::pg_catalog.timestamptz THEN $3[3] \
                  WHEN r.event_key IS NULL THEN $3[4] WHEN r.event = '' OR octet_length(r.event) > 63 THEN $3[5] END \
          FROM pg_temp.cdp_row r ORDER BY r.rn",
         &[EARLIEST_EVENT.into(), LATEST_EVENT.into(), FAULTS.map(|(_, fault)| fault).to_vec().into()],
-        |row| Ok(Row { rn: spi::must(row, 1)?, seen: row.get(2)?, values: spi::must(row, 3)?, fault: row.get(4)? }),
+        |row| {
+            let values: Vec<Option<String>> = spi::must(row, 3)?;
+            for (column, value) in values.iter().enumerate() {
+                shown.value(column, value.as_deref().unwrap_or_default())?;
+            }
+            shown.end_row(spi::must(row, 1)?, row.get(2)?, row.get(4)?);
+            Ok(())
+        },
     )?;
-    let (sights, rejected) = sights(ws, plan, rules, &rows, tally)?;
+    let (sights, useless) = sights(ws, plan, rules, &shown, tally)?;
+    let rejected = reject(ws, plan, useless)?;
     temp::analyze("cdp_row", "event")?;
     Ok((sights, rejected))
 }
 
-/// As [`identify`], of rows that were [`read`].
+/// Rows that are rejected: their numbers, each with a code and a reason.
+#[derive(Default)]
+pub struct Useless {
+    /// The numbers.
+    pub rns: Vec<i64>,
+    /// The codes.
+    pub codes: Vec<&'static str>,
+    /// The reasons.
+    pub reasons: Vec<String>,
+}
+
+/// What rows show of identifiers, and which of them are to be rejected; `tally` counts those. Values that are invalid or blocked are told to the rejects.
 pub fn sights(
     ws: &Workspace,
     plan: &Plan,
     rules: &Rules,
-    rows: &[Row],
+    shown: &Shown,
     tally: &mut Tally,
-) -> Result<(Sights, i64), CdpError> {
+) -> Result<(Sights, Useless), CdpError> {
     let types: Vec<i32> = plan.identifiers.iter().map(|identifier| identifier.type_id).collect();
-    let (mut refused, mut useless) = (Vec::new(), Vec::new());
-    let sights = Sights::of(ws, rules, &types, rows, &mut refused, &mut useless)?;
+    let (mut refused, mut useless) = (Vec::new(), Useless::default());
+    let sights = Sights::of(ws, rules, &types, shown, &mut refused, &mut useless.rns)?;
     if !refused.is_empty() {
         tell(ws, plan, refused, tally)?;
     }
-    let rejected = i64::try_from(useless.len()).map_err(|_| CdpError::limit("too many rejected rows"))?;
-    if !useless.is_empty() {
-        let useless: HashSet<i64> = useless.into_iter().collect();
-        let (mut rns, mut codes, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows.iter().filter(|row| useless.contains(&row.rn)) {
-            let reason = row.fault.as_deref().unwrap_or("no usable strong identifier");
-            let code = FAULTS.iter().find(|(_, fault)| *fault == reason).map_or("no_identifier", |(code, _)| code);
-            tally.broken(Level::Reject, code, 1);
-            rns.push(row.rn);
-            codes.push(code);
-            reasons.push(reason.to_owned());
-        }
-        reject(ws, plan, rns, codes, reasons)?;
-        tally.rejected += rejected;
+    for rn in &useless.rns {
+        let reason = shown.fault(*rn).unwrap_or("no usable strong identifier");
+        let code = FAULTS.iter().find(|(_, fault)| *fault == reason).map_or("no_identifier", |(code, _)| code);
+        tally.broken(Level::Reject, code, 1);
+        tally.rejected += 1;
+        useless.codes.push(code);
+        useless.reasons.push(reason.to_owned());
     }
-    Ok((sights, rejected))
+    Ok((sights, useless))
 }
 
 /// Tells the rejects which values are no identifiers.
@@ -427,8 +444,13 @@ fn tell(ws: &Workspace, plan: &Plan, refused: Vec<Refused>, tally: &mut Tally) -
     Ok(())
 }
 
-/// Rejects rows of the batch.
-fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, codes: Vec<&str>, reasons: Vec<String>) -> Result<(), CdpError> {
+/// Rejects rows of the spool; returns how many.
+pub fn reject(ws: &Workspace, plan: &Plan, useless: Useless) -> Result<i64, CdpError> {
+    let Useless { rns, codes, reasons } = useless;
+    if rns.is_empty() {
+        return Ok(0);
+    }
+    let rejected = i64::try_from(rns.len()).map_err(|_| CdpError::limit("too many rejected rows"))?;
     if !plan.plain() {
         spi::run("DELETE FROM pg_temp.cdp_row r WHERE r.rn = ANY ($1)", &[rns.clone().into()])?;
     }
@@ -441,69 +463,5 @@ fn reject(ws: &Workspace, plan: &Plan, rns: Vec<i64>, codes: Vec<&str>, reasons:
         ),
         &[plan.source.source_id.into(), rns.into(), codes.into(), reasons.into()],
     )?;
-    Ok(())
+    Ok(rejected)
 }
-
-/// Takes note of which rows were taken: the watermark, or their hashes. Rows below the watermark that are read again do not move it back.
-///
-/// `job_id` is the run that listed the rows in the spool and marked those that no run had taken, as is so until another run takes rows of the source; `None`: they are not marked.
-pub fn remember(ws: &Workspace, plan: &Plan, job_id: Option<i64>, after: i64, upto: i64) -> Result<(), CdpError> {
-    let source_id = plan.source.source_id;
-    if let Some(order) = plan.source.order()? {
-        let ty = order.ty;
-        let finite = if order.timed { "AND s.seen IS NOT NULL" } else { "" };
-        spi::run(
-            &ws.sql(&format!(
-                "UPDATE @ws@.source x SET watermark = n.u::pg_catalog.text FROM (SELECT s.u FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 AND s.u IS NOT NULL {finite} ORDER BY s.rn DESC LIMIT 1) n \
-                 WHERE x.source_id = $1 AND (x.watermark IS NULL OR n.u::{ty} >= x.watermark::{ty})"
-            )),
-            &[source_id.into(), after.into(), upto.into()],
-        )?;
-        return Ok(());
-    }
-    if plan.source.mapping.retract {
-        return Ok(());
-    }
-    let mut rest = "";
-    if let Some(job_id) = job_id {
-        let later = ws.sql("SELECT true FROM @ws@.job j WHERE j.source_id = $1 AND j.job_id > $2 LIMIT 1");
-        if spi::one::<bool>(&later, &[source_id.into(), job_id.into()])?.is_none() && enter(ws, source_id, after, upto)?
-        {
-            rest = "AND NOT s.fresh";
-        }
-    }
-    spi::run(
-        &ws.sql(&format!(
-            "INSERT INTO @ws@.source_row (source_id, key, hash) SELECT $1, s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $2 AND s.rn <= $3 {rest} ORDER BY s.k \
-             ON CONFLICT (source_id, key) DO UPDATE SET hash = excluded.hash, again = false"
-        )),
-        &[source_id.into(), after.into(), upto.into()],
-    )?;
-    Ok(())
-}
-
-/// Takes note of the rows that no run had taken, without a query; `false`: that is not possible.
-fn enter(ws: &Workspace, source_id: i32, after: i64, upto: i64) -> Result<bool, CdpError> {
-    let fresh = spi::rows(
-        "SELECT s.k, s.h FROM pg_temp.cdp_spool s WHERE s.rn > $1 AND s.rn <= $2 AND s.fresh",
-        &[after.into(), upto.into()],
-        |row| Ok((spi::must::<String>(row, 1)?, *spi::must::<Uuid>(row, 2)?.as_bytes())),
-    )?;
-    let (keys, hashes): (Vec<String>, Vec<[u8; 16]>) = fresh.into_iter().unzip();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let columns = [
-        Column::EachInt4(source_id),
-        Column::Text(&keys),
-        Column::Uuid(&hashes),
-        Column::Null,
-        Column::Null,
-        Column::Null,
-        Column::EachBool(false),
-    ];
-    // Beside other batches others enter rows too.
-    let add = if append::may_build(keys.len()) && ws.locked()? { append::load } else { append::append };
-    add(&ws.name, &SOURCE_ROW, &columns, keys.len())
-}
-
-/// As new rows see it (sql/workspace/20_source.sql).
-pub const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(7), checks: 0, without: &[] };

@@ -2,14 +2,14 @@
 //! [`super::sync`] while nobody else writes. What is written is the same.
 
 use super::batch::{self, Plan};
-use super::sync;
+use super::{sync, taken};
 use crate::error::CdpError;
 use crate::event::dictionary;
 use crate::event::keys;
 use crate::event::many::{self, Event, Months};
 use crate::event::validate::Bounds;
 use crate::expr::catalog::Catalog;
-use crate::identity::gather::{Place, Row, SettledSights};
+use crate::identity::gather::{Place, SettledSights, Shown};
 use crate::identity::rules::Rules;
 use crate::pg::{spi, subtransaction};
 use crate::quality::tally::Tally;
@@ -32,7 +32,7 @@ struct Said {
 /// The rows of a batch.
 #[derive(Default)]
 struct Batch {
-    rows: Vec<Row>,
+    shown: Shown,
     /// The event of each row, if it is one.
     said: Vec<Option<Said>>,
     /// The names of the events.
@@ -111,8 +111,8 @@ fn write(ws: &Workspace, job_id: i64, source_id: i32, after: i64, upto: i64) -> 
     let batch = Batch::read(ws, plan, after, upto)?;
     batch.check(ws, plan, first)?;
     let types: Vec<i32> = plan.identifiers.iter().map(|identifier| identifier.type_id).collect();
-    let sights = SettledSights::of(ws, &rules, &types, &batch.rows, source_id)?;
-    if sights.rows().count() != batch.rows.len() {
+    let sights = SettledSights::of(ws, &rules, &types, &batch.shown, source_id)?;
+    if sights.rows().count() != batch.shown.len() {
         return Err(CdpError::not_beside());
     }
     let catalog = Catalog::load(ws)?;
@@ -120,9 +120,9 @@ fn write(ws: &Workspace, job_id: i64, source_id: i32, after: i64, upto: i64) -> 
     if !many::land(ws, source_id, &mut events)? {
         return Err(CdpError::not_beside());
     }
-    let count = i64::try_from(batch.rows.len()).map_err(|_| CdpError::limit("too many rows"))?;
+    let count = i64::try_from(batch.shown.len()).map_err(|_| CdpError::limit("too many rows"))?;
     let tally = batch.tally(plan, count)?;
-    batch::remember(ws, plan, Some(job_id), after, upto)?;
+    taken::remember(ws, plan, Some(job_id), after, upto)?;
     job::progress(ws, job_id, count, 0)?;
     ws.lock_last()?;
     keys::forget(ws)?;
@@ -142,7 +142,7 @@ impl Batch {
         let mut months = Months::default();
         let width = plan.identifiers.len();
         let Some(event) = &plan.source.mapping.event else { return Err(CdpError::not_beside()) };
-        let rows = spi::rows(&batch::read_sql(plan, event), &[after.into(), upto.into()], |row| {
+        spi::rows(&batch::read_sql(plan, event), &[after.into(), upto.into()], |row| {
             let (seen, at) = (row.get::<TimestampWithTimeZone>(2)?, row.get::<TimestampWithTimeZone>(4)?);
             let mut said = None;
             if let Some(name) = row.get::<&str>(3)? {
@@ -171,16 +171,17 @@ impl Batch {
                 };
                 said = Some(Said { name, at, key, properties });
             }
-            let mut values = Vec::with_capacity(width);
-            for ordinal in 6..width + 6 {
-                values.push(row.get::<String>(ordinal)?);
+            for (column, ordinal) in (6..width + 6).enumerate() {
+                if let Some(value) = row.get::<&str>(ordinal)? {
+                    batch.shown.value(column, value)?;
+                }
             }
             batch.said.push(said);
             // A row without an event may have its time all the same.
             batch.newest = batch.newest.max(at.or(seen).map(i64::from).filter(|at| !is_infinite(*at)));
-            Ok(Row { rn: spi::must(row, 1)?, seen: seen.or(at), values, fault: None })
+            batch.shown.end_row(spi::must(row, 1)?, seen.or(at), None);
+            Ok(())
         })?;
-        batch.rows = rows;
         Ok(batch)
     }
 
@@ -216,7 +217,7 @@ impl Batch {
             types.push(ty.ok_or_else(|| CdpError::internal("an event type is gone"))?);
         }
         let mut events = Vec::with_capacity(self.said.len());
-        for ((row, said), place) in self.rows.iter().zip(&self.said).zip(places) {
+        for (((row, _), said), place) in self.shown.rows().zip(&self.said).zip(places) {
             let Some(said) = said else { continue };
             let ty = types.get(said.name).filter(|_| place.rn == row.rn);
             events.push(Event {
@@ -237,10 +238,9 @@ impl Batch {
     fn tally(&self, plan: &Plan, count: i64) -> Result<Tally, CdpError> {
         let number = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many rows"));
         let mut tally = Tally::of(count);
-        let rows = number(self.rows.len())?;
-        for (nth, identifier) in plan.identifiers.iter().enumerate() {
-            let has = |row: &&Row| row.values.get(nth).is_some_and(|v| v.as_deref().is_some_and(|v| !v.is_empty()));
-            tally.field("identifier", "", &identifier.name, rows, number(self.rows.iter().filter(has).count())?);
+        let rows = number(self.shown.len())?;
+        for (column, identifier) in plan.identifiers.iter().enumerate() {
+            tally.field("identifier", "", &identifier.name, rows, number(self.shown.with_value(column))?);
         }
         for (place, name) in self.names.iter().enumerate() {
             let of = || self.said.iter().flatten().filter(|said| said.name == place);

@@ -9,4 +9,6 @@ mod mapping;
 mod replay;
 mod spool;
 mod sync;
+pub mod taken;
+mod whole;
 mod withdraw;

@@ -78,6 +78,11 @@ pub fn key_sql(source: &Source) -> Result<(String, bool), CdpError> {
     })
 }
 
+/// SQL telling whether a row is one of the source.
+pub fn filter_sql(source: &Source) -> String {
+    source.mapping.filter.as_ref().map_or_else(|| "true".to_owned(), |filter| format!("(\n{filter}\n)"))
+}
+
 /// SQL giving the primary key of a relation as a text; `None`: it has none.
 fn primary_key(relation: &str) -> Result<Option<String>, CdpError> {
     spi::one::<String>(
@@ -94,7 +99,7 @@ fn primary_key(relation: &str) -> Result<Option<String>, CdpError> {
 /// said. Returns how many rows there are to take.
 pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<i64, CdpError> {
     let (key, unique) = key_sql(source)?;
-    let filter = source.mapping.filter.as_ref().map_or_else(|| "true".to_owned(), |f| format!("(\n{f}\n)"));
+    let filter = filter_sql(source);
     temp::drop("cdp_spool")?;
     temp::drop("cdp_vanished")?;
     let relation = &source.relation;
@@ -149,7 +154,7 @@ pub fn fill(ws: &Workspace, source: &Source, job_id: i64, after: i64) -> Result<
 }
 
 /// Whether the key of a source is the primary key of its table, which is never NULL and never repeated: then nobody has to look.
-fn tells_rows_apart(source: &Source) -> Result<bool, CdpError> {
+pub fn tells_rows_apart(source: &Source) -> Result<bool, CdpError> {
     let table = spi::one::<bool>(
         "SELECT true FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
          WHERE i.indrelid = $1::pg_catalog.regclass AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relkind = 'r' AND NOT c.relhassubclass",

@@ -3,7 +3,7 @@
 use super::batch::{self, Identifier, Plan, Trait};
 use super::mapping::EventMapping;
 use super::spool::Source;
-use super::{beside, columns, describe, spool, withdraw};
+use super::{beside, columns, describe, spool, taken, whole, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
 use crate::identity::rules::Rules;
@@ -34,7 +34,7 @@ fn _cdp_sync_sources(source: Option<&str>) -> Result<SetOfIterator<'static, i32>
     })?)
 }
 
-/// Starts a run: reads what there is to take into the session's spool. Returns the job.
+/// Starts a run: reads what there is to take into the session's spool, unless it is to be taken whole. Returns the job.
 #[pg_extern(volatile, parallel_unsafe, strict)]
 fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
     Ok(workspace::enter_bulk(|ws| {
@@ -55,8 +55,9 @@ fn _cdp_sync_begin(source_id: i32) -> Result<i64, ErrorReport> {
         let job_id = job::begin(ws, "sync", Some(source_id))?;
         check(ws, &source)?;
         note_first(ws, job_id, source_id)?;
-        let total = spool::fill(ws, &source, job_id, 0)?;
-        spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), total.into()])?;
+        if !whole::plan(ws, job_id, &plan(ws, source_id)?)? {
+            job::total(ws, job_id, spool::fill(ws, &source, job_id, 0)?)?;
+        }
         Ok(job_id)
     })?)
 }
@@ -105,6 +106,13 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
         return Ok(Some(upto));
     }
     let source_id = source_of(ws, job_id)?;
+    if let Some(rows) = whole::take(ws, job_id, source_id)? {
+        if rows == 0 {
+            return Ok(None);
+        }
+        tell(ws, job_id)?;
+        return Ok(Some(rows));
+    }
     let seen = plan(ws, source_id)?;
     let Some(upto) = next(&seen, after)? else { return again(ws, job_id, after) };
     if beside::take(ws, job_id, &seen, after, upto)? {
@@ -121,7 +129,7 @@ fn take(ws: &Workspace, job_id: i64, after: i64) -> Result<Option<i64>, CdpError
         let rows = batch::count(after, upto)?;
         Taken { upto, rows, rejected: land(ws, &plan, after, upto, rows, first_run(job_id, &plan))? }
     };
-    batch::remember(ws, &plan, Some(job_id), after, taken.upto)?;
+    taken::remember(ws, &plan, Some(job_id), after, taken.upto)?;
     job::progress(ws, job_id, taken.rows, taken.rejected)?;
     tell(ws, job_id)?;
     Ok(Some(taken.upto))
@@ -139,6 +147,10 @@ struct Taken {
 
 /// How far the next batch reaches at most; `None`: nothing is left.
 fn next(plan: &Plan, after: i64) -> Result<Option<i64>, CdpError> {
+    // What was taken whole has none.
+    if !describe::exists("pg_temp.cdp_spool")? {
+        return Ok(None);
+    }
     if plan.plain() {
         return spi::one::<i64>("SELECT max(s.rn) FROM pg_temp.cdp_spool s WHERE s.rn > $1", &[after.into()]);
     }
@@ -150,7 +162,7 @@ fn next(plan: &Plan, after: i64) -> Result<Option<i64>, CdpError> {
 
 /// How much memory a batch of rows that show identifiers and nothing else may take, in bytes. The more of them are taken together, the fewer profiles are made that a later batch merges, and the
 /// nearer to each other lie the places in indexes where they go.
-fn most_memory() -> usize {
+pub fn most_memory() -> usize {
     usize::try_from(settings::maintenance_work_mem_kb()).unwrap_or(0) * 1024
 }
 
@@ -248,12 +260,12 @@ fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, memory: Option<usize
     batch::prepare_plain()?;
     let mut tally = Tally::default();
     let rules = Rules::load(ws)?;
-    let (rows, mut rejected, upto) = batch::read(ws, plan, (after, upto), memory, &mut tally)?;
-    let count = rejected + i64::try_from(rows.len()).map_err(|_| CdpError::limit("too many rows"))?;
+    let (shown, mut rejected, upto) = batch::read(ws, plan, (after, upto), memory, &mut tally)?;
+    let count = rejected + i64::try_from(shown.len()).map_err(|_| CdpError::limit("too many rows"))?;
     tally.rows = count;
-    let (mut sights, useless) = batch::sights(ws, plan, &rules, &rows, &mut tally)?;
-    rejected += useless;
-    drop(rows);
+    let (mut sights, useless) = batch::sights(ws, plan, &rules, &shown, &mut tally)?;
+    rejected += batch::reject(ws, plan, useless)?;
+    drop(shown);
     tally.newest = sights.newest();
     event::land::prepare()?;
     if identity::stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)? {

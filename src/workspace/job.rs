@@ -13,6 +13,12 @@ pub fn begin(ws: &Workspace, kind: &str, source_id: Option<i32>) -> Result<i64, 
     .ok_or_else(|| CdpError::internal("a job was not entered"))
 }
 
+/// Says how many rows a run has to take.
+pub fn total(ws: &Workspace, job_id: i64, rows: i64) -> Result<(), CdpError> {
+    spi::run(&ws.sql("UPDATE @ws@.job SET rows_total = $2 WHERE job_id = $1"), &[job_id.into(), rows.into()])?;
+    Ok(())
+}
+
 /// Adds rows that a run has taken, and those of them that were rejected.
 pub fn progress(ws: &Workspace, job_id: i64, rows: i64, rejected: i64) -> Result<(), CdpError> {
     spi::run(

@@ -1,6 +1,6 @@
 //! The edges that the rows of a batch show.
 
-use super::{Sights, micros};
+use super::{Sights, micros, time};
 use crate::error::CdpError;
 use crate::guc;
 use crate::identity::rules::Rules;
@@ -8,7 +8,6 @@ use crate::identity::{enter, hold};
 use crate::pg::append::Column;
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
-use pgrx::datum::TimestampWithTimeZone;
 
 impl Sights {
     /// Enters an edge for every two identifiers that a row shows together. Gives the pairs of strong ones that the source had not shown before.
@@ -19,41 +18,43 @@ impl Sights {
         source_id: i32,
         trust: i32,
     ) -> Result<Vec<(i64, i64)>, CdpError> {
-        let mut shown: Vec<(u32, u32, Option<TimestampWithTimeZone>)> = Vec::new();
+        // Numbers of the ends, the smaller first, then the time, and where the ends are.
+        let mut shown: Vec<(i64, i64, Option<i64>, u32, u32)> = Vec::with_capacity(self.rows.len());
         let node = |place: u32| self.identifiers.get(place as usize).map_or(0, |i| i.node_id);
         for row in &self.rows {
-            for (nth, a) in row.places.iter().enumerate() {
-                for b in row.places.iter().skip(nth + 1).filter(|b| *b != a) {
-                    let (a, b) = if node(*a) < node(*b) { (*a, *b) } else { (*b, *a) };
-                    shown.push((a, b, row.seen));
-                }
+            let seen = row.seen.map(micros);
+            for (a, b) in self.pairs(row) {
+                let (x, y) = (node(a), node(b));
+                shown.push(if x < y { (x, y, seen, a, b) } else { (y, x, seen, b, a) });
             }
         }
-        shown.sort_unstable_by_key(|(a, b, seen)| (node(*a), node(*b), seen.map(micros)));
+        // No time comes first in the order.
+        shown.sort_unstable();
         let mut fresh = Vec::new();
         let (mut new, mut known) = (Edges::default(), Edges::default());
         for group in shown.chunk_by(|x, y| (x.0, x.1) == (y.0, y.1)) {
-            let Some((a, b, _)) = group.first() else { continue };
+            let Some((.., a, b)) = group.first() else { continue };
             let ends = (self.identifiers.get(*a as usize), self.identifiers.get(*b as usize));
             let (Some(a), Some(b)) = ends else { continue };
             let strong = a.strong && b.strong;
-            let hindered = [a, b].into_iter().find_map(|end| Some((end.type_id, end.quarantine.as_ref()?)));
+            let hindered = [a, b].into_iter().find_map(|end| Some((end.type_id, end.quarantine()?)));
             let reason = match hindered.filter(|_| strong) {
-                Some((type_id, quarantine)) => Some(format!("{}: {quarantine}", rules.get(type_id)?.name)),
+                Some((type_id, quarantine)) => {
+                    Some(format!("{}: {quarantine}", rules.get(type_id)?.name).into_boxed_str())
+                }
                 None => None,
             };
-            // None comes first in the order.
-            let times: Vec<TimestampWithTimeZone> = group.iter().filter_map(|(.., seen)| *seen).collect();
-            let span = times.first().copied().zip(times.last().copied());
+            let last = group.last().and_then(|(_, _, seen, ..)| *seen);
+            let span = group.iter().find_map(|(_, _, seen, ..)| *seen).zip(last);
+            let edge = Edge { from: a.node_id, to: b.node_id, strong, reason, span };
             if a.fresh || b.fresh {
-                new.push(a.node_id, b.node_id, strong, reason, span);
-                if strong {
-                    fresh.push((a.node_id, b.node_id));
-                }
+                fresh.extend(strong.then_some((edge.from, edge.to)));
+                new.0.push(edge);
             } else {
-                known.push(a.node_id, b.node_id, strong, reason, span);
+                known.0.push(edge);
             }
         }
+        drop(shown);
         // An edge of a new identifier is new.
         new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
         let known = known.show(ws, source_id, trust, &mut fresh)?;
@@ -79,85 +80,63 @@ impl Sights {
     }
 }
 
-/// Edges to be entered, column by column.
-#[derive(Default)]
-struct Edges {
-    from: Vec<i64>,
-    to: Vec<i64>,
-    strong: Vec<bool>,
-    reasons: Vec<Option<String>>,
-    first: Vec<Option<TimestampWithTimeZone>>,
-    last: Vec<Option<TimestampWithTimeZone>>,
+/// An edge to be entered.
+#[derive(Clone)]
+struct Edge {
+    from: i64,
+    to: i64,
+    strong: bool,
+    /// Why it does not link, if a rule keeps it from it.
+    reason: Option<Box<str>>,
+    /// When the rows that show it speak of first and last, in microseconds since 2000.
+    span: Option<(i64, i64)>,
 }
 
-impl Edges {
-    fn push(
-        &mut self,
-        from: i64,
-        to: i64,
-        strong: bool,
-        reason: Option<String>,
-        span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
-    ) {
-        self.from.push(from);
-        self.to.push(to);
-        self.strong.push(strong);
-        self.reasons.push(reason);
-        self.first.push(span.map(|s| s.0));
-        self.last.push(span.map(|s| s.1));
-    }
+/// Edges to be entered.
+#[derive(Default)]
+struct Edges(Vec<Edge>);
 
+impl Edges {
     /// Writes those that no rule keeps from linking without a query, if that is possible; gives the others. None of them may be there already.
     fn add(self, ws: &Workspace, source_id: i32, trust: i32) -> Result<Self, CdpError> {
         let now = transaction::started_at();
-        let times =
-            |of: &[Option<TimestampWithTimeZone>]| -> Vec<i64> { of.iter().map(|at| at.map_or(now, micros)).collect() };
-        let (first, last) = (times(&self.first), times(&self.last));
         let mut rest = Self::default();
         for (strong, state) in [(true, "accepted"), (false, "weak")] {
-            let is = |nth: &usize| self.strong[*nth] == strong && self.reasons[*nth].is_none();
-            let some: Vec<usize> = (0..self.from.len()).filter(is).collect();
-            let of = |values: &[i64]| -> Vec<i64> { some.iter().map(|nth| values[*nth]).collect() };
-            let (from, to, first, last) = (of(&self.from), of(&self.to), of(&first), of(&last));
+            let some = || self.0.iter().filter(|edge| edge.strong == strong && edge.reason.is_none());
+            let from: Vec<i64> = some().map(|edge| edge.from).collect();
+            let to: Vec<i64> = some().map(|edge| edge.to).collect();
+            let first: Vec<i64> = some().map(|edge| edge.span.map_or(now, |span| span.0)).collect();
+            let last: Vec<i64> = some().map(|edge| edge.span.map_or(now, |span| span.1)).collect();
             let times = (Column::Int8(&first), Column::Int8(&last));
             if !enter::edges(ws, &from, &to, source_id, trust, state, times)? {
-                some.into_iter().for_each(|nth| self.copy(nth, &mut rest));
+                rest.0.extend(some().cloned());
             }
         }
-        (0..self.from.len()).filter(|nth| self.reasons[*nth].is_some()).for_each(|nth| self.copy(nth, &mut rest));
+        rest.0.extend(self.0.into_iter().filter(|edge| edge.reason.is_some()));
         Ok(rest)
     }
 
     /// Enters those that the source had not shown before without a query, if that is possible; `fresh` gets the strong ones of them. Gives those that a query has to enter, or whose times it
     /// has to move. Their ends are all known.
     fn show(self, ws: &Workspace, source_id: i32, trust: i32, fresh: &mut Vec<(i64, i64)>) -> Result<Self, CdpError> {
-        let pairs: Vec<(i64, i64)> = self.from.iter().copied().zip(self.to.iter().copied()).collect();
+        let pairs: Vec<(i64, i64)> = self.0.iter().map(|edge| (edge.from, edge.to)).collect();
         if pairs.is_empty() || !guc::direct_write() {
             return Ok(self);
         }
         let Some(shown) = hold::shown(ws, &pairs, source_id)? else { return Ok(self) };
         let (mut new, mut moved) = (Self::default(), Self::default());
-        for (nth, (pair, shown)) in pairs.iter().zip(shown).enumerate() {
-            let Some((first, last)) = shown else {
-                self.copy(nth, &mut new);
-                if self.strong[nth] {
-                    fresh.push(*pair);
+        for (edge, shown) in self.0.into_iter().zip(shown) {
+            match (shown, edge.span) {
+                (None, _) => {
+                    fresh.extend(edge.strong.then_some((edge.from, edge.to)));
+                    new.0.push(edge);
                 }
-                continue;
-            };
-            let outside = |at: &Option<TimestampWithTimeZone>| at.map(micros).is_some_and(|at| at < first || last < at);
-            if outside(&self.first[nth]) || outside(&self.last[nth]) {
-                self.copy(nth, &mut moved);
+                (Some((first, last)), Some(span)) if span.0 < first || last < span.1 => moved.0.push(edge),
+                _ => {}
             }
         }
         new.add(ws, source_id, trust)?.write(ws, source_id, trust, "", |_| Ok(()))?;
         Ok(moved)
-    }
-
-    /// Copies an edge.
-    fn copy(&self, nth: usize, into: &mut Self) {
-        let span = self.first[nth].zip(self.last[nth]);
-        into.push(self.from[nth], self.to[nth], self.strong[nth], self.reasons[nth].clone(), span);
     }
 
     /// Writes them; `rest` ends the statement.
@@ -169,8 +148,18 @@ impl Edges {
         rest: &str,
         read: impl FnMut(&pgrx::spi::SpiHeapTupleData) -> Result<(), CdpError>,
     ) -> Result<(), CdpError> {
-        if self.from.is_empty() {
+        if self.0.is_empty() {
             return Ok(());
+        }
+        let (mut from, mut to, mut strong, mut reasons) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for edge in self.0 {
+            from.push(edge.from);
+            to.push(edge.to);
+            strong.push(edge.strong);
+            reasons.push(edge.reason.map(String::from));
+            first.push(edge.span.map(|span| time(span.0)).transpose()?);
+            last.push(edge.span.map(|span| time(span.1)).transpose()?);
         }
         spi::rows(
             &ws.sql(&format!(
@@ -180,12 +169,12 @@ impl Edges {
                      AS x(a, b, strong, reason, first, last) {rest}"
             )),
             &[
-                self.from.into(),
-                self.to.into(),
-                self.strong.into(),
-                self.reasons.into(),
-                self.first.into(),
-                self.last.into(),
+                from.into(),
+                to.into(),
+                strong.into(),
+                reasons.into(),
+                first.into(),
+                last.into(),
                 source_id.into(),
                 trust.into(),
             ],

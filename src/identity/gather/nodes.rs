@@ -1,30 +1,31 @@
 //! The identifiers that a batch brings, to be written when it is known whose they are.
 
-use super::{Sights, micros};
+use super::identifier::Span;
+use super::{Sights, time};
 use crate::error::CdpError;
 use crate::identity::enter;
 use crate::pg::append::Column;
 use crate::pg::{spi, transaction};
 use crate::workspace::Workspace;
-use pgrx::datum::TimestampWithTimeZone;
 
 /// A new identifier that is not written yet.
-pub struct Unwritten {
+#[derive(Debug, Clone, Copy)]
+pub struct Unwritten<'a> {
     /// Its number.
     pub node_id: i64,
     /// Number of its type.
     pub type_id: i32,
     /// The value as it is kept.
-    pub value: String,
-    span: Option<(TimestampWithTimeZone, TimestampWithTimeZone)>,
+    pub value: &'a str,
+    span: Span,
 }
 
 impl Sights {
     /// The new identifiers, to be written by [`write`] when it is known whose they are.
-    pub fn unwritten(&self) -> Vec<Unwritten> {
+    pub fn unwritten(&self) -> Vec<Unwritten<'_>> {
         let shown = self.identifiers.iter().filter(|i| i.fresh && i.node_id > 0);
-        let mut unwritten: Vec<Unwritten> = shown
-            .map(|i| Unwritten { node_id: i.node_id, type_id: i.type_id, value: i.value.clone(), span: i.span })
+        let mut unwritten: Vec<Unwritten<'_>> = shown
+            .map(|i| Unwritten { node_id: i.node_id, type_id: i.type_id, value: self.value(i), span: i.span })
             .collect();
         unwritten.sort_unstable_by_key(|u| u.node_id);
         unwritten
@@ -45,7 +46,7 @@ pub fn write(
         return Ok(());
     }
     // The index of values is by far the largest: its pages are visited one after the other, each once.
-    unwritten.sort_unstable_by(|a, b| (a.type_id, &a.value).cmp(&(b.type_id, &b.value)));
+    unwritten.sort_unstable_by_key(|new| (new.type_id, new.value));
     let count = unwritten.len();
     let (mut ids, mut types) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut values, mut homes) = (Vec::with_capacity(count), Vec::with_capacity(count));
@@ -55,8 +56,9 @@ pub fn write(
         types.push(new.type_id);
         values.push(new.value);
         homes.push(home(new.node_id));
-        first.push(new.span.map(|s| s.0));
-        last.push(new.span.map(|s| s.1));
+        let span = new.span.ends();
+        first.push(span.map(|span| time(span.0)).transpose()?);
+        last.push(span.map(|span| time(span.1)).transpose()?);
     }
     spi::run(
         &ws.sql(
@@ -80,9 +82,9 @@ fn add(
     let now = transaction::started_at();
     let ids: Vec<i64> = unwritten.iter().map(|new| new.node_id).collect();
     let types: Vec<i32> = unwritten.iter().map(|new| new.type_id).collect();
-    let values: Vec<&str> = unwritten.iter().map(|new| new.value.as_str()).collect();
+    let values: Vec<&str> = unwritten.iter().map(|new| new.value).collect();
     let homes: Vec<Option<i64>> = ids.iter().map(|id| home(*id)).collect();
-    let first: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.0))).collect();
-    let last: Vec<i64> = unwritten.iter().map(|new| new.span.map_or(now, |s| micros(s.1))).collect();
+    let first: Vec<i64> = unwritten.iter().map(|new| new.span.ends().map_or(now, |span| span.0)).collect();
+    let last: Vec<i64> = unwritten.iter().map(|new| new.span.ends().map_or(now, |span| span.1)).collect();
     enter::nodes(ws, &ids, &types, &values, &homes, source_id, (Column::Int8(&first), Column::Int8(&last)))
 }

@@ -4,7 +4,8 @@
 //!
 //! [`super::super::sight::Sight::settled`] says the same of one row, but for edges that another source has shown.
 
-use super::{Kept, NOTHING, Row, Sight, Sights, micros};
+use super::identifier::{self, Identifier, Kept};
+use super::{NOTHING, Shown, Sight, Sights, micros, place_of};
 use crate::error::CdpError;
 use crate::identity::graph;
 use crate::identity::hold::{self, Known};
@@ -34,27 +35,27 @@ impl SettledSights {
     }
 
     /// Those of some rows of a source. The others are left out.
-    pub fn of(ws: &Workspace, rules: &Rules, types: &[i32], rows: &[Row], source_id: i32) -> Result<Self, CdpError> {
+    pub fn of(ws: &Workspace, rules: &Rules, types: &[i32], shown: &Shown, source_id: i32) -> Result<Self, CdpError> {
         let mut refused = Vec::new();
         let look_up = |sights: &mut Sights| sights.look_up_kept(ws);
-        let (mut sights, cells) = Sights::distinct(ws, rules, types, rows, &mut refused, look_up)?;
+        let (mut sights, identified) = Sights::distinct(ws, rules, types, shown, &mut refused, look_up)?;
         let contested = sights.contested(ws)?;
-        for (nth, row) in rows.iter().enumerate() {
-            let mut places: Vec<u32> = Vec::with_capacity(row.values.len());
-            let mut all = row.fault.is_none();
-            for (value, place) in row.values.iter().zip(cells.of_row(nth)) {
-                if value.as_deref().is_some_and(|value| !value.is_empty()) {
-                    all &= *place != NOTHING;
-                    places.extend((*place != NOTHING && !places.contains(place)).then_some(*place));
+        let mut places: Vec<u32> = Vec::new();
+        for (row, cells) in shown.rows() {
+            places.clear();
+            for place in cells.iter().map(|cell| place_of(&identified, cell)) {
+                if !places.contains(&place) {
+                    places.push(place);
                 }
             }
+            let all = shown.fault(row.rn).is_none() && !places.contains(&NOTHING);
             if all && sights.one_person(rules, &places, &contested)? {
-                sights.rows.push(Sight { rn: row.rn, seen: row.seen, places });
+                sights.row(row.rn, row.seen, &places);
             }
         }
         let unshown = sights.unshown(ws, source_id)?;
-        let shown = |row: &Sight| row.pairs().all(|(a, b)| !unshown.contains(&sights.ends(a, b)));
-        let keep: Vec<bool> = sights.rows.iter().map(shown).collect();
+        let keep = |row: &Sight| sights.pairs(row).all(|(a, b)| !unshown.contains(&sights.ends(a, b)));
+        let keep: Vec<bool> = sights.rows.iter().map(keep).collect();
         let mut keep = keep.into_iter();
         sights.rows.retain(|_| keep.next() == Some(true));
         Ok(Self(sights))
@@ -74,7 +75,7 @@ impl SettledSights {
     pub fn places(&self) -> Vec<Place> {
         let of = |(rn, place): (i64, u32)| {
             let subject = self.0.identifiers.get(place as usize)?;
-            Some(Place { rn, node_id: subject.node_id, profile_id: subject.settled? })
+            Some(Place { rn, node_id: subject.node_id, profile_id: subject.settled()? })
         };
         self.0.subjects().into_iter().filter_map(of).collect()
     }
@@ -82,9 +83,9 @@ impl SettledSights {
     /// Enters when identifiers were seen, and edges shown.
     pub fn write(mut self, ws: &Workspace, rules: &Rules, source_id: i32, trust: i32) -> Result<(), CdpError> {
         for row in &self.0.rows {
-            for place in &row.places {
+            for place in self.0.places.get(row.begin..row.begin + row.count as usize).unwrap_or_default() {
                 if let Some(identifier) = self.0.identifiers.get_mut(*place as usize) {
-                    identifier.note(row.seen);
+                    identifier.span.note(row.seen);
                 }
             }
         }
@@ -131,9 +132,9 @@ impl Sights {
         let identifier = order.get(nth).and_then(|place| self.identifiers.get_mut(*place));
         let identifier =
             identifier.ok_or_else(|| CdpError::internal("an identifier was found that nobody looked for"))?;
-        (identifier.node_id, identifier.fresh) = (known.node_id, false);
-        (identifier.quarantine, identifier.settled) = (known.quarantine, known.profile_id);
-        identifier.kept = Some(Kept { place: known.place, times: known.times });
+        let kept = Some(Kept { place: known.place, times: known.times });
+        identifier.know(known.node_id, identifier::Known { quarantine: known.quarantine, home: None, kept });
+        identifier.settle(known.profile_id);
         Ok(())
     }
 
@@ -142,7 +143,7 @@ impl Sights {
         if !hold::any_contested(ws)? {
             return Ok(HashSet::new());
         }
-        let mut profiles: Vec<i64> = self.identifiers.iter().filter_map(|i| i.settled).collect();
+        let mut profiles: Vec<i64> = self.identifiers.iter().filter_map(Identifier::settled).collect();
         profiles.sort_unstable();
         profiles.dedup();
         let found = spi::rows(
@@ -162,7 +163,7 @@ impl Sights {
                 continue;
             }
             strong = true;
-            let Some(profile) = identifier.settled.filter(|profile| !contested.contains(profile)) else {
+            let Some(profile) = identifier.settled().filter(|profile| !contested.contains(profile)) else {
                 return Ok(false);
             };
             // What is seen earlier than it was can bring values within a window of each other.
@@ -170,7 +171,7 @@ impl Sights {
             if ty.limit.is_some() && ty.window_micros.is_some() {
                 return Ok(false);
             }
-            if identifier.quarantine.is_none() && home.replace(profile).is_some_and(|other| other != profile) {
+            if identifier.quarantine().is_none() && home.replace(profile).is_some_and(|other| other != profile) {
                 return Ok(false);
             }
         }
@@ -188,10 +189,10 @@ impl Sights {
     fn unshown(&self, ws: &Workspace, source_id: i32) -> Result<HashSet<(i64, i64)>, CdpError> {
         // Each with the state that an edge of it is entered in; a rule may keep one with a quarantined end from linking.
         let mut pairs: HashMap<(i64, i64), Option<&str>> = HashMap::new();
-        for (a, b) in self.rows.iter().flat_map(Sight::pairs) {
+        for (a, b) in self.rows.iter().flat_map(|row| self.pairs(row)) {
             let of = |place: u32| self.identifiers.get(place as usize);
             let (Some(x), Some(y)) = (of(a), of(b)) else { continue };
-            let free = x.quarantine.is_none() && y.quarantine.is_none();
+            let free = x.quarantine().is_none() && y.quarantine().is_none();
             let state = free.then_some(if x.strong && y.strong { "accepted" } else { "weak" });
             pairs.insert(self.ends(a, b), state);
         }
@@ -217,12 +218,5 @@ impl Sights {
             unshown.remove(&pair);
         }
         Ok(unshown)
-    }
-}
-
-impl Sight {
-    /// Every two of its identifiers.
-    fn pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.places.iter().enumerate().flat_map(|(nth, a)| self.places.iter().skip(nth + 1).map(|b| (*a, *b)))
     }
 }

@@ -173,10 +173,10 @@ impl Batch {
             let plan = item.plan.as_ref()?;
             Some((rn, &item.message, plan.time.at))
         });
-        let (rows, types) = identifiers::rows(ws, &rules, messages)?;
+        let (shown, types) = identifiers::rows(ws, &rules, messages)?;
         let (mut refused, mut useless) = (Vec::new(), Vec::new());
-        let mut sights = Sights::of(ws, &rules, &types, &rows, &mut refused, &mut useless)?;
-        drop(rows);
+        let mut sights = Sights::of(ws, &rules, &types, &shown, &mut refused, &mut useless)?;
+        drop(shown);
         let useless: HashSet<i64> = useless.into_iter().collect();
         self.fill(&useless)?;
         let count = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many messages"));

@@ -1,7 +1,7 @@
 //! The identifiers of many messages, as rows with a column for each type.
 
 use crate::error::CdpError;
-use crate::identity::gather::Row;
+use crate::identity::gather::Shown;
 use crate::identity::rules::Rules;
 use crate::ingest::plan::{self, moment};
 use crate::workspace::Workspace;
@@ -13,34 +13,24 @@ pub fn rows<'a>(
     ws: &Workspace,
     rules: &Rules,
     messages: impl Iterator<Item = (i64, &'a Message, i64)>,
-) -> Result<(Vec<Row>, Vec<i32>), CdpError> {
+) -> Result<(Shown, Vec<i32>), CdpError> {
     let mut types: Vec<i32> = Vec::new();
     let mut columns: HashMap<(i32, usize), usize> = HashMap::new();
-    let mut rows = Vec::with_capacity(messages.size_hint().1.unwrap_or(0));
+    let mut shown = Shown::default();
+    // Of the message at hand, how many values of each type there were.
+    let mut met: HashMap<i32, usize> = HashMap::new();
     for (rn, message, at) in messages {
-        let mut values: Vec<Option<String>> = vec![None; types.len()];
+        met.clear();
         for (_, ty, value) in plan::named(ws, rules, message)? {
-            let type_id = ty.type_id;
-            let mut nth = 0;
-            let column = loop {
-                let column = *columns.entry((type_id, nth)).or_insert_with(|| {
-                    types.push(type_id);
-                    types.len() - 1
-                });
-                values.resize(types.len(), None);
-                if values.get(column).is_some_and(Option::is_none) {
-                    break column;
-                }
-                nth += 1;
-            };
-            if let Some(slot) = values.get_mut(column) {
-                *slot = Some(value.to_owned());
-            }
+            let nth = met.entry(ty.type_id).or_default();
+            let column = *columns.entry((ty.type_id, *nth)).or_insert_with(|| {
+                types.push(ty.type_id);
+                types.len() - 1
+            });
+            *nth += 1;
+            shown.value(column, value)?;
         }
-        rows.push(Row { rn, seen: Some(moment(at)?), values, fault: None });
+        shown.end_row(rn, Some(moment(at)?), None);
     }
-    for row in &mut rows {
-        row.values.resize(types.len(), None);
-    }
-    Ok((rows, types))
+    Ok((shown, types))
 }
