@@ -4,44 +4,26 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use std::fmt;
 use std::hash::BuildHasher;
 
-/// Distinct texts in the order in which they came: the first has the place 0.
+/// Texts, each with its place, from 0.
 #[derive(Default, Clone)]
-pub struct Texts {
+pub struct TextList {
     /// All of them, one after the other.
     all: String,
     /// Where each ends.
     ends: Vec<usize>,
-    /// The places, each with the hash of its text, so that growing does not read the texts again.
-    places: HashTable<(u64, u32)>,
-    hasher: DefaultHashBuilder,
 }
 
-impl Texts {
-    /// None.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The place of a text, and whether it came now for the first time. `None`: there are 2^32 - 2 others already.
-    pub fn insert(&mut self, text: &str) -> Option<(u32, bool)> {
-        let hash = self.hasher.hash_one(text);
-        let (all, ends) = (&self.all, &self.ends);
-        if let Some((_, place)) =
-            self.places.find(hash, |(other, place)| *other == hash && at(all, ends, *place) == Some(text))
-        {
-            return Some((*place, false));
-        }
-        // The last two numbers are free for what is no place.
-        let place = u32::try_from(self.ends.len()).ok().filter(|place| *place < u32::MAX - 1)?;
+impl TextList {
+    fn push(&mut self, text: &str) {
         self.all.push_str(text);
         self.ends.push(self.all.len());
-        self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
-        Some((place, true))
     }
 
     /// The text at a place.
     pub fn get(&self, place: u32) -> Option<&str> {
-        at(&self.all, &self.ends, place)
+        let place = place as usize;
+        let begin = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
+        self.all.get(begin..*self.ends.get(place)?)
     }
 
     /// All of them, in the order of their places.
@@ -60,23 +42,80 @@ impl Texts {
         self.ends.is_empty()
     }
 
-    /// About how many bytes they take.
+    /// About how many bytes are in use.
     pub fn bytes(&self) -> usize {
-        self.all.capacity()
-            + self.ends.capacity() * size_of::<usize>()
-            + self.places.capacity() * size_of::<(u64, u32)>()
+        self.all.len() + self.ends.len() * size_of::<usize>()
     }
 }
 
-fn at<'a>(all: &'a str, ends: &[usize], place: u32) -> Option<&'a str> {
-    let place = place as usize;
-    let begin = if place == 0 { 0 } else { *ends.get(place - 1)? };
-    all.get(begin..*ends.get(place)?)
+/// What is looked at to find a text: all but the text itself, which lies elsewhere.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    hash: u64,
+    begin: usize,
+    length: u32,
+    place: u32,
+}
+
+/// Distinct texts in the order in which they came: the first has the place 0.
+#[derive(Default, Clone)]
+pub struct Texts {
+    list: TextList,
+    known: HashTable<Known>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Texts {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The place of a text, and whether it came now for the first time. `None`: there are 2^32 - 2 others already, or it is longer than 4 GB.
+    pub fn insert(&mut self, text: &str) -> Option<(u32, bool)> {
+        let hash = self.hasher.hash_one(text);
+        let length = u32::try_from(text.len()).ok()?;
+        let all = self.list.all.as_bytes();
+        let same = |known: &Known| {
+            let bytes = || all.get(known.begin..known.begin + text.len());
+            known.hash == hash && known.length == length && bytes() == Some(text.as_bytes())
+        };
+        if let Some(known) = self.known.find(hash, same) {
+            return Some((known.place, false));
+        }
+        // The last two numbers are free for what is no place.
+        let place = u32::try_from(self.list.len()).ok().filter(|place| *place < u32::MAX - 1)?;
+        let known = Known { hash, begin: self.list.all.len(), length, place };
+        self.list.push(text);
+        self.known.insert_unique(hash, known, |known| known.hash);
+        Some((place, true))
+    }
+
+    /// The texts, by place.
+    pub fn list(&self) -> &TextList {
+        &self.list
+    }
+
+    /// The texts, by place; what tells whether one is there already is given back.
+    pub fn into_list(self) -> TextList {
+        self.list
+    }
+
+    /// About how many bytes are in use.
+    pub fn bytes(&self) -> usize {
+        self.list.bytes() + self.known.len() * size_of::<Known>()
+    }
+}
+
+impl fmt::Debug for TextList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl fmt::Debug for Texts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        self.list.fmt(f)
     }
 }
 
@@ -92,7 +131,8 @@ mod tests {
         assert_eq!(texts.insert(""), Some((0, true)));
         assert_eq!(texts.insert("é"), Some((1, true)));
         assert_eq!(texts.insert(""), Some((0, false)));
-        assert_eq!((texts.get(0), texts.get(1), texts.get(2)), (Some(""), Some("é"), None));
+        let list = texts.into_list();
+        assert_eq!((list.get(0), list.get(1), list.get(2)), (Some(""), Some("é"), None));
     }
 
     proptest! {
@@ -104,10 +144,10 @@ mod tests {
                 let next = map.len() as u32;
                 let place = *map.entry(text.clone()).or_insert(next);
                 prop_assert_eq!(ours.insert(text), Some((place, place == next && map.len() as u32 > next)));
-                prop_assert_eq!(ours.get(place), Some(text.as_str()));
+                prop_assert_eq!(ours.list().get(place), Some(text.as_str()));
             }
-            prop_assert_eq!(ours.len(), map.len());
-            for (place, text) in ours.iter().enumerate() {
+            prop_assert_eq!(ours.list().len(), map.len());
+            for (place, text) in ours.list().iter().enumerate() {
                 prop_assert_eq!(map[text] as usize, place);
             }
         }

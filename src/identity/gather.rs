@@ -28,7 +28,7 @@ use crate::pg::{scan, sequence, spi, temp};
 use crate::workspace::Workspace;
 use pg_cdp_core::norm::Normaliser;
 use pg_cdp_core::numbers::NumberMap;
-use pg_cdp_core::texts::Texts;
+use pg_cdp_core::texts::{TextList, Texts};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::itemptr::item_pointer_to_u64;
 use pgrx::pg_sys::ItemPointerData;
@@ -49,6 +49,8 @@ pub struct Refused {
 /// An identifier that was seen at another time, where its row is, and when it was, in microseconds since 2000.
 type Moved<'a> = (&'a Identifier, ItemPointerData, (i64, i64));
 
+type Times = Vec<TimestampWithTimeZone>;
+
 /// A row that shows identifiers.
 #[derive(Debug, Clone, Copy)]
 struct Sight {
@@ -64,7 +66,7 @@ struct Sight {
 pub struct Sights {
     identifiers: Vec<Identifier>,
     /// The values as they are kept, by type.
-    values: BTreeMap<i32, Texts>,
+    values: BTreeMap<i32, TextList>,
     /// The normal forms of those of which that is not what is kept, by place.
     plain: HashMap<u32, String>,
     rows: Vec<Sight>,
@@ -101,6 +103,7 @@ impl Sights {
         let mut sights = Self::default();
         let mut identified: Identified = Vec::with_capacity(types.len());
         let mut faulty: Vec<Faulty> = Vec::new();
+        let mut values: BTreeMap<i32, Texts> = BTreeMap::new();
         // Several columns may be of the same type. Where the identifiers of each are, by the place of their value.
         let mut places_of: HashMap<i32, Vec<u32>> = HashMap::new();
         for (column, type_id) in types.iter().enumerate() {
@@ -110,7 +113,7 @@ impl Sights {
                 identified.push(Vec::new());
                 continue;
             };
-            let kept_values = sights.values.entry(*type_id).or_default();
+            let kept_values = values.entry(*type_id).or_default();
             let places = places_of.entry(*type_id).or_default();
             let mut of_column = Vec::with_capacity(texts.len());
             for (text, value) in (0u32..).zip(texts.iter()) {
@@ -137,6 +140,7 @@ impl Sights {
             }
             identified.push(of_column);
         }
+        sights.values = values.into_iter().map(|(type_id, values)| (type_id, values.into_list())).collect();
         look_up(&mut sights)?;
         let blocked = sights.blocked(ws)?;
         if !blocked.is_empty() {
@@ -195,7 +199,9 @@ impl Sights {
                     identifier.node_id = -1;
                     fresh.push(*place);
                 }
-                identifier.span.note(row.seen);
+                if let Some(seen) = row.seen {
+                    identifier.span.note(micros(seen));
+                }
             }
             // Those of a row in an order that does not depend on that of its columns.
             if let Some(of_row) = fresh.get_mut(listed..)
@@ -467,11 +473,10 @@ fn place_of(identified: &Identified, cell: &Cell) -> u32 {
 }
 
 /// Numbers, first and last times of identifiers that were seen at another time.
-#[allow(clippy::type_complexity)]
-fn columns(moved: &[Moved]) -> Result<(Vec<i64>, Vec<TimestampWithTimeZone>, Vec<TimestampWithTimeZone>), CdpError> {
+fn columns(moved: &[Moved]) -> Result<(Vec<i64>, Times, Times), CdpError> {
     let ids = moved.iter().map(|(identifier, ..)| identifier.node_id).collect();
-    let first = moved.iter().map(|(.., span)| time(span.0)).collect::<Result<_, _>>()?;
-    let last = moved.iter().map(|(.., span)| time(span.1)).collect::<Result<_, _>>()?;
+    let first = moved.iter().map(|(.., span)| time(span.0)).collect::<Result<Times, _>>()?;
+    let last = moved.iter().map(|(.., span)| time(span.1)).collect::<Result<Times, _>>()?;
     Ok((ids, first, last))
 }
 

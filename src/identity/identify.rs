@@ -377,8 +377,7 @@ impl Event<'_> {
         let row: Vec<i64> = linking.iter().map(|s| s.node_id).filter(|node| !around.contains(node)).collect();
         batch.rows.push(&row);
         for s in linking.iter().filter(|s| row.contains(&s.node_id)) {
-            batch.nodes.push(s.node_id);
-            batch.type_of.insert(s.node_id, s.type_id);
+            batch.nodes.push((s.node_id, s.type_id));
             if let Some(Home { profile_id, created_at, contested }) = s.home {
                 batch.know(s.node_id, profile_id, created_at, contested);
             }

@@ -1,7 +1,7 @@
 //! Stitching a batch: components from the edges that its rows show, profiles from the components.
 
 use super::arrive;
-use super::follow::{self, Change, Created, Moved, Redirected, numbers};
+use super::follow::{self, Change, Created, Moved, Redirected};
 use super::gather::{self, Identifier, Sights, Unwritten};
 use super::govern::{self, Cause};
 use super::graph;
@@ -12,7 +12,7 @@ use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
 use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
-use pg_cdp_core::numbers::{NumberMap, NumberSet};
+use pg_cdp_core::numbers::{self, NumberMap, NumberSet};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
@@ -122,6 +122,7 @@ pub fn join(
     prepared: bool,
 ) -> Result<Joined, CdpError> {
     let components = stitch(&batch.rows, &batch.states, &batch.ages).map_err(|e| CdpError::internal(e.to_string()))?;
+    let lookup = Lookup::of(&batch);
     let mut slow: BTreeSet<usize> = BTreeSet::new();
     let mut places = None;
     if !batch.contested.is_empty() || !around.is_empty() {
@@ -129,9 +130,9 @@ pub fn join(
         slow.extend(batch.contested.iter().filter_map(|profile| places.profiles.get(profile).copied()));
         slow.extend(around.iter().filter_map(|node| places.at(&batch, *node)));
     }
-    slow.extend(limits(ws, rules, &batch, &components, &slow)?);
+    slow.extend(limits(ws, rules, &batch, &lookup, &components, &slow)?);
 
-    let (change, homes) = joined(ws, rules, &batch, &components, &slow)?;
+    let (change, homes) = joined(ws, rules, &batch, &lookup, &components, &slow)?;
     let unwritten = std::mem::take(&mut batch.unwritten);
     gather::write(ws, unwritten, cause.source_id, |node| homes.get(&node).copied())?;
     let derived = follow::apply(ws, cause, &change, prepared)?;
@@ -139,12 +140,30 @@ pub fn join(
     if !slow.is_empty() {
         let places = places.unwrap_or_else(|| Places::of(&components));
         let is_slow = |node: &i64| places.at(&batch, *node).is_some_and(|place| slow.contains(&place));
-        seeds.extend(batch.nodes.iter().copied().filter(is_slow));
+        seeds.extend(batch.nodes.iter().map(|(node, _)| *node).filter(is_slow));
     }
     seeds.extend(around);
     let homes = seeds.is_empty().then_some(homes);
     let derived = govern::judge(ws, &seeds, cause, prepared || derived)?.derived || derived;
     Ok(Joined { derived, homes })
+}
+
+/// Where the identifiers of a batch are among its new ones, and among those of its rows.
+struct Lookup {
+    new: numbers::Places,
+    nodes: numbers::Places,
+}
+
+impl Lookup {
+    fn of(batch: &Batch<'_>) -> Self {
+        let new = numbers::Places::of(batch.unwritten.iter().map(|new| new.node_id));
+        Self { new, nodes: numbers::Places::of(batch.nodes.iter().map(|(node, _)| *node)) }
+    }
+
+    /// The type of an identifier of the rows.
+    fn type_of(&self, batch: &Batch<'_>, node: i64) -> Option<i32> {
+        self.nodes.get(node).and_then(|place| Some(batch.nodes.get(place)?.1))
+    }
 }
 
 /// In which component each part is that rows join: an identifier without a profile, or a profile.
@@ -179,10 +198,8 @@ impl Places {
 pub struct Batch<'a> {
     /// The rows: identifiers that link.
     pub rows: Rows,
-    /// The identifiers of the rows.
-    pub nodes: Vec<i64>,
-    /// Types of identifiers, theirs among them.
-    pub type_of: NumberMap<i32>,
+    /// The identifiers of the rows, each with its type, ascending.
+    pub nodes: Vec<(i64, i32)>,
     /// New identifiers that are written with their profiles, ascending.
     pub unwritten: Vec<Unwritten<'a>>,
     profile_of: NumberMap<i64>,
@@ -223,11 +240,10 @@ impl<'a> Batch<'a> {
             nodes.clear();
             nodes.extend(row.iter().map(|i| i.node_id));
             batch.rows.push(&nodes);
-            batch.nodes.extend_from_slice(&nodes);
+            batch.nodes.extend(row.iter().map(|i| (i.node_id, i.type_id)));
         }
         batch.nodes.sort_unstable();
         batch.nodes.dedup();
-        batch.type_of = sights.identifiers().iter().filter(|i| links(i)).map(|i| (i.node_id, i.type_id)).collect();
         batch
     }
 }
@@ -262,6 +278,7 @@ fn limits(
     ws: &Workspace,
     rules: &Rules,
     batch: &Batch<'_>,
+    lookup: &Lookup,
     components: &[Component],
     slow: &BTreeSet<usize>,
 ) -> Result<BTreeSet<usize>, CdpError> {
@@ -272,13 +289,14 @@ fn limits(
     }
     // Profiles that merge, or that get a value of such a type, with what they have; a single new value breaks no limit.
     let (mut profiles, mut place_of) = (Vec::new(), HashMap::new());
-    let (mut newcomers, mut held): (Vec<(i64, usize)>, Vec<(usize, i32, Cow<'_, str>)>) = (Vec::new(), Vec::new());
+    let mut newcomers: Vec<(i64, usize)> = Vec::new();
+    let mut held: Vec<(usize, i32, Cow<'_, str>)> = Vec::new();
     for (place, component) in components.iter().enumerate().filter(|(place, _)| !slow.contains(place)) {
         let fresh: Vec<i64> = component
             .newcomers
             .iter()
             .copied()
-            .filter(|node| batch.type_of.get(node).is_some_and(|ty| limited.contains(ty)))
+            .filter(|node| lookup.type_of(batch, *node).is_some_and(|ty| limited.contains(&ty)))
             .collect();
         let grows = !fresh.is_empty() && (fresh.len() > 1 || component.survivor.is_some());
         if !grows && component.retired.is_empty() {
@@ -305,20 +323,22 @@ fn limits(
         }
     }
     if !newcomers.is_empty() {
-        let place_of: NumberMap<usize> = newcomers.iter().copied().collect();
-        for new in &batch.unwritten {
-            if let Some(place) = place_of.get(&new.node_id) {
-                held.push((*place, new.type_id, new.value.into()));
+        let mut written: NumberMap<usize> = NumberMap::default();
+        for (node, place) in newcomers {
+            match lookup.new.get(node).and_then(|nth| batch.unwritten.get(nth)) {
+                Some(new) => held.push((place, new.type_id, new.value.into())),
+                None => {
+                    written.insert(node, place);
+                }
             }
         }
-        let written = |node: &i64| batch.unwritten.binary_search_by_key(node, |new| new.node_id).is_err();
-        let ids: Vec<i64> = newcomers.into_iter().map(|(node, _)| node).filter(written).collect();
+        let ids: Vec<i64> = written.keys().copied().collect();
         for (node, type_id, value) in spi::rows_cached(
             &ws.sql("SELECT n.node_id, n.type_id, n.value FROM @ws@.node n WHERE n.node_id = ANY ($1)"),
             &[ids.into()],
             read,
         )? {
-            if let Some(place) = place_of.get(&node) {
+            if let Some(place) = written.get(&node) {
                 held.push((*place, type_id, value.into()));
             }
         }
@@ -341,21 +361,23 @@ fn joined(
     ws: &Workspace,
     rules: &Rules,
     batch: &Batch<'_>,
+    lookup: &Lookup,
     components: &[Component],
     slow: &BTreeSet<usize>,
 ) -> Result<(Change, NumberMap<i64>), CdpError> {
     // A new profile is founded on the most telling of its identifiers: a shared device would take the number along when it moves on.
     let telling = |node: &i64| {
-        let priority = batch.type_of.get(node).and_then(|ty| rules.get(*ty).ok()).map_or(i32::MAX, |ty| ty.priority);
+        let priority =
+            lookup.type_of(batch, *node).and_then(|ty| rules.get(ty).ok()).map_or(i32::MAX, |ty| ty.priority);
         (priority, *node)
     };
     let mut change = Change::default();
     let fast = || components.iter().enumerate().filter(|(place, _)| !slow.contains(place)).map(|(_, c)| c);
-    let mut numbers = numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
+    let mut numbers = follow::numbers(ws, fast().filter(|c| c.needs_profile()).count())?.into_iter();
     let mut into: NumberMap<i64> = NumberMap::default();
     let mut homes: NumberMap<i64> = NumberMap::default();
     homes.reserve(batch.unwritten.len());
-    let is_written = |node: &&i64| batch.unwritten.binary_search_by_key(*node, |new| new.node_id).is_err();
+    let is_written = |node: &&i64| lookup.new.get(**node).is_none();
     for component in fast() {
         let home = match component.survivor {
             Some(home) => home,

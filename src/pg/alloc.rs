@@ -92,6 +92,24 @@ fn out_of_memory(size: usize) {
     }
 }
 
+/// Pieces of so many bytes lie in huge pages where the system offers them on request. What a first load keeps of its rows is gigabytes that are visited in no order: in pages of 4 kB the processor
+/// waits longer for the addresses than for the data.
+const HUGE_FROM: usize = 8 << 20;
+
+/// Asks for huge pages for a piece of memory; whether it gets them makes no difference but in time.
+fn advise(memory: *mut u8, size: usize) {
+    #[cfg(target_os = "linux")]
+    if size >= HUGE_FROM && !memory.is_null() {
+        const PAGE: usize = 4096;
+        let begin = memory.addr().next_multiple_of(PAGE);
+        let length = (memory.addr() + size - begin) / PAGE * PAGE;
+        // SAFETY: the whole pages of a piece that has just been allocated; the advice changes nothing of what is in them.
+        unsafe { libc::madvise(memory.with_addr(begin).cast(), length, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (memory, size);
+}
+
 // SAFETY: every call goes to the system allocator unchanged; a null result either stays null or never returns.
 unsafe impl GlobalAlloc for PgAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -100,6 +118,7 @@ unsafe impl GlobalAlloc for PgAllocator {
         if memory.is_null() {
             out_of_memory(layout.size());
         }
+        advise(memory, layout.size());
         memory
     }
 
@@ -109,6 +128,7 @@ unsafe impl GlobalAlloc for PgAllocator {
         if memory.is_null() {
             out_of_memory(layout.size());
         }
+        advise(memory, layout.size());
         memory
     }
 
@@ -118,6 +138,7 @@ unsafe impl GlobalAlloc for PgAllocator {
         if memory.is_null() {
             out_of_memory(size);
         }
+        advise(memory, size);
         memory
     }
 

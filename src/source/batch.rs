@@ -105,7 +105,7 @@ pub fn count(after: i64, upto: i64) -> Result<i64, CdpError> {
 const READ_AT_ONCE: i64 = 50_000;
 
 /// So many rows are taken together whatever memory they take, and no more than so many.
-const TOGETHER: std::ops::Range<usize> = 100_000..5_000_000;
+const TOGETHER: std::ops::Range<usize> = 100_000..20_000_000;
 
 /// About how many bytes rows take until they are written, with all that is made of them.
 pub fn memory_of(shown: &Shown) -> usize {

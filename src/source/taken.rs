@@ -88,9 +88,7 @@ impl Hashed {
 
     /// About how many bytes are in use.
     pub fn bytes(&self) -> usize {
-        self.keys.capacity()
-            + self.ends.capacity() * size_of::<usize>()
-            + self.hashes.capacity() * size_of::<[u8; 16]>()
+        self.keys.len() + self.ends.len() * size_of::<usize>() + self.hashes.len() * size_of::<[u8; 16]>()
     }
 
     /// Takes note that the rows were taken, none of them before, without a query; `false`: that is not possible.

@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// A relation takes so many times less on disk than its rows in memory until they are written: larger ones are not tried.
-const TIMES_ON_DISK: usize = 4;
+const TIMES_ON_DISK: usize = 6;
 
 /// Plans that a run takes its relation whole, if it can; then there is no spool until [`take`] finds that it cannot. `false`: the rows have to be kept aside.
 pub fn plan(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> {

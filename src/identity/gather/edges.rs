@@ -1,5 +1,6 @@
 //! The edges that the rows of a batch show.
 
+use super::identifier::Span;
 use super::{Sights, micros, time};
 use crate::error::CdpError;
 use crate::guc;
@@ -19,16 +20,15 @@ impl Sights {
         trust: i32,
     ) -> Result<Vec<(i64, i64)>, CdpError> {
         // Numbers of the ends, the smaller first, then the time, and where the ends are.
-        let mut shown: Vec<(i64, i64, Option<i64>, u32, u32)> = Vec::with_capacity(self.rows.len());
+        let mut shown: Vec<(i64, i64, i64, u32, u32)> = Vec::with_capacity(self.rows.len());
         let node = |place: u32| self.identifiers.get(place as usize).map_or(0, |i| i.node_id);
         for row in &self.rows {
-            let seen = row.seen.map(micros);
+            let seen = row.seen.map_or(NEVER, micros);
             for (a, b) in self.pairs(row) {
                 let (x, y) = (node(a), node(b));
                 shown.push(if x < y { (x, y, seen, a, b) } else { (y, x, seen, b, a) });
             }
         }
-        // No time comes first in the order.
         shown.sort_unstable();
         let mut fresh = Vec::new();
         let (mut new, mut known) = (Edges::default(), Edges::default());
@@ -44,8 +44,10 @@ impl Sights {
                 }
                 None => None,
             };
-            let last = group.last().and_then(|(_, _, seen, ..)| *seen);
-            let span = group.iter().find_map(|(_, _, seen, ..)| *seen).zip(last);
+            let mut span = Span::NONE;
+            for (.., seen, _, _) in group.iter().filter(|(_, _, seen, ..)| *seen != NEVER) {
+                span.note(*seen);
+            }
             let edge = Edge { from: a.node_id, to: b.node_id, strong, reason, span };
             if a.fresh || b.fresh {
                 fresh.extend(strong.then_some((edge.from, edge.to)));
@@ -80,6 +82,9 @@ impl Sights {
     }
 }
 
+/// No time: before the earliest that PostgreSQL has.
+const NEVER: i64 = i64::MIN + 1;
+
 /// An edge to be entered.
 #[derive(Clone)]
 struct Edge {
@@ -88,8 +93,8 @@ struct Edge {
     strong: bool,
     /// Why it does not link, if a rule keeps it from it.
     reason: Option<Box<str>>,
-    /// When the rows that show it speak of first and last, in microseconds since 2000.
-    span: Option<(i64, i64)>,
+    /// The times that the rows that show it speak of.
+    span: Span,
 }
 
 /// Edges to be entered.
@@ -105,8 +110,8 @@ impl Edges {
             let some = || self.0.iter().filter(|edge| edge.strong == strong && edge.reason.is_none());
             let from: Vec<i64> = some().map(|edge| edge.from).collect();
             let to: Vec<i64> = some().map(|edge| edge.to).collect();
-            let first: Vec<i64> = some().map(|edge| edge.span.map_or(now, |span| span.0)).collect();
-            let last: Vec<i64> = some().map(|edge| edge.span.map_or(now, |span| span.1)).collect();
+            let first: Vec<i64> = some().map(|edge| edge.span.ends().map_or(now, |span| span.0)).collect();
+            let last: Vec<i64> = some().map(|edge| edge.span.ends().map_or(now, |span| span.1)).collect();
             let times = (Column::Int8(&first), Column::Int8(&last));
             if !enter::edges(ws, &from, &to, source_id, trust, state, times)? {
                 rest.0.extend(some().cloned());
@@ -126,7 +131,7 @@ impl Edges {
         let Some(shown) = hold::shown(ws, &pairs, source_id)? else { return Ok(self) };
         let (mut new, mut moved) = (Self::default(), Self::default());
         for (edge, shown) in self.0.into_iter().zip(shown) {
-            match (shown, edge.span) {
+            match (shown, edge.span.ends()) {
                 (None, _) => {
                     fresh.extend(edge.strong.then_some((edge.from, edge.to)));
                     new.0.push(edge);
@@ -158,8 +163,9 @@ impl Edges {
             to.push(edge.to);
             strong.push(edge.strong);
             reasons.push(edge.reason.map(String::from));
-            first.push(edge.span.map(|span| time(span.0)).transpose()?);
-            last.push(edge.span.map(|span| time(span.1)).transpose()?);
+            let span = edge.span.ends();
+            first.push(span.map(|span| time(span.0)).transpose()?);
+            last.push(span.map(|span| time(span.1)).transpose()?);
         }
         spi::rows(
             &ws.sql(&format!(

@@ -2,7 +2,6 @@
 
 use crate::identity::rules::IdentifierType;
 use crate::identity::sight::Home;
-use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::ItemPointerData;
 use std::num::NonZeroI64;
 
@@ -112,11 +111,9 @@ impl Span {
     /// Of no time.
     pub const NONE: Self = Self { first: i64::MAX, last: i64::MIN };
 
-    /// Takes another time into account, if there is one.
-    pub fn note(&mut self, at: Option<TimestampWithTimeZone>) {
-        if let Some(at) = at.map(i64::from) {
-            (self.first, self.last) = (self.first.min(at), self.last.max(at));
-        }
+    /// Takes another time into account.
+    pub fn note(&mut self, at: i64) {
+        (self.first, self.last) = (self.first.min(at), self.last.max(at));
     }
 
     /// The first and the last of them.

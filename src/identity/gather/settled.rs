@@ -82,10 +82,11 @@ impl SettledSights {
 
     /// Enters when identifiers were seen, and edges shown.
     pub fn write(mut self, ws: &Workspace, rules: &Rules, source_id: i32, trust: i32) -> Result<(), CdpError> {
-        for row in &self.0.rows {
-            for place in self.0.places.get(row.begin..row.begin + row.count as usize).unwrap_or_default() {
-                if let Some(identifier) = self.0.identifiers.get_mut(*place as usize) {
-                    identifier.span.note(row.seen);
+        let Sights { rows, places, identifiers, .. } = &mut self.0;
+        for (row, seen) in rows.iter().filter_map(|row| Some((row, micros(row.seen?)))) {
+            for place in places.get(row.begin..row.begin + row.count as usize).unwrap_or_default() {
+                if let Some(identifier) = identifiers.get_mut(*place as usize) {
+                    identifier.span.note(seen);
                 }
             }
         }

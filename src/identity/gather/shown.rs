@@ -1,7 +1,7 @@
 //! Rows as their mapping gave them: of each the values of some identifiers, each distinct value of a column kept once.
 
 use crate::error::CdpError;
-use pg_cdp_core::texts::Texts;
+use pg_cdp_core::texts::{TextList, Texts};
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::HashMap;
 
@@ -92,8 +92,8 @@ impl Shown {
     }
 
     /// The distinct values of a column.
-    pub fn texts(&self, column: usize) -> Option<&Texts> {
-        self.columns.get(column).map(|column| &column.texts)
+    pub fn texts(&self, column: usize) -> Option<&TextList> {
+        self.columns.get(column).map(|column| column.texts.list())
     }
 
     /// Why a row cannot be used, whatever its identifiers are.
