@@ -13,6 +13,7 @@ use crate::graph::union_find::UnionFind;
 
 mod components;
 mod order;
+mod plain;
 mod tally;
 mod times;
 
@@ -184,10 +185,11 @@ impl std::error::Error for GovernError {}
 /// A node of a type that is [`Shared::Nobody`]'s which is the endpoint of an unforced edge that a limit or a cannot-link
 /// suspends loses all its unforced edges, and the others are decided anew without them, until no more such nodes appear.
 ///
-/// Time is that of sorting nodes and edges, and for each type with a window the limit times the values. Nothing is recursive.
+/// Time is that of sorting nodes and edges, and for each type with a window the limit times the values. Where there are no more values than a component may hold,
+/// and no pairs to keep apart, no order matters and nothing is sorted. Nothing is recursive.
 ///
 /// # Errors
-/// [`GovernError`] when an index is out of range or a node is given twice.
+/// [`GovernError`] when an index is out of range, or, where the order matters, when a node is given twice.
 pub fn govern(
     rules: &[TypeRule],
     nodes: &[Node<'_>],
@@ -195,6 +197,9 @@ pub fn govern(
     cannot_link: &[(u32, u32)],
 ) -> Result<Verdict, GovernError> {
     check(rules, nodes, edges, cannot_link)?;
+    if !plain::may_refuse(rules, nodes, cannot_link) {
+        return Ok(plain::govern(nodes, edges));
+    }
     let order = order::Order::new(rules, nodes)?;
     let mut states = vec![State::Accepted; edges.len()];
     let queue = order.queue(edges, &mut states);

@@ -114,6 +114,17 @@ proptest! {
         prop_assert_eq!(g.govern(), naive::govern(&g.rules, &g.nodes, &g.edges, &g.cannot_link));
     }
 
+    /// No rule can refuse anything when there are no more values than a component may hold, and no pairs to keep apart.
+    #[test]
+    fn equals_the_twin_where_nothing_is_refused(g in graph(14, 26), most in vec(prop::option::of(14u32..20), RULES)) {
+        let rules = g.rules.iter().zip(&most).map(|(rule, &limit)| TypeRule { limit, ..*rule }).collect();
+        let g = Graph { rules, cannot_link: Vec::new(), ..g };
+        let verdict = g.govern();
+        let refused = |state: &State| !matches!(state, State::Accepted | State::Suspended(Reason::Unlinked | Reason::Quarantined { .. }));
+        prop_assert!(!verdict.states.iter().any(refused));
+        prop_assert_eq!(verdict, naive::govern(&g.rules, &g.nodes, &g.edges, &g.cannot_link));
+    }
+
     #[test]
     fn numbering_and_order_are_no_matter((g, [nodes, edges, pairs], turned) in shuffled()) {
         let place = |n: u32| nodes.iter().position(|&m| m == n).unwrap() as u32;
