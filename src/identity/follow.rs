@@ -378,7 +378,8 @@ fn enter_moves(ws: &Workspace, ids: &[i64], before: &[i64], after: &[i64]) -> Re
     if !guc::direct_write() || !sequence::is_usable(&ws.name, NUMBERS) {
         return Ok(false);
     }
-    let numbers = sequence::next(&ws.name, NUMBERS, ids.len())?;
+    // Whoever moves identifiers holds the workspace lock.
+    let numbers = sequence::next_alone(&ws.name, NUMBERS, ids.len())?;
     let columns = [
         Column::Int8(&numbers),
         Column::Int8(ids),

@@ -10,7 +10,8 @@ use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
-use pg_cdp_core::numbers::{NumberMap, NumberSet};
+use pg_cdp_core::graph::places::Places;
+use pg_cdp_core::numbers::NumberSet;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::ItemPointerData;
 use pgrx::spi::SpiHeapTupleData;
@@ -78,7 +79,7 @@ pub struct Graph {
     pub cannot_link: Vec<(u32, u32)>,
     /// For each of them the first operation that says so.
     pub kept_apart_by: Vec<i64>,
-    places: NumberMap<u32>,
+    places: Places,
 }
 
 /// An edge as a row has it; state and reason as they are kept.
@@ -176,16 +177,14 @@ impl Graph {
                 break;
             }
         }
-        (graph.cannot_link, graph.kept_apart_by) = decisions
-            .iter()
-            .filter_map(|((a, b), by)| Some(((*graph.places.get(a)?, *graph.places.get(b)?), *by)))
-            .unzip();
+        (graph.cannot_link, graph.kept_apart_by) =
+            decisions.iter().filter_map(|((a, b), by)| Some(((graph.place(*a)?, graph.place(*b)?), *by))).unzip();
         Ok(graph)
     }
 
     /// The place of an identifier.
     pub fn place(&self, node_id: i64) -> Option<u32> {
-        self.places.get(&node_id).copied()
+        self.places.get(node_id)
     }
 
     fn node(&self, node_id: i64) -> Option<&Node> {
@@ -304,7 +303,7 @@ impl Graph {
 
     /// Enters an identifier; gives its place when it was not as whole before.
     fn enter(&mut self, node: Node) -> Result<Option<u32>, CdpError> {
-        if let Some(&place) = self.places.get(&node.node_id) {
+        if let Some(place) = self.places.get(node.node_id) {
             let known = self.nodes.get_mut(place as usize);
             return Ok(known.filter(|known| node.whole && !known.whole).map(|known| {
                 (known.whole, known.fresh) = (true, true);

@@ -219,7 +219,7 @@ pub fn of(ws: &Workspace, profiles: &[i64], types: &[i32]) -> Result<Vec<Held>, 
         let mut found = Vec::new();
         let mut lookup = table.lookup(by_profile, &[is(node::PROFILE_ID, 0)])?;
         for &profile_id in profiles {
-            lookup.rows(&[is(node::PROFILE_ID, profile_id)], |row| {
+            lookup.many_rows(&[is(node::PROFILE_ID, profile_id)], |row| {
                 let type_id = row.int4(node::TYPE_ID);
                 let value = if types.contains(&type_id) { Some(row.text(node::VALUE)?) } else { None };
                 let place = Some(row.version().place());
@@ -370,7 +370,10 @@ pub fn each_node(
     };
     let looked = direct(ws, ("node", node::COLUMNS), [index], |table, [index]| {
         let mut lookup = table.lookup(index, &[is(column, 0)])?;
-        ids.iter().try_for_each(|id| lookup.rows(&[is(column, *id)], &mut read))?;
+        ids.iter().try_for_each(|id| match by {
+            By::Number => lookup.rows(&[is(column, *id)], &mut read),
+            By::Profile => lookup.many_rows(&[is(column, *id)], &mut read),
+        })?;
         lookup.close();
         Ok(())
     })?;

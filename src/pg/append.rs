@@ -89,6 +89,43 @@ impl Column<'_> {
             _ => Ordering::Equal,
         }
     }
+
+    /// Adds bytes that sort as the value of a row does to those of the columns before, as long as there is room.
+    fn add_bytes(&self, row: usize, key: &mut [u8; 16], used: &mut usize) {
+        let mut add = |bytes: &[u8]| {
+            for (slot, byte) in key.iter_mut().skip(*used).zip(bytes) {
+                *slot = *byte;
+            }
+            *used = (*used + bytes.len()).min(16);
+        };
+        let int8 = |value: i64| (value as u64 ^ 1 << 63).to_be_bytes();
+        match *self {
+            Self::Int8(values) => add(&int8(values.get(row).copied().unwrap_or(0))),
+            Self::Int8OrNull(values) => match values.get(row).copied().flatten() {
+                Some(value) => add(&int8(value)),
+                // NULLs come last; what follows is not asked for.
+                None => add(&[0xff; 16]),
+            },
+            Self::Int4(values) => add(&(values.get(row).copied().unwrap_or(0) as u32 ^ 1 << 31).to_be_bytes()),
+            Self::Uuid(values) => add(values.get(row).unwrap_or(&[0; 16])),
+            Self::Text(values) => {
+                add(values.get(row).map_or(&[], |value| value.as_bytes()));
+                *used = 16;
+            }
+            Self::TextOrNull(values) => {
+                add(values.get(row).copied().flatten().map_or(&[0xff; 16], |value| value.as_bytes()));
+                *used = 16;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first bytes of the key of a row, which most keys differ in, as a number that sorts as they do.
+fn first_bytes(keys: &[&Column], row: usize) -> u128 {
+    let (mut key, mut used) = ([0; 16], 0);
+    keys.iter().for_each(|column| column.add_bytes(row, &mut key, &mut used));
+    u128::from_be_bytes(key)
 }
 
 pub(super) fn text(value: &str) -> pg_sys::Datum {
@@ -495,12 +532,17 @@ pub(super) unsafe fn fill(
     rows: impl Iterator<Item = u32>,
     check: bool,
 ) {
-    let mut order: Vec<u32> = rows.take(places.len()).collect();
     let keys: Vec<&Column> = index.columns.iter().take(index.keys).filter_map(|n| columns.get(*n)).collect();
-    order.sort_unstable_by(|a, b| {
-        let (a, b) = (*a as usize, *b as usize);
-        let differ = keys.iter().map(|key| key.compare(a, b)).find(|order| order.is_ne());
-        differ.unwrap_or_else(|| a.cmp(&b))
+    let mut order: Vec<(u128, u32)> =
+        rows.take(places.len()).map(|row| (first_bytes(&keys, row as usize), row)).collect();
+    // An index has equal keys in the order of their places.
+    let place = |row: usize| places.get(row).map(|place| (place.ip_blkid.bi_hi, place.ip_blkid.bi_lo, place.ip_posid));
+    order.sort_unstable_by(|(first, a), (second, b)| {
+        first.cmp(second).then_with(|| {
+            let (a, b) = (*a as usize, *b as usize);
+            let differ = keys.iter().map(|key| key.compare(a, b)).find(|order| order.is_ne());
+            differ.unwrap_or_else(|| place(a).cmp(&place(b)))
+        })
     });
     let check =
         if check { pg_sys::IndexUniqueCheck::UNIQUE_CHECK_YES } else { pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO };
@@ -512,7 +554,7 @@ pub(super) unsafe fn fill(
         // SAFETY: an entry is made of the values of the row that lies at its place.
         unsafe {
             memory.within(|| {
-                for row in some {
+                for (_, row) in some {
                     let Some(mut place) = places.get(*row as usize).copied() else { continue };
                     for ((column, value), null) in index.columns.iter().zip(&mut values).zip(&mut nulls) {
                         let datum = columns.get(*column).and_then(|column| column.datum(*row as usize));

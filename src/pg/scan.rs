@@ -261,6 +261,22 @@ impl Table {
         }
     }
 
+    /// The values of a row.
+    ///
+    /// # Safety
+    /// `tuple` must be a row of this table, which has no more than [`MOST_COLUMNS`] columns; its block is held as long as the values are used.
+    unsafe fn row(&self, tuple: pg_sys::HeapTuple) -> Row {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let version = self.version(tuple);
+            let mut row =
+                Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
+            let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
+            pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, values, nulls);
+            row
+        }
+    }
+
     /// Calls `read` with each visible row that meets the conditions, which are on columns of the index. Without the index
     /// (0) the whole table is read.
     pub fn rows(
@@ -323,12 +339,7 @@ impl Table {
                 if seen.is_multiple_of(1024) {
                     pgrx::check_for_interrupts!();
                 }
-                let version = self.version(tuple);
-                let mut row =
-                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
-                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
-                pg_sys::heap_deform_tuple(tuple, (*self.relation).rd_att, values, nulls);
-                match read(&row) {
+                match read(&self.row(tuple)) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {

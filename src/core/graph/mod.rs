@@ -8,6 +8,7 @@ pub mod govern;
 pub mod home;
 pub mod hub;
 pub mod path;
+pub mod places;
 pub mod union_find;
 
 pub use arrival::Arrival;

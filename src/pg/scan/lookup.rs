@@ -64,15 +64,66 @@ impl Lookup<'_> {
             // SAFETY: the slot holds a row of the table while it is read.
             let row = unsafe {
                 let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, std::ptr::null_mut());
-                let version = table.version(tuple);
-                let mut row =
-                    Row { values: [pg_sys::Datum::from(0usize); MOST_COLUMNS], nulls: [false; MOST_COLUMNS], version };
-                let (values, nulls) = (row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
-                pg_sys::heap_deform_tuple(tuple, (*table.relation).rd_att, values, nulls);
-                row
+                table.row(tuple)
             };
             read(&row)
         })
+    }
+
+    /// As [`rows`](Self::rows), for many rows: each block is looked at once for all of its rows, as a bitmap scan does. They come in the order of their places.
+    pub fn many_rows(
+        &mut self,
+        conditions: &[Condition],
+        mut read: impl FnMut(&Row) -> Result<(), CdpError>,
+    ) -> Result<(), CdpError> {
+        let mut places: Vec<(u32, u16)> = Vec::new();
+        self.scan_while(conditions, |scan| {
+            // SAFETY: the scan is open; a place is read before the next one.
+            unsafe {
+                loop {
+                    let place = pg_sys::index_getnext_tid(scan, FORWARD);
+                    let Some(place) = place.as_ref() else { return Ok(()) };
+                    places.push(pgrx::itemptr::item_pointer_get_both(*place));
+                    if places.len().is_multiple_of(1024) {
+                        pgrx::check_for_interrupts!();
+                    }
+                }
+            }
+        })?;
+        // Those of one key are in this order already.
+        places.sort_unstable();
+        let table = self.table;
+        let mut found: Vec<pg_sys::HeapTupleData> = Vec::new();
+        for some in places.chunk_by(|a, b| a.0 == b.0) {
+            pgrx::check_for_interrupts!();
+            let Some((block, _)) = some.first() else { continue };
+            found.clear();
+            // SAFETY: the block is held while its rows are read, and locked while it is looked which of them the snapshot sees. An error gives it back with the (sub)transaction.
+            unsafe {
+                let (relation, snapshot) = (table.relation, pg_sys::GetActiveSnapshot());
+                let buffer = pg_sys::ReadBuffer(relation, *block);
+                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+                for (_, offset) in some {
+                    let (mut place, mut tuple) = (pg_sys::ItemPointerData::default(), pg_sys::HeapTupleData::default());
+                    pgrx::itemptr::item_pointer_set_all(&mut place, *block, *offset);
+                    let none = std::ptr::null_mut();
+                    if pg_sys::heap_hot_search_buffer(&mut place, relation, buffer, snapshot, &mut tuple, none, true) {
+                        found.push(tuple);
+                    }
+                }
+                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+                let mut result = Ok(());
+                for tuple in &mut found {
+                    result = read(&table.row(tuple));
+                    if result.is_err() {
+                        break;
+                    }
+                }
+                pg_sys::ReleaseBuffer(buffer);
+                result?;
+            }
+        }
+        Ok(())
     }
 
     /// As [`rows_while`](Self::rows_while), without a look at the rows.
