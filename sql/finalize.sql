@@ -49,7 +49,7 @@ COMMENT ON FUNCTION cdp_identity_dot(bigint) IS 'the identifiers of a profile an
 COMMENT ON FUNCTION cdp_identity_graph(bigint) IS 'the identifiers of a profile and every edge of theirs, those that a rule suspends too, as rows';
 COMMENT ON FUNCTION cdp_identity_mermaid(bigint) IS 'the identifiers of a profile and what ties them, as a Mermaid diagram';
 COMMENT ON FUNCTION cdp_identity_path(text, text, text, text) IS 'the chain of evidence that makes two identifiers one profile, with its weakest step; an error says what keeps them apart';
-COMMENT ON FUNCTION cdp_identity_policy(text, text, text) IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes';
+COMMENT ON FUNCTION cdp_identity_policy(text, text, text, integer, integer) IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes, within caps';
 COMMENT ON FUNCTION cdp_identity_preview(jsonb) IS 'what a change of rules, an object of identifier type to settings, would do to profiles and segments';
 COMMENT ON FUNCTION cdp_identity_revert(bigint, text, text) IS 'takes an operation on identities back';
 COMMENT ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) IS 'changes rules of an identifier type and judges anew what that touches';
@@ -151,7 +151,7 @@ REVOKE ALL ON FUNCTION cdp_cannot_link(text, text, text, text, text, text) FROM 
 REVOKE ALL ON FUNCTION cdp_identifier_type_alter(text, jsonb, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identifier_type_create(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identify(jsonb, text, timestamptz) FROM PUBLIC;
-REVOKE ALL ON FUNCTION cdp_identity_policy(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_identity_policy(text, text, text, integer, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identity_preview(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_identity_revert(bigint, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cdp_link(text, text, text, text, text, text) FROM PUBLIC;

@@ -9,6 +9,8 @@ CREATE TABLE @workspace@.workspace (
     time_zone text NOT NULL,
     phone_region text NOT NULL,
     identity_policy text NOT NULL DEFAULT 'judged' CHECK (identity_policy IN ('judged', 'arrival')),
+    arrival_max_merges integer DEFAULT 100 CHECK (arrival_max_merges >= 0),
+    arrival_max_identifiers integer DEFAULT 1000 CHECK (arrival_max_identifiers > 0),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE @workspace@.workspace IS 'settings of this workspace; exactly one row';
@@ -17,4 +19,6 @@ COMMENT ON COLUMN @workspace@.workspace.version IS 'version of pg_cdp that this 
 COMMENT ON COLUMN @workspace@.workspace.time_zone IS 'time zone in which days begin and literals are read';
 COMMENT ON COLUMN @workspace@.workspace.phone_region IS 'ISO 3166 region of phone numbers written without a country code';
 COMMENT ON COLUMN @workspace@.workspace.identity_policy IS 'judged: what links is a function of all edges; arrival: each row is settled as it comes, and stays so';
+COMMENT ON COLUMN @workspace@.workspace.arrival_max_merges IS 'in order of arrival: profiles that one may have taken over; null: any number';
+COMMENT ON COLUMN @workspace@.workspace.arrival_max_identifiers IS 'in order of arrival: identifiers that a profile may hold; null: any number';
 COMMENT ON COLUMN @workspace@.workspace.created_at IS 'when cdp_init() made this workspace';

@@ -10,6 +10,7 @@ use crate::error::CdpError;
 use crate::guc;
 use crate::pg::scan::{self, Table};
 use crate::pg::{settings, spi, transaction};
+use pg_cdp_core::graph::arrival::Caps;
 use pgrx::pg_sys::Oid;
 use pgrx::spi::{quote_identifier, quote_literal};
 
@@ -24,6 +25,8 @@ pub struct Workspace {
     pub phone_region: String,
     /// Whether identities are settled in order of arrival and not judged by all edges.
     pub arrival: bool,
+    /// How large rows then let profiles get.
+    pub caps: Caps,
     schema: String,
     extension: String,
 }
@@ -63,20 +66,31 @@ impl Workspace {
             home::keep(namespace, function, &extension);
         }
         let settings = spi::rows_cached(
-            &format!("SELECT w.time_zone, w.phone_region, w.identity_policy FROM {schema}.workspace w"),
+            &format!(
+                "SELECT w.time_zone, w.phone_region, w.identity_policy, w.arrival_max_merges, w.arrival_max_identifiers FROM {schema}.workspace w"
+            ),
             &[],
-            |row| Ok([spi::must::<String>(row, 1)?, spi::must::<String>(row, 2)?, spi::must::<String>(row, 3)?]),
+            |row| {
+                Ok(Settings {
+                    time_zone: spi::must(row, 1)?,
+                    phone_region: spi::must(row, 2)?,
+                    policy: spi::must(row, 3)?,
+                    caps: [row.get(4)?, row.get(5)?],
+                })
+            },
         )?;
         let Some(settings) = settings.into_iter().next() else { return Err(CdpError::no_workspace(name)) };
         Ok(Self::with(name, extension, settings))
     }
 
-    fn with(name: &str, extension: String, [time_zone, phone_region, policy]: [String; 3]) -> Self {
+    fn with(name: &str, extension: String, settings: Settings) -> Self {
+        let [merges, identifiers] = settings.caps.map(|most| u32::try_from(most?).ok());
         Self {
             name: name.to_owned(),
-            time_zone,
-            phone_region,
-            arrival: policy == "arrival",
+            time_zone: settings.time_zone,
+            phone_region: settings.phone_region,
+            arrival: settings.policy == "arrival",
+            caps: Caps { merges, identifiers },
             schema: quote_identifier(name),
             extension: quote_identifier(extension),
         }
@@ -123,16 +137,33 @@ impl Workspace {
     }
 }
 
+/// The settings of a workspace as they are kept.
+struct Settings {
+    time_zone: String,
+    phone_region: String,
+    policy: String,
+    /// Of merges and of identifiers.
+    caps: [Option<i32>; 2],
+}
+
 /// The settings of a workspace, looked at without a query; `None` when that is not possible, or when there is no such workspace.
-fn looked_at(name: &str) -> Result<Option<[String; 3]>, CdpError> {
-    look(name, |row| Ok([row.text(TIME_ZONE)?, row.text(PHONE_REGION)?, row.text(IDENTITY_POLICY)?]))
+fn looked_at(name: &str) -> Result<Option<Settings>, CdpError> {
+    look(name, |row| {
+        Ok(Settings {
+            time_zone: row.text(TIME_ZONE)?,
+            phone_region: row.text(PHONE_REGION)?,
+            policy: row.text(IDENTITY_POLICY)?,
+            caps: CAPS.map(|column| (!row.is_null(column)).then(|| row.int4(column))),
+        })
+    })
 }
 
 // Columns of `workspace`, from 1 (sql/workspace/10_workspace.sql).
-const COLUMNS: i32 = 6;
+const COLUMNS: i32 = 8;
 const TIME_ZONE: usize = 3;
 const PHONE_REGION: usize = 4;
 const IDENTITY_POLICY: usize = 5;
+const CAPS: [usize; 2] = [6, 7];
 
 /// Tables that are read without a query, with how many columns they have.
 pub const DIRECT: [(&str, i32); 2] = [("workspace", COLUMNS), ("message", lock::MESSAGE_COLUMNS)];

@@ -55,7 +55,62 @@ SELECT cdp_identity_revert((SELECT max(operation_id) FROM cdp.identity_operation
 SELECT * FROM people() WHERE identifiers ~ 'r[12@]|k';
 SELECT * FROM wrong();
 
--- 4. Back to the other policy: everything is judged by all edges.
+-- 4. Caps: a profile takes over two others at most, and holds five identifiers. Rows go on to belong to it.
+SELECT cdp_identity_policy('arrival', 'small ones', max_merges => 2, max_identifiers => 5) ->> 'moved' AS moved;
+SELECT cdp_identify('{"cookie": "m1"}') AS m1, cdp_identify('{"cookie": "m2"}') AS m2, cdp_identify('{"cookie": "m3"}') AS m3, cdp_identify('{"cookie": "m4"}') AS m4, cdp_identify('{"cookie": "m5"}') AS m5;
+SELECT cdp_identify('{"cookie": ["m1", "m2"]}') AS two, cdp_identify('{"cookie": ["m3", "m4"]}') AS two_more;
+-- Merges that come with a profile count: m1's has taken over one, so has m3's.
+SELECT cdp_identify('{"cookie": ["m1", "m3"]}') AS refused, cdp_identify('{"cookie": ["m1", "m5"]}') AS merged, cdp_identify('{"cookie": ["m2", "m6", "m7", "m8"]}') AS full;
+SELECT * FROM people() WHERE identifiers ~ 'm[1-8]';
+SELECT from_value, to_value, state, reason FROM cdp.edges WHERE from_value ~ '^m[1-8]$' AND state = 'suspended' ORDER BY 1, 2;
+-- A full profile still has its rows; one that is new and tells more begins another.
+SELECT cdp_identify('{"cookie": "m1"}') AS there, cdp_identify('{"cookie": "m1", "user_id": "n1"}') AS another;
+SELECT * FROM wrong();
+-- A merge that is undone counts no longer; a link by hand asks no cap.
+SELECT cdp_unlink('cookie', 'm1', 'cookie', 'm5', 'not they') ->> 'moved' AS moved;
+SELECT cdp_identify('{"cookie": ["m1", "n2"]}') AS fits, cdp_identify('{"cookie": ["m3", "m5"]}') AS merged;
+SELECT cdp_link('cookie', 'm1', 'cookie', 'm3', 'they are') ->> 'merged' IS NOT NULL AS merged;
+SELECT * FROM people() WHERE identifiers ~ 'm[1-8]';
+SELECT cdp_identify('{"cookie": ["m1", "n3"]}') = cdp_identify('{"cookie": "m1"}') AS there, cdp_profile_id('cookie', 'n3') = cdp_profile_id('cookie', 'm1') AS joined;
+SELECT * FROM wrong();
+SELECT cdp_identity_policy('arrival', max_merges => -1);
+SELECT cdp_identity_policy('arrival', max_identifiers => 0);
+SELECT cdp_identity_policy('arrival', 'none', max_merges => NULL, max_identifiers => NULL) ->> 'moved' AS moved;
+SELECT cdp_identify('{"cookie": ["m1", "m6", "m7", "m8", "n3"]}') = cdp_profile_id('cookie', 'm7') AS together;
+
+-- 5. How rows are cut into batches is no matter: all at once, and one by one.
+CREATE TABLE many AS SELECT i AS id, 'x' || (i * 7919) % 23 AS x, 'y' || (i * 104729) % 37 AS y, CASE WHEN i % 3 = 0 THEN 'z' || (i * 31) % 11 END AS z FROM generate_series(1, 120) i;
+SELECT cdp_init('one_by_one', time_zone => 'UTC'), cdp_init('at_once', time_zone => 'UTC');
+CREATE FUNCTION capped() RETURNS void LANGUAGE sql AS $$
+    SELECT cdp_identity_policy('arrival', 'small ones', max_merges => 4, max_identifiers => 9);
+    SELECT cdp_identifier_type_alter('user_id', '{"max_per_profile": 2, "priority": 1}');
+$$;
+SET cdp.workspace = 'one_by_one';
+SELECT capped();
+SELECT count(cdp_identify(jsonb_strip_nulls(jsonb_build_object('user_id', m.z, 'cookie', m.x, 'idfa', m.y)))) AS rows FROM (SELECT * FROM many ORDER BY id) m;
+SET cdp.workspace = 'at_once';
+SELECT capped();
+SELECT cdp_source_create('many', 'many', '{"key": "id::text", "updated_at": "id", "identifiers": {"user_id": "z", "cookie": "x", "idfa": "y"}}');
+CALL cdp_sync();
+SELECT * FROM wrong();
+RESET cdp.workspace;
+SELECT count(*) FILTER (WHERE state = 'accepted') AS accepted, count(*) FILTER (WHERE reason ~ 'merges') AS merges, count(*) FILTER (WHERE reason ~ 'identifiers') AS identifiers, count(*) FILTER (WHERE reason ~ 'user_id') AS users FROM at_once.edges;
+CREATE FUNCTION sides(of text) RETURNS TABLE (side text, what text) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT %1$L, string_agg(value, '' '' ORDER BY value COLLATE "C") FROM %1$I.identifiers WHERE profile_id IS NOT NULL GROUP BY profile_id
+        UNION ALL SELECT %1$L, concat_ws('' '', least(from_value COLLATE "C", to_value), greatest(from_value COLLATE "C", to_value), state, reason) FROM %1$I.edges
+        UNION ALL SELECT %1$L, ''taken over: '' || n.value FROM %1$I.profile p JOIN %1$I.node n ON n.node_id = p.founding_node WHERE p.merged_into IS NOT NULL
+        UNION ALL SELECT %1$L, ''merges: '' || count(*) FROM %1$I.merges', of);
+END
+$$;
+SELECT (array_agg(side))[1] AS side, what FROM (SELECT * FROM sides('one_by_one') UNION ALL SELECT * FROM sides('at_once')) s GROUP BY what HAVING count(*) <> 2 ORDER BY 2;
+SELECT count(*) > 8 AS many FROM sides('at_once') WHERE what ~ 'taken over';
+DROP SCHEMA one_by_one CASCADE;
+DROP SCHEMA at_once CASCADE;
+DROP FUNCTION capped, sides;
+DROP TABLE many;
+
+-- 6. Back to the other policy: everything is judged by all edges.
 SELECT cdp_identity_policy('judged') - 'operation' - 'split' - 'merged' AS changed;
 SELECT state, count(*), bool_or(reason ~ '^arrival') AS left_over FROM cdp.edges GROUP BY 1 ORDER BY 1;
 SELECT * FROM wrong();

@@ -3,15 +3,16 @@
 //! This is how products of the field resolve an event, for those who have to agree with them. The identifiers of a row are looked
 //! up; the profiles that own any of them merge, or a new one is made. When the profile that would result breaks a limit, the
 //! identifier of the lowest priority that is left on the row is dropped from it and the search repeated. What was dropped and why
-//! is part of the answer. Unlike [`govern`](crate::graph::govern()), the outcome depends on the order of rows.
+//! is part of the answer. Unlike [`govern`](crate::graph::govern()), the outcome depends on the order of rows; how they are cut into
+//! batches is no matter.
 //!
 //! ```
-//! use pg_cdp_core::graph::arrival::{Arrival, Identifier, Owner};
+//! use pg_cdp_core::graph::arrival::{Arrival, Caps, Identifier, Owner};
 //! use pg_cdp_core::graph::govern::TypeRule;
 //!
 //! let user = TypeRule { priority: 1, limit: Some(1), ..TypeRule::default() };
 //! let email = TypeRule { priority: 2, limit: Some(5), ..TypeRule::default() };
-//! let mut arrival = Arrival::new(vec![user, email], 1_000);
+//! let mut arrival = Arrival::new(vec![user, email], Caps::default(), 1_000);
 //! // Profile 7 was made at 500 and owns user 1 and email 2.
 //! let [abc123, jane, abc456] = [(1, 0), (2, 1), (3, 0)].map(|(node, rule)| Identifier { node, rule, scope: "", first_seen: 0 });
 //! arrival.know(7, 500, &abc123).unwrap();
@@ -27,8 +28,10 @@ use std::{fmt, mem};
 
 use crate::graph::govern::TypeRule;
 
+mod caps;
 mod limits;
 
+pub use caps::{Bound, Caps, Size};
 use limits::{Breach, Limits, Values};
 
 /// An identifier of a row or of a profile.
@@ -58,14 +61,23 @@ pub enum Owner {
 pub struct Dropped {
     /// The identifier.
     pub node: i64,
-    /// The rule whose limit was broken while it was there: of several the first.
-    pub rule: u32,
-    /// How many values of that type the profile would have held in one scope, and within one span when the limit has a window.
+    /// What was broken while it was there.
+    pub bound: Bound,
+    /// How many the profile would have had: of a limit, values of the type in one scope, and within one span when the limit has a window.
     pub found: u32,
-    /// How many it may hold.
+    /// How many it may have.
     pub most: u32,
-    /// Whether the limit has a window.
-    pub windowed: bool,
+}
+
+/// A profile that a row made another one take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Merged {
+    /// The profile.
+    pub owner: Owner,
+    /// The first identifier of the row that it had.
+    pub node: i64,
+    /// The first that it had not.
+    pub other: i64,
 }
 
 /// What became of a row.
@@ -76,19 +88,19 @@ pub struct Outcome {
     /// Whether that profile was made for this row.
     pub made: bool,
     /// The profiles that it took over, the oldest first.
-    pub merged: Vec<Owner>,
+    pub merged: Vec<Merged>,
     /// The identifiers that lead to the profile now, in the order of the row.
     pub kept: Vec<i64>,
     /// Those of them that nobody had before.
     pub added: Vec<i64>,
-    /// The others, in the order in which they were dropped. They stay with whom they were.
+    /// The others, in the order in which they were dropped. They stay with whom they were; those that nobody had get a profile each.
     pub dropped: Vec<Dropped>,
 }
 
 /// A profile that the batch made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Made {
-    /// The node it was made for: the smallest that its row kept.
+    /// The node it was made for: the smallest that its row kept, or one that was dropped.
     pub founding: i64,
     /// Who took it over later in the batch.
     pub into: Option<Owner>,
@@ -123,6 +135,11 @@ pub enum ArrivalError {
         /// The profile.
         profile_id: i64,
     },
+    /// A size is told of a profile that is not known.
+    NoProfile {
+        /// The profile.
+        profile_id: i64,
+    },
     /// More than 2^32 - 1 profiles or scopes.
     TooLarge,
 }
@@ -133,6 +150,7 @@ impl fmt::Display for ArrivalError {
             Self::NoRule { node } => write!(f, "node {node} has a type without a rule"),
             Self::TwoOwners { node } => write!(f, "node {node} is given with two profiles"),
             Self::TwoAges { profile_id } => write!(f, "profile {profile_id} is given with two creation times"),
+            Self::NoProfile { profile_id } => write!(f, "profile {profile_id} has a size and no node"),
             Self::TooLarge => f.write_str("a batch cannot touch more than 4294967295 profiles and scopes"),
         }
     }
@@ -149,6 +167,7 @@ struct Profile {
     founding: i64,
     /// The place of the profile that took it over.
     into: Option<u32>,
+    size: Size,
     /// Its values of types with a limit, by key: each node with when it was first seen.
     held: HashMap<u32, Vec<(i64, i64)>>,
 }
@@ -158,6 +177,7 @@ struct Profile {
 #[derive(Debug)]
 pub struct Arrival {
     limits: Limits,
+    caps: Caps,
     now_micros: i64,
     profiles: Vec<Profile>,
     /// Places in `profiles`.
@@ -170,9 +190,10 @@ pub struct Arrival {
 
 impl Arrival {
     /// No rows yet. `rules` are as for [`govern`](crate::graph::govern()), of which `shared` is not asked; profiles are made at `now_micros`.
-    pub fn new(rules: Vec<TypeRule>, now_micros: i64) -> Self {
+    pub fn new(rules: Vec<TypeRule>, caps: Caps, now_micros: i64) -> Self {
         Self {
             limits: Limits::new(rules),
+            caps,
             now_micros,
             profiles: Vec::new(),
             known: HashMap::new(),
@@ -212,12 +233,30 @@ impl Arrival {
         }
     }
 
+    /// How large a known profile is. Caps need it of the profiles that come together in a row with another one, or with a node that
+    /// nobody owns.
+    ///
+    /// # Errors
+    /// [`ArrivalError`] when no node of the profile is known.
+    pub fn measure(&mut self, profile_id: i64, size: Size) -> Result<(), ArrivalError> {
+        let place = self.known.get(&profile_id).copied().ok_or(ArrivalError::NoProfile { profile_id })?;
+        if let Some(profile) = self.profiles.get_mut(place as usize) {
+            profile.size = size;
+        }
+        Ok(())
+    }
+
     /// Settles a row.
     ///
     /// A limit counts as for [`govern`](crate::graph::govern()): it is broken when in some span of its window (or the whole,
     /// without one) there are more values than it allows, not all of one profile before. So a profile that is over a limit that
     /// was lowered later still receives rows, and merges and grows in every way that does not add to the excess. Of identifiers
     /// of one priority the later rule's is dropped first, and of those the one that comes last in the row.
+    ///
+    /// What breaks no limit is subject to the caps: the row belongs to the profile of the most telling identifier that is left, and the
+    /// others join it in the order of how telling they are. One whose profile would have to merge, or that nobody owns and would be
+    /// added, beyond a cap is dropped, and no other for its sake. So a profile that has reached a cap still receives rows, and keeps what
+    /// it has if it is beyond it.
     ///
     /// # Errors
     /// [`ArrivalError`] when a rule is out of range; then nothing of the row is taken.
@@ -236,17 +275,27 @@ impl Arrival {
         let mut outcome = Outcome::default();
         loop {
             let profiles = self.owned(&left);
-            let Some(Breach { rule, found, most, windowed }) = self.breach(&profiles, &left)? else {
-                self.settle(&profiles, &left, &mut outcome)?;
-                return Ok(outcome);
-            };
-            let lowest = (0..left.len())
-                .max_by_key(|&i| left.get(i).map(|(identifier, priority)| (*priority, identifier.rule, i)));
+            let Some(Breach { rule, found, most, windowed }) = self.breach(&profiles, &left)? else { break };
+            let lowest = (0..left.len()).max_by_key(|&i| left.get(i).map(|one| telling(one, i)));
             // A single identifier breaks no limit, so one is always left.
-            let Some(lowest) = lowest else { return Ok(outcome) };
+            let Some(lowest) = lowest else { break };
             let (identifier, _) = left.remove(lowest);
-            outcome.dropped.push(Dropped { node: identifier.node, rule, found, most, windowed });
+            let bound = Bound::Limit { rule, windowed };
+            outcome.dropped.push(Dropped { node: identifier.node, bound, found, most });
         }
+        self.cap(&mut left, &mut outcome);
+        let profiles = self.owned(&left);
+        self.settle(&profiles, &left, &mut outcome)?;
+        // Rows that come one by one would find it settled too.
+        for dropped in &outcome.dropped {
+            if !self.owners.contains_key(&dropped.node)
+                && let Some(identifier) = row.iter().find(|identifier| identifier.node == dropped.node)
+            {
+                let alone = self.make(identifier.node)?;
+                self.join(alone, identifier)?;
+            }
+        }
+        Ok(outcome)
     }
 
     /// What all rows together changed.
@@ -274,7 +323,8 @@ impl Arrival {
 
     fn add(&mut self, owner: Owner, created_at_micros: i64, founding: i64) -> Result<u32, ArrivalError> {
         let place = u32::try_from(self.profiles.len()).map_err(|_| ArrivalError::TooLarge)?;
-        self.profiles.push(Profile { owner, created_at_micros, founding, into: None, held: HashMap::new() });
+        let (size, held) = (Size::default(), HashMap::new());
+        self.profiles.push(Profile { owner, created_at_micros, founding, into: None, size, held });
         Ok(place)
     }
 
@@ -314,13 +364,17 @@ impl Arrival {
         place
     }
 
-    /// The same, by name, without shortening.
-    fn living(&self, mut place: u32) -> Option<Owner> {
-        loop {
-            let profile = self.profiles.get(place as usize)?;
-            let Some(next) = profile.into else { return Some(profile.owner) };
+    /// The same, without shortening.
+    fn end(&self, mut place: u32) -> u32 {
+        while let Some(next) = self.profiles.get(place as usize).and_then(|profile| profile.into) {
             place = next;
         }
+        place
+    }
+
+    /// The same, by name.
+    fn living(&self, place: u32) -> Option<Owner> {
+        Some(self.profiles.get(self.end(place) as usize)?.owner)
     }
 
     /// The profiles that own any of the identifiers, the oldest first.
@@ -359,6 +413,40 @@ impl Arrival {
         Ok(self.limits.breach(values))
     }
 
+    /// Drops what would take the profile of the most telling identifier beyond a cap.
+    fn cap(&mut self, left: &mut Vec<(Identifier<'_>, i32)>, outcome: &mut Outcome) {
+        if self.caps == Caps::default() || left.len() < 2 {
+            return;
+        }
+        let mut order: Vec<usize> = (0..left.len()).collect();
+        order.sort_unstable_by_key(|&i| left.get(i).map(|one| telling(one, i)));
+        // The profiles that are let in, and what they and the new identifiers come to together.
+        let (mut inside, mut size): (Vec<u32>, Option<Size>) = (Vec::new(), None);
+        let mut out: Vec<usize> = Vec::new();
+        for i in order {
+            let Some((identifier, _)) = left.get(i) else { continue };
+            let owner = self.owners.get(&identifier.node).copied().map(|place| self.follow(place));
+            if owner.is_some_and(|place| inside.contains(&place)) {
+                continue;
+            }
+            let profile = owner.and_then(|place| self.profiles.get(place as usize));
+            let own = profile.map_or(Size::ONE, |profile| profile.size);
+            let merges = owner.is_some() && !inside.is_empty();
+            let sum = size.map_or(own, |size| if merges { size.merged(own) } else { size.and(own) });
+            if size.is_some()
+                && let Some((bound, found, most)) = self.caps.broken(sum, merges)
+            {
+                outcome.dropped.push(Dropped { node: identifier.node, bound, found, most });
+                out.push(i);
+            } else {
+                size = Some(sum);
+                inside.extend(owner);
+            }
+        }
+        let mut nth = 0..;
+        left.retain(|_| nth.next().is_some_and(|i| !out.contains(&i)));
+    }
+
     /// Merges the profiles, or makes one, and gives it the identifiers.
     fn settle(
         &mut self,
@@ -369,18 +457,13 @@ impl Arrival {
         let Some(founding) = left.iter().map(|(identifier, _)| identifier.node).min() else { return Ok(()) };
         let survivor = match profiles.split_first() {
             Some((&survivor, others)) => {
-                for &other in others {
-                    outcome.merged.extend(self.profiles.get(other as usize).map(|p| p.owner));
-                    self.merge(survivor, other);
-                }
+                outcome.merged = others.iter().filter_map(|&other| self.to_merge(other, left)).collect();
+                others.iter().for_each(|&other| self.merge(survivor, other));
                 survivor
             }
             None => {
-                let nth = u32::try_from(self.made.len()).map_err(|_| ArrivalError::TooLarge)?;
-                let place = self.add(Owner::New(nth), self.now_micros, founding)?;
-                self.made.push(place);
                 outcome.made = true;
-                place
+                self.make(founding)?
             }
         };
         outcome.owner = self.living(survivor);
@@ -388,20 +471,45 @@ impl Arrival {
             outcome.kept.push(identifier.node);
             if !self.owners.contains_key(&identifier.node) {
                 outcome.added.push(identifier.node);
-                self.joined.push(identifier.node);
-                self.owners.insert(identifier.node, survivor);
-                self.hold(survivor, identifier)?;
+                self.join(survivor, identifier)?;
             }
         }
         Ok(())
+    }
+
+    /// A profile that is to be taken over, with what ties it to the others.
+    fn to_merge(&self, place: u32, left: &[(Identifier<'_>, i32)]) -> Option<Merged> {
+        let has = |node: &i64| self.owners.get(node).is_some_and(|&owner| self.end(owner) == place);
+        let nodes = || left.iter().map(|(identifier, _)| identifier.node);
+        let (node, other) = (nodes().find(|node| has(node))?, nodes().find(|node| !has(node))?);
+        Some(Merged { owner: self.profiles.get(place as usize)?.owner, node, other })
+    }
+
+    /// Makes a profile.
+    fn make(&mut self, founding: i64) -> Result<u32, ArrivalError> {
+        let nth = u32::try_from(self.made.len()).map_err(|_| ArrivalError::TooLarge)?;
+        let place = self.add(Owner::New(nth), self.now_micros, founding)?;
+        self.made.push(place);
+        Ok(place)
+    }
+
+    /// Gives a profile an identifier that nobody has.
+    fn join(&mut self, place: u32, identifier: &Identifier<'_>) -> Result<(), ArrivalError> {
+        self.joined.push(identifier.node);
+        self.owners.insert(identifier.node, place);
+        if let Some(profile) = self.profiles.get_mut(place as usize) {
+            profile.size = profile.size.and(Size::ONE);
+        }
+        self.hold(place, identifier)
     }
 
     /// Lets a profile take over another one; of what they hold, the less is moved to the more.
     fn merge(&mut self, survivor: u32, other: u32) {
         let Some(gone) = self.profiles.get_mut(other as usize) else { return };
         gone.into = Some(survivor);
-        let mut lost = mem::take(&mut gone.held);
+        let (size, mut lost) = (gone.size, mem::take(&mut gone.held));
         let Some(profile) = self.profiles.get_mut(survivor as usize) else { return };
+        profile.size = profile.size.merged(size);
         if lost.len() > profile.held.len() {
             mem::swap(&mut lost, &mut profile.held);
         }
@@ -413,6 +521,11 @@ impl Arrival {
             held.append(&mut values);
         }
     }
+}
+
+/// What identifiers of a row are sorted by, the most telling first, given their priority and their place in the row.
+fn telling((identifier, priority): &(Identifier<'_>, i32), place: usize) -> (i32, u32, usize) {
+    (*priority, identifier.rule, place)
 }
 
 #[cfg(test)]
