@@ -119,11 +119,10 @@ impl Graph {
             wanted.sort_unstable();
             wanted.dedup();
             let mut front = graph.nodes(ws, rules, true, By::Number, &wanted)?;
-            let profiles: Vec<i64> = front
-                .iter()
-                .filter_map(|place| graph.nodes.get(*place as usize)?.profile)
-                .filter(|profile| seen_profiles.insert(*profile))
-                .collect();
+            let mut profiles: Vec<i64> =
+                front.iter().filter_map(|place| graph.nodes.get(*place as usize)?.profile).collect();
+            profiles.dedup();
+            profiles.retain(|profile| seen_profiles.insert(*profile));
             if !profiles.is_empty() {
                 front.extend(graph.nodes(ws, rules, true, By::Profile, &profiles)?);
             }

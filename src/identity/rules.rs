@@ -5,8 +5,8 @@ use crate::pg::{scan, spi};
 use crate::workspace::Workspace;
 use crate::workspace::kept::{self, Kept};
 use pg_cdp_core::graph::govern::{Shared, TypeRule};
+use pg_cdp_core::numbers::NumberMap;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// An identifier type.
@@ -59,7 +59,7 @@ const TABLE: [&str; 1] = ["identifier_type"];
 pub struct Rules {
     /// The types, by name: what the core calls a rule is the place in this list.
     pub types: Vec<IdentifierType>,
-    places: HashMap<i32, u32>,
+    places: NumberMap<u32>,
 }
 
 impl Rules {
@@ -99,14 +99,14 @@ impl Rules {
                 })
             },
         )?;
-        let places = (0u32..).zip(&types).map(|(place, ty)| (ty.type_id, place)).collect();
+        let places = (0u32..).zip(&types).map(|(place, ty)| (i64::from(ty.type_id), place)).collect();
         Ok(Self { types, places })
     }
 
     /// The place of a type.
     pub fn place(&self, type_id: i32) -> Result<u32, CdpError> {
         self.places
-            .get(&type_id)
+            .get(&i64::from(type_id))
             .copied()
             .ok_or_else(|| CdpError::internal(format!("identifier type {type_id} is gone")))
     }

@@ -101,7 +101,28 @@ impl New<'_> {
 enum Kept {
     Int8(Vec<Option<i64>>),
     Int4(Vec<i32>),
-    Text(Vec<Option<String>>),
+    Text(Texts),
+}
+
+/// Texts one after the other.
+#[derive(Default)]
+struct Texts {
+    all: String,
+    /// Where each ends, if it is not NULL.
+    ends: Vec<Option<usize>>,
+}
+
+impl Texts {
+    fn push(&mut self, text: Option<&str>) {
+        self.all.push_str(text.unwrap_or_default());
+        self.ends.push(text.map(|_| self.all.len()));
+    }
+
+    fn each(&self) -> Vec<Option<&str>> {
+        let mut begin = 0;
+        let text = |end: &Option<usize>| self.all.get(std::mem::replace(&mut begin, (*end)?)..(*end)?);
+        self.ends.iter().map(text).collect()
+    }
 }
 
 /// Gives rows new values. Gives those that a statement has to change, because another transaction has changed them meanwhile. `None`: nothing was done, because a statement has to
@@ -161,7 +182,7 @@ unsafe fn kept(relation: pg_sys::Relation, indexes: &[Index]) -> Option<Vec<(usi
             match ty {
                 pg_sys::INT8OID => Kept::Int8(Vec::new()),
                 pg_sys::INT4OID if append::is_never_null(table, column + 1) => Kept::Int4(Vec::new()),
-                pg_sys::TEXTOID => Kept::Text(Vec::new()),
+                pg_sys::TEXTOID => Kept::Text(Texts::default()),
                 _ => return None,
             },
         ));
@@ -347,11 +368,14 @@ unsafe fn version(
     unsafe {
         let shape = (*relation).rd_att;
         pg_sys::heap_deform_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr());
-        let mut changed = new.apply(change.columns, &mut values, &mut nulls);
+        let changed = new.apply(change.columns, &mut values, &mut nulls);
         if !changed.contains(&true) {
             return Ok(true);
         }
-        let new = pg_sys::heap_modify_tuple(old, shape, values.as_mut_ptr(), nulls.as_mut_ptr(), changed.as_mut_ptr());
+        // What heap_modify_tuple() makes, of values that are at hand.
+        let new = pg_sys::heap_form_tuple(shape, values.as_mut_ptr(), nulls.as_mut_ptr());
+        (*(*new).t_data).t_ctid = (*(*old).t_data).t_ctid;
+        ((*new).t_self, (*new).t_tableOid) = ((*old).t_self, (*old).t_tableOid);
         let mut failure = pg_sys::TM_FailureData::default();
         let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
         let command = pg_sys::GetCurrentCommandId(true);
@@ -384,7 +408,7 @@ unsafe fn version(
                 Kept::Text(all) => {
                     let text = Detoasted::new(value);
                     let text = std::str::from_utf8(text.bytes());
-                    all.push(Some(text.map_err(|_| CdpError::corrupted("a text is not UTF-8"))?.to_owned()));
+                    all.push(Some(text.map_err(|_| CdpError::corrupted("a text is not UTF-8"))?));
                 }
             }
         }
@@ -404,7 +428,7 @@ unsafe fn entries(relation: pg_sys::Relation, indexes: &[Index], change: &Change
     }
     let mut texts: Vec<Vec<Option<&str>>> = Vec::new();
     for (_, kept) in &written.kept {
-        texts.push(if let Kept::Text(all) = kept { all.iter().map(Option::as_deref).collect() } else { Vec::new() });
+        texts.push(if let Kept::Text(all) = kept { all.each() } else { Vec::new() });
     }
     let mut columns = vec![Column::Null; change.shape.columns.unwrap_or(0)];
     for ((column, kept), texts) in written.kept.iter().zip(&texts) {

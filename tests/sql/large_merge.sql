@@ -45,6 +45,8 @@ SELECT * FROM part;
 SELECT cdp_unlink('user_id', 'u15000', 'cookie', 'c15000', 'cut') -> 'moved' AS moved;
 SELECT cdp_unlink('user_id', 'u5000', 'cookie', 'c5000', 'cut') -> 'moved' AS moved;
 SELECT * FROM part, wrong;
+-- Numbers of moves are drawn at once, and no one twice.
+SELECT count(*) = count(DISTINCT m.move_id) AS each_once, max(m.move_id) = (SELECT q.last_value FROM chain.node_move_move_id_seq q) AS drawn FROM chain.node_move m;
 SELECT cdp_cannot_link('user_id', 'u16000', 'user_id', 'u29000', 'two') -> 'suspended' AS suspended;
 SELECT count(*), sum(identifiers) FROM (SELECT count(*) AS identifiers FROM chain.node GROUP BY profile_id) x, wrong WHERE wrong = 0;
 SELECT cdp_identity_revert(3, 'one after all') -> 'accepted' AS accepted;
