@@ -224,18 +224,32 @@ unsafe fn heap<'n>(
         let mut lookup = None;
         for some in rows.chunks(AT_ONCE) {
             pgrx::check_for_interrupts!();
-            for row in some {
-                let mut write = |old| {
-                    // SAFETY: what is made of a row lives until the memory is given back, after its last use; the caller's promise.
+            let mut elsewhere: Vec<&New<'n>> = Vec::new();
+            // SAFETY: what is made of rows lives until the memory is given back, after its last use; the caller's promise, and a snapshot is active while the table is read.
+            unsafe {
+                memory.switch_to(|_| {
+                    for row in some {
+                        let mut write = |old| {
+                            if !version(relation, change, old, row, indexes, &mut written)? {
+                                left.push(*row);
+                            }
+                            Ok(())
+                        };
+                        if !there(relation, change, row, &mut write)? {
+                            elsewhere.push(row);
+                        }
+                    }
+                    Ok::<(), CdpError>(())
+                })?;
+            }
+            for row in elsewhere {
+                let write = |old| {
+                    // SAFETY: as above. A look-up keeps what it allocates in the memory of the caller.
                     if !unsafe { memory.switch_to(|_| version(relation, change, old, row, indexes, &mut written)) }? {
                         left.push(*row);
                     }
                     Ok(())
                 };
-                // SAFETY: the caller's promise; a snapshot is active while the table is read.
-                if unsafe { there(relation, change, row, &mut write)? } {
-                    continue;
-                }
                 let is = |column: usize, key| Condition::Int8Is(column as i16, key);
                 let is: Vec<Condition> = change.key.iter().zip(row.key).map(|(column, key)| is(*column, key)).collect();
                 match &mut lookup {
