@@ -36,53 +36,9 @@ impl Hasher for NumberHasher {
     }
 }
 
-/// The places of ascending numbers. When most from the first to the last are there, as of those that were given out one after the other, a number is found in one step.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The numbers, when they are far apart.
-    apart: Vec<i64>,
-    /// Else the first of them, and of each number from there on its place, or that it has none.
-    first: i64,
-    dense: Vec<u32>,
-}
-
-impl Places {
-    /// How many times as many numbers there may be from the first to the last.
-    const DENSE: usize = 4;
-    const NONE: u32 = u32::MAX;
-
-    /// Of some numbers, which ascend.
-    pub fn of(numbers: impl ExactSizeIterator<Item = i64> + Clone) -> Self {
-        let (count, first, last) = (numbers.len(), numbers.clone().next(), numbers.clone().last());
-        let span = last.zip(first).and_then(|(last, first)| usize::try_from(last.checked_sub(first)?).ok());
-        let span = span.filter(|span| *span < count.saturating_mul(Self::DENSE) && count < Self::NONE as usize);
-        let (Some(span), Some(first)) = (span, first) else {
-            return Self { apart: numbers.collect(), first: 0, dense: Vec::new() };
-        };
-        let mut dense = vec![Self::NONE; span + 1];
-        for (place, number) in (0u32..).zip(numbers) {
-            let offset = usize::try_from(number - first).unwrap_or(usize::MAX);
-            if let Some(slot) = dense.get_mut(offset) {
-                *slot = place;
-            }
-        }
-        Self { apart: Vec::new(), first, dense }
-    }
-
-    /// The place of a number; `None`: it is not among them.
-    pub fn get(&self, number: i64) -> Option<usize> {
-        if self.dense.is_empty() {
-            return self.apart.binary_search(&number).ok();
-        }
-        let offset = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.dense.get(offset).filter(|place| **place != Self::NONE).map(|place| *place as usize)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     /// How often the fullest of so many buckets is hit, and the fullest by the highest seven bits.
     fn fullest(keys: impl Iterator<Item = i64>, bits: u32) -> (usize, usize) {
@@ -111,21 +67,5 @@ mod tests {
         assert_eq!(map.len(), 1000);
         assert!((-500..500).all(|i| map.get(&(i * 7)) == Some(&i)));
         assert_eq!(map.get(&1), None);
-    }
-
-    proptest! {
-        #[test]
-        fn places_are_those_in_the_list(
-            numbers in proptest::collection::btree_set(prop_oneof![-9i64..40, any::<i64>(), Just(i64::MIN), Just(i64::MAX)], 0..60),
-            asked in proptest::collection::vec(-12i64..60, 0..60),
-        ) {
-            let near: Vec<i64> = numbers.iter().copied().filter(|number| (-9..40).contains(number)).collect();
-            for list in [numbers.into_iter().collect(), near] {
-                let places = Places::of(list.iter().copied());
-                for number in list.iter().chain(&asked).chain(&[i64::MIN, i64::MAX]) {
-                    prop_assert_eq!(places.get(*number), list.binary_search(number).ok());
-                }
-            }
-        }
     }
 }

@@ -11,8 +11,9 @@ use super::rules::Rules;
 use crate::error::CdpError;
 use crate::pg::spi;
 use crate::workspace::Workspace;
+use pg_cdp_core::graph::places;
 use pg_cdp_core::graph::{Component, NodeState, Profile, Rows, stitch};
-use pg_cdp_core::numbers::{self, NumberMap, NumberSet};
+use pg_cdp_core::numbers::{NumberMap, NumberSet};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
@@ -150,19 +151,21 @@ pub fn join(
 
 /// Where the identifiers of a batch are among its new ones, and among those of its rows.
 struct Lookup {
-    new: numbers::Places,
-    nodes: numbers::Places,
+    new: places::Places,
+    nodes: places::Places,
 }
 
 impl Lookup {
     fn of(batch: &Batch<'_>) -> Self {
-        let new = numbers::Places::of(batch.unwritten.iter().map(|new| new.node_id));
-        Self { new, nodes: numbers::Places::of(batch.nodes.iter().map(|(node, _)| *node)) }
+        let mut lookup = Self { new: places::Places::default(), nodes: places::Places::default() };
+        (0u32..).zip(&batch.unwritten).for_each(|(place, new)| lookup.new.insert(new.node_id, place));
+        (0u32..).zip(&batch.nodes).for_each(|(place, (node, _))| lookup.nodes.insert(*node, place));
+        lookup
     }
 
     /// The type of an identifier of the rows.
     fn type_of(&self, batch: &Batch<'_>, node: i64) -> Option<i32> {
-        self.nodes.get(node).and_then(|place| Some(batch.nodes.get(place)?.1))
+        self.nodes.get(node).and_then(|place| Some(batch.nodes.get(place as usize)?.1))
     }
 }
 
@@ -325,7 +328,7 @@ fn limits(
     if !newcomers.is_empty() {
         let mut written: NumberMap<usize> = NumberMap::default();
         for (node, place) in newcomers {
-            match lookup.new.get(node).and_then(|nth| batch.unwritten.get(nth)) {
+            match lookup.new.get(node).and_then(|nth| batch.unwritten.get(nth as usize)) {
                 Some(new) => held.push((place, new.type_id, new.value.into())),
                 None => {
                     written.insert(node, place);
