@@ -59,6 +59,11 @@ fn enter(ws: &Workspace, source_id: i32, after: i64, upto: i64) -> Result<bool, 
     rows.enter(ws, source_id)
 }
 
+/// Whether rows can be noted without a query, as far as can be seen now.
+pub fn may_enter(ws: &Workspace) -> bool {
+    append::is_possible(&ws.name, &SOURCE_ROW, COLUMNS)
+}
+
 /// Rows of a source by their keys, each with its hash.
 #[derive(Default)]
 pub struct Hashed {
@@ -94,7 +99,7 @@ impl Hashed {
     /// Takes note that the rows were taken, none of them before, without a query; `false`: that is not possible.
     pub fn enter(&self, ws: &Workspace, source_id: i32) -> Result<bool, CdpError> {
         let keys = self.keys();
-        let columns = [
+        let columns: [Column; COLUMNS] = [
             Column::EachInt4(source_id),
             Column::Text(&keys),
             Column::Uuid(&self.hashes),
@@ -110,4 +115,5 @@ impl Hashed {
 }
 
 /// As new rows see it (sql/workspace/20_source.sql).
-pub const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(7), checks: 0, without: &[] };
+pub const SOURCE_ROW: Shape = Shape { name: "source_row", columns: Some(COLUMNS), checks: 0, without: &[] };
+const COLUMNS: usize = 7;

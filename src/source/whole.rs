@@ -5,9 +5,8 @@ use super::batch::{self, Identifier, Plan, Useless};
 use super::describe::ROW;
 use super::spool::{self, Source};
 use super::sync;
-use super::taken::Hashed;
+use super::taken::{self, Hashed};
 use crate::error::CdpError;
-use crate::guc;
 use crate::identity::gather::Shown;
 use crate::identity::rules::Rules;
 use crate::identity::stitch;
@@ -43,14 +42,15 @@ pub fn plan(ws: &Workspace, job_id: i64, plan: &Plan) -> Result<bool, CdpError> 
     Ok(true)
 }
 
-/// Whether the source is of that kind, and no run has taken a row of it.
+/// Whether the source is of that kind, no run has taken a row of it, and that rows were taken can be noted out of memory.
 fn is_possible(ws: &Workspace, plan: &Plan) -> Result<bool, CdpError> {
     let source = &plan.source;
-    if !guc::direct_write() || !plan.plain() || source.order()?.is_some() || !spool::tells_rows_apart(source)? {
+    let kind = plan.plain() && source.order()?.is_none() && spool::tells_rows_apart(source)?;
+    if !kind || !taken::may_enter(ws) {
         return Ok(false);
     }
-    let taken = "SELECT EXISTS (SELECT FROM @ws@.source_row s WHERE s.source_id = $1)";
-    Ok(spi::one::<bool>(&ws.sql(taken), &[source.source_id.into()])? == Some(false))
+    let any = "SELECT EXISTS (SELECT FROM @ws@.source_row s WHERE s.source_id = $1)";
+    Ok(spi::one::<bool>(&ws.sql(any), &[source.source_id.into()])? == Some(false))
 }
 
 /// Takes the relation whole, if that was planned. Returns how many rows it has; `None`: nothing was done. Then the spool is there, or was there already.

@@ -10,7 +10,7 @@ ARGUMENTS = {
     "name": "'good'", "segment": "'good'", "expression": "'count(view) > 1'", "as_of": "NULL", "entity": "'person'", "type": "'email'", "value": "'c1@example.com'", "reason": "'why'", "actor": "'who'",
     "a_type": "'email'", "a_value": "'c1@example.com'", "b_type": "'email'", "b_value": "'c2@example.com'", "ts": "now()", "from_ts": "'2000-01-01'", "to_ts": "now()", "profile_id": "7", "source": "'crm'",
     "attribute": "'age'", "attributes": "ARRAY['city']", "names": "ARRAY['good', 'lookers']", "base": "NULL", "description": "'what'", "state": "'active'", "region": "'CN'", "destination": "'meta'",
-    "workspace": "'elsewhere'", "time_zone": "'UTC'", "phone_region": "'CN'", "policy": "'judged'", "at": "NULL", "edges": "'SELECT 1, 2'", "bitmap": "'{1,2}'", "members": "'{1,2}'", "fractions": "ARRAY[0.5]",
+    "workspace": "'elsewhere'", "time_zone": "'UTC'", "phone_region": "'CN'", "policy": "'judged'", "max_merges": "7", "max_identifiers": "70", "at": "NULL", "edges": "'SELECT 1, 2'", "bitmap": "'{1,2}'", "members": "'{1,2}'", "fractions": "ARRAY[0.5]",
     "k": "3", "size": "3", "minimum": "1", "with_unknown": "true", "run": "true", "dependants": "false", "share": "1", "indexed": "true", "operation_id": "1", "provider_rules": "false", "day_order": "'dmy'",
     "identifiers": "'{\"email\": \"c1@example.com\"}'", "rules": "'{\"email\": {\"max_per_profile\": 2}}'", "settings": "'{}'", "trust": "50", "relation": "'shop.customer'", "expires": "NULL", "rule": "'most_recent'",
     "payload": "'{\"type\": \"identify\", \"messageId\": \"m1\", \"userId\": \"u1\", \"traits\": {\"city\": \"Ulm\"}}'", "cdp_ingest.source": "'app'", "cdp_source_policy.source": "'app'",

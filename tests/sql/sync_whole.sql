@@ -125,8 +125,16 @@ CALL cdp_sync('block');
 SELECT rows_done, rows_total FROM whole.jobs ORDER BY job_id DESC LIMIT 1;
 SELECT * FROM cdp_identity_verify() WHERE NOT ok;
 
+-- 7. Where a query has more to do than to write which rows were taken.
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER more BEFORE INSERT ON whole.source_row FOR EACH ROW EXECUTE FUNCTION nothing();
+SELECT cdp_source_create('again', 'block', '{"identifiers": {"email": "email", "cookie": "cookie"}}');
+SELECT _cdp_sync_begin(id) AS job FROM _cdp_sync_sources('again') id \gset
+SELECT to_regclass('pg_temp.cdp_spool') IS NOT NULL AS spool;
+SELECT _cdp_sync_end(:job, 'given up');
+
 DROP VIEW differ;
-DROP FUNCTION facts, run, in_both;
+DROP FUNCTION facts, run, in_both, nothing CASCADE;
 DROP TABLE till, broken, short, empty, useless, loose, keyed, block;
 DROP SCHEMA whole, aside CASCADE;
 DROP EXTENSION pg_cdp;
