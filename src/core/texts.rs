@@ -14,7 +14,8 @@ pub struct TextList {
 }
 
 impl TextList {
-    fn push(&mut self, text: &str) {
+    /// Adds a text, at the next place.
+    pub fn push(&mut self, text: &str) {
         self.all.push_str(text);
         self.ends.push(self.all.len());
     }

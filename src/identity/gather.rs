@@ -33,6 +33,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::itemptr::item_pointer_to_u64;
 use pgrx::pg_sys::ItemPointerData;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 /// A value that is no identifier, and why.
 pub struct Refused {
@@ -59,6 +60,13 @@ struct Sight {
     /// Where the places of its identifiers begin, and how many they are.
     begin: usize,
     count: u32,
+}
+
+impl Sight {
+    /// Where the places of its identifiers are.
+    fn range(&self) -> Range<usize> {
+        self.begin..self.begin + self.count as usize
+    }
 }
 
 /// Rows and their distinct identifiers.
@@ -225,7 +233,7 @@ impl Sights {
 
     /// The places of the identifiers of a row.
     fn places(&self, row: &Sight) -> &[u32] {
-        self.places.get(row.begin..row.begin + row.count as usize).unwrap_or_default()
+        self.places.get(row.range()).unwrap_or_default()
     }
 
     /// Every two identifiers of a row.

@@ -238,10 +238,7 @@ impl Batch {
     fn tally(&self, plan: &Plan, count: i64) -> Result<Tally, CdpError> {
         let number = |n: usize| i64::try_from(n).map_err(|_| CdpError::limit("too many rows"));
         let mut tally = Tally::of(count);
-        let rows = number(self.shown.len())?;
-        for (column, identifier) in plan.identifiers.iter().enumerate() {
-            tally.field("identifier", "", &identifier.name, rows, number(self.shown.with_value(column))?);
-        }
+        batch::tally_identifiers(plan, &self.shown, &mut tally)?;
         for (place, name) in self.names.iter().enumerate() {
             let of = || self.said.iter().flatten().filter(|said| said.name == place);
             let rows = number(of().count())?;

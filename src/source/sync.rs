@@ -6,6 +6,7 @@ use super::spool::Source;
 use super::{beside, columns, describe, spool, taken, whole, withdraw};
 use crate::error::CdpError;
 use crate::event::dictionary::{self, Mode};
+use crate::identity::gather::Sights;
 use crate::identity::rules::Rules;
 use crate::pg::{settings, spi, temp};
 use crate::quality::tally::Tally;
@@ -266,14 +267,26 @@ fn show(ws: &Workspace, plan: &Plan, after: i64, upto: i64, memory: Option<usize
     let (mut sights, useless) = batch::sights(ws, plan, &rules, &shown, &mut tally)?;
     rejected += batch::reject(ws, plan, useless)?;
     drop(shown);
+    stitch(ws, plan, &rules, &mut sights, &mut tally)?;
+    tally.write(ws, source_id)?;
+    Ok(Taken { upto, rows: count, rejected })
+}
+
+/// Stitches what rows of a source show that show identifiers and nothing else, and lets follow what does.
+pub fn stitch(
+    ws: &Workspace,
+    plan: &Plan,
+    rules: &Rules,
+    sights: &mut Sights,
+    tally: &mut Tally,
+) -> Result<(), CdpError> {
     tally.newest = sights.newest();
     event::land::prepare()?;
-    if identity::stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)? {
+    if identity::stitch::see(ws, rules, sights, plan.source.source_id, plan.source.trust)? {
         profile::observe::follow(ws)?;
         event::land::emit(ws)?;
     }
-    tally.write(ws, source_id)?;
-    Ok(Taken { upto, rows: count, rejected })
+    Ok(())
 }
 
 thread_local! {

@@ -6,6 +6,7 @@ use crate::pg::append::{self, Column, Shape};
 use crate::pg::spi;
 use crate::pg::tuples::{self, Tuple};
 use crate::workspace::Workspace;
+use pg_cdp_core::texts::TextList;
 
 /// Takes note of which rows were taken: the watermark, or their hashes. Rows below the watermark that are read again do not move it back.
 ///
@@ -67,18 +68,14 @@ pub fn may_enter(ws: &Workspace) -> bool {
 /// Rows of a source by their keys, each with its hash.
 #[derive(Default)]
 pub struct Hashed {
-    /// All keys, one after the other.
-    keys: String,
-    /// Where each ends.
-    ends: Vec<usize>,
+    keys: TextList,
     hashes: Vec<[u8; 16]>,
 }
 
 impl Hashed {
     /// Adds a row, of which these columns of a query tell key and hash. One without a key is no row of its own.
     pub fn push(&mut self, row: &Tuple, [key, hash]: [usize; 2]) -> Result<(), CdpError> {
-        if row.text(key, |key| self.keys.push_str(key))?.is_some() {
-            self.ends.push(self.keys.len());
+        if row.text(key, |key| self.keys.push(key))?.is_some() {
             self.hashes.push(row.uuid(hash)?);
         }
         Ok(())
@@ -86,14 +83,12 @@ impl Hashed {
 
     /// The keys, in the order in which they came.
     pub fn keys(&self) -> Vec<&str> {
-        let mut begin = 0;
-        let key = |end: &usize| self.keys.get(std::mem::replace(&mut begin, *end)..*end).unwrap_or_default();
-        self.ends.iter().map(key).collect()
+        self.keys.iter().collect()
     }
 
     /// About how many bytes are in use.
     pub fn bytes(&self) -> usize {
-        self.keys.len() + self.ends.len() * size_of::<usize>() + self.hashes.len() * size_of::<[u8; 16]>()
+        self.keys.bytes() + self.hashes.len() * size_of::<[u8; 16]>()
     }
 
     /// Takes note that the rows were taken, none of them before, without a query; `false`: that is not possible.

@@ -9,11 +9,9 @@ use super::taken::{self, Hashed};
 use crate::error::CdpError;
 use crate::identity::gather::Shown;
 use crate::identity::rules::Rules;
-use crate::identity::stitch;
 use crate::pg::{spi, subtransaction, temp, tuples};
 use crate::quality::tally::Tally;
 use crate::workspace::{Workspace, job};
-use crate::{event, profile};
 use std::cell::Cell;
 
 thread_local! {
@@ -119,12 +117,7 @@ impl Whole {
         if !useless.rns.is_empty() {
             reject(ws, plan, useless, &self.hashed.keys())?;
         }
-        tally.newest = sights.newest();
-        event::land::prepare()?;
-        if stitch::see(ws, &rules, &mut sights, source_id, plan.source.trust)? {
-            profile::observe::follow(ws)?;
-            event::land::emit(ws)?;
-        }
+        sync::stitch(ws, plan, &rules, &mut sights, &mut tally)?;
         drop(sights);
         if !self.hashed.enter(ws, source_id)? {
             return Err(CdpError::internal("the rows of a source cannot be entered any more"));

@@ -84,7 +84,7 @@ impl SettledSights {
     pub fn write(mut self, ws: &Workspace, rules: &Rules, source_id: i32, trust: i32) -> Result<(), CdpError> {
         let Sights { rows, places, identifiers, .. } = &mut self.0;
         for (row, seen) in rows.iter().filter_map(|row| Some((row, micros(row.seen?)))) {
-            for place in places.get(row.begin..row.begin + row.count as usize).unwrap_or_default() {
+            for place in places.get(row.range()).unwrap_or_default() {
                 if let Some(identifier) = identifiers.get_mut(*place as usize) {
                     identifier.span.note(seen);
                 }
